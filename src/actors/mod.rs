@@ -1,0 +1,10 @@
+//! Who decides: thin shells around the state machines of `domain`, standing on `stores`.
+//!
+//! Architecture invariant: knows `domain` and `stores`, not `cluster` or `http`. Other code reaches an actor through its
+//! `Handle` only, found through a [`directory::Directory`].
+
+pub mod config;
+pub mod directory;
+pub mod inventory;
+pub mod orders;
+pub mod waiting_room;

@@ -1,0 +1,83 @@
+//! What each kind of token says. Signing and verifying is `http::tokens`; here is only the content.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{EventId, FanId},
+    queue::Place,
+};
+
+/// A kind of token: each has its own key, `typ` and `aud`, and none is taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Access,
+    Admission,
+    /// Opens one socket.
+    Socket,
+    /// Proves a place in a queue.
+    QueueTicket,
+    /// Takes a session to another node.
+    Resume,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [Self::Access, Self::Admission, Self::Socket, Self::QueueTicket, Self::Resume];
+
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Admission => "adm+jwt",
+            Self::Socket => "ws+jwt",
+            Self::QueueTicket => "qt+jwt",
+            Self::Resume => "resume+jwt",
+        }
+    }
+
+    pub const fn audience(self) -> &'static str {
+        match self {
+            Self::Access => "onsale:access",
+            Self::Admission => "onsale:admission",
+            Self::Socket => "onsale:socket",
+            Self::QueueTicket => "onsale:queue",
+            Self::Resume => "onsale:resume",
+        }
+    }
+}
+
+/// What every token says. Times in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims<T> {
+    pub iss: String,
+    pub aud: String,
+    pub sub: FanId,
+    pub jti: String,
+    pub iat: u64,
+    pub nbf: u64,
+    pub exp: u64,
+    #[serde(flatten)]
+    pub about: T,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Must equal the account's: password change, logout everywhere and role change raise it.
+    pub sv: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmissionClaim {
+    pub evt: EventId,
+    pub plc: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketClaim {
+    /// The browser's Origin that asked for it, if it was one.
+    pub org: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueTicketClaim {
+    pub evt: EventId,
+    pub plc: Place,
+}

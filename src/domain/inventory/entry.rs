@@ -1,0 +1,131 @@
+//! Journal entries and their bytes.
+//!
+//! A segment is what one commit writes: `version u8 = 1 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
+//! an error, never skipped: a node that does not understand an event must not run it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    configuration::{Configuration, Seat},
+    request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
+};
+use crate::domain::{
+    id::{FanId, OrderId, PaymentId},
+    queue::Place,
+    time::EventTime,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// From 1, without gaps.
+    pub seq: u64,
+    pub epoch: u64,
+    /// Event time of every entry in it.
+    pub at: EventTime,
+    /// Random: tells this batch from any other that could have the same content.
+    pub tag: u64,
+    pub entries: Vec<Entry>,
+}
+
+/// What has been decided: past tense. Seats and ticket types stand as indices, which never change within an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The first entry of each epoch. `term` counts activations.
+    Activated {
+        term: u32,
+    },
+    /// Seats of the configuration that comes next, in parts, so that a large plan needs no large commit.
+    SeatsStaged {
+        version: u32,
+        seats: Vec<Seat>,
+    },
+    /// `seats` is empty here: they were staged.
+    Configured {
+        configuration: Box<Configuration>,
+        identity: Option<Identity>,
+    },
+    Admitted {
+        place: Place,
+        fan: FanId,
+        claim_by: Option<EventTime>,
+        until: EventTime,
+    },
+    Claimed {
+        place: Place,
+        until: EventTime,
+    },
+    AdmissionEnded {
+        place: Place,
+        why: AdmissionEnd,
+    },
+    Held {
+        order: OrderId,
+        fan: FanId,
+        admission: Place,
+        lines: Vec<EntryLine>,
+        expires_at: EventTime,
+        identity: Option<Identity>,
+    },
+    Extended {
+        order: OrderId,
+        expires_at: EventTime,
+        identity: Option<Identity>,
+    },
+    Released {
+        order: OrderId,
+        identity: Option<Identity>,
+    },
+    Expired {
+        order: OrderId,
+    },
+    /// `taken_again` carries the lines where the hold had lapsed.
+    Confirmed {
+        order: OrderId,
+        payment: PaymentId,
+        fan: FanId,
+        taken_again: Option<Vec<EntryLine>>,
+    },
+    ConfirmRefused {
+        order: OrderId,
+        payment: PaymentId,
+        fan: FanId,
+        lines: Vec<Line>,
+        why: ConfirmRefusal,
+    },
+    Voided {
+        order: OrderId,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryLine {
+    pub ticket_type: u16,
+    pub quantity: u32,
+    pub unit_price_minor: i64,
+    pub seats: Vec<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("too short")]
+    Short,
+    #[error("checksum differs")]
+    Checksum,
+    #[error("written by a newer version ({0})")]
+    Version(u8),
+    #[error("{0}")]
+    Body(String),
+}
+
+impl Segment {
+    pub const VERSION: u8 = 1;
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        todo!("inventory helper")
+    }
+
+    pub fn from_bytes(_bytes: &[u8]) -> Result<Self, Unreadable> {
+        todo!("inventory helper")
+    }
+}

@@ -1,0 +1,247 @@
+//! What can be asked of an inventory, and what it answers. Both can cross nodes.
+
+use serde::{Deserialize, Serialize};
+
+use super::configuration::Configuration;
+use crate::domain::{
+    code::{Code, SeatId},
+    id::{FanId, OrderId, PaymentId},
+    money::Currency,
+    queue::Place,
+    time::{EventTime, Millis},
+};
+
+/// A command, with the identity under which its outcome is remembered for [`REMEMBERED`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub identity: Option<Identity>,
+    pub command: Command,
+}
+
+/// How long an outcome answers repeats of its request.
+pub const REMEMBERED: Millis = Millis::minutes(24 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// First 128 bits of SHA-256 over principal, route and Idempotency-Key.
+    pub key: u128,
+    /// First 64 bits of SHA-256 over the request's canonical body: another body under the same key is refused.
+    pub body: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A new configuration; its version must be the current one plus one.
+    Configure(Box<Configuration>),
+    /// Admits these places, front first; those that find no slot are left out of the answer.
+    Admit(Vec<Admittee>),
+    /// A called fan takes up the admission.
+    Claim {
+        place: Place,
+        fan: FanId,
+    },
+    /// The admission ends now: finished, left, or revoked.
+    EndAdmission {
+        place: Place,
+        why: AdmissionEnd,
+    },
+    Hold(Hold),
+    Extend {
+        fan: FanId,
+        order: OrderId,
+    },
+    Release {
+        fan: FanId,
+        order: OrderId,
+    },
+    /// The payment provider has the money: sell what is held, take it again if the hold lapsed, or refuse for good.
+    Confirm(Confirm),
+    /// Sold stock becomes free: the money went back.
+    Void {
+        order: OrderId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admittee {
+    pub place: Place,
+    pub fan: FanId,
+    /// Whether the fan is here and so claims at once; otherwise the claim window runs.
+    pub present: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdmissionEnd {
+    /// The session's time is up.
+    Expired,
+    /// The claim window passed.
+    Unclaimed,
+    /// The fan left, or everything wanted is bought.
+    Finished,
+    /// An admin took it away.
+    Revoked,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Chosen by whoever asks; the first asking's stays for repeats.
+    pub order: OrderId,
+    pub fan: FanId,
+    pub admission: Place,
+    pub want: Want,
+    /// For seats kept for a channel.
+    pub channel: Option<Code>,
+    /// The event version that the fan has seen, if told: a newer one refuses.
+    pub seen_version: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Want {
+    /// General admission: how many of which types.
+    Quantities(Vec<(Code, u32)>),
+    Seats(Vec<SeatId>),
+    BestAvailable(BestAvailable),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BestAvailable {
+    pub ticket_type: Code,
+    /// All seats together, accessible and companion seats included.
+    pub quantity: u32,
+    pub zone: Option<Code>,
+    /// How many of them are accessible seats; companion seats beside them are taken for the others first.
+    pub accessible: u32,
+    /// Whether one unbroken run is required; otherwise it is preferred.
+    pub together: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    pub order: OrderId,
+    pub payment: PaymentId,
+    pub fan: FanId,
+    /// The hold may be long forgotten: these are what was paid for.
+    pub lines: Vec<Line>,
+}
+
+/// One ticket type of an order, at its frozen price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub ticket_type: Code,
+    pub quantity: u32,
+    pub unit_price_minor: i64,
+    /// As many as `quantity`, or none for general admission.
+    pub seats: Vec<SeatId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    Configured {
+        version: u32,
+    },
+    Admitted(Vec<Admission>),
+    Claimed(Admission),
+    AdmissionEnded,
+    /// Of `Hold` and `Extend`.
+    Held(Box<HoldView>),
+    Released,
+    Confirmed,
+    /// For ever: the money must go back.
+    ConfirmRefused(ConfirmRefusal),
+    Voided,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    pub place: Place,
+    pub fan: FanId,
+    /// Called and not yet claimed: until here.
+    pub claim_by: Option<EventTime>,
+    /// The right to take holds ends here.
+    pub until: EventTime,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldView {
+    pub order: OrderId,
+    pub fan: FanId,
+    pub state: HoldState,
+    pub lines: Vec<Line>,
+    pub total_minor: i64,
+    pub currency: Currency,
+    pub expires_at: EventTime,
+    pub extended: bool,
+    pub version: u32,
+    /// Seats left single by this hold, under [`super::configuration::OrphanRule::Warn`].
+    pub orphans: Vec<SeatId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldState {
+    Held,
+    Released,
+    Expired,
+    Sold,
+    Voided,
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConfirmRefusal {
+    /// The hold lapsed and the stock went to others.
+    Gone,
+    /// Another payment settled this order already.
+    AlreadyPaid,
+    EventCancelled,
+    Voided,
+    LimitReached,
+}
+
+/// A rule said no: nothing has changed and nothing will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("the event is not on sale")]
+    NotOnSale,
+    #[error("the admission is not live, or not yours")]
+    NotAdmitted,
+    #[error("the quantity must be between 1 and {max}")]
+    Quantity { max: u32 },
+    #[error("there is no ticket type {0}")]
+    UnknownTicketType(Code),
+    #[error("there is no seat {0}")]
+    UnknownSeat(Code),
+    #[error("{0} is sold by seat")]
+    SoldBySeat(Code),
+    #[error("seat {0} is named twice")]
+    SeatTwice(SeatId),
+    #[error("{left} of {ticket_type} left")]
+    SoldOut { ticket_type: Code, left: u32 },
+    #[error("seat {0} is taken")]
+    SeatTaken(SeatId),
+    #[error("no {quantity} such seats are left")]
+    NoSuchSeats { quantity: u32 },
+    #[error("this would leave {0} single")]
+    Orphan(SeatId),
+    #[error("{allowed} more tickets are allowed to you")]
+    FanLimit { allowed: u32 },
+    #[error("the event has changed: its version is {version}")]
+    EventChanged { version: u32 },
+    #[error("there is no such order")]
+    UnknownOrder,
+    #[error("the hold has ended")]
+    HoldEnded { state: HoldState },
+    #[error("the hold has been extended already")]
+    AlreadyExtended,
+    #[error("this key was used for another request")]
+    KeyReused,
+    #[error("the configuration is out of date: its version is {version}")]
+    StaleVersion { version: u32 },
+    #[error("{code} cannot go below {taken}, which are held or sold")]
+    BelowTaken { code: Code, taken: u32 },
+    #[error("the configuration is not valid: {0}")]
+    InvalidConfiguration(String),
+    #[error("the step from {from} to {to} is not allowed")]
+    Transition { from: String, to: String },
+    #[error("order messages lag behind; try again soon")]
+    OrdersLagging,
+}

@@ -1,0 +1,16 @@
+//! What is true: ids, money, time, the event's life, its inventory, its queue, its orders.
+//!
+//! Architecture invariant: pure. No I/O, no async, no clock, no randomness, no logging; time and randomness arrive as
+//! arguments. Knows none of the other layers.
+
+pub mod account;
+pub mod claims;
+pub mod code;
+pub mod event;
+pub mod id;
+pub mod inventory;
+pub mod money;
+pub mod order;
+pub mod queue;
+pub mod ticket;
+pub mod time;

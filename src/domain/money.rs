@@ -1,0 +1,99 @@
+//! Money: whole minor units (cents) of one ISO 4217 currency.
+//!
+//! Owns arithmetic that cannot overflow silently or mix currencies. Does not convert or round.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A three-letter ISO 4217 code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a currency: three capital letters of ISO 4217 are expected")]
+pub struct NotACurrency;
+
+impl Currency {
+    pub const EUR: Self = Self(*b"EUR");
+
+    pub fn as_str(&self) -> &str {
+        // Only capital letters get in, so this is always UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = NotACurrency;
+    fn from_str(text: &str) -> Result<Self, NotACurrency> {
+        match text.as_bytes() {
+            &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(NotACurrency),
+        }
+    }
+}
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// An amount in minor units. The largest that is accepted from outside is [`Money::MAX_MINOR`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Money {
+    /// Minor units: cents for EUR, won for KRW.
+    pub minor: i64,
+    pub currency: Currency,
+}
+
+impl Money {
+    /// A price above this is refused as a mistake: ten million of a currency with cents.
+    pub const MAX_MINOR: i64 = 1_000_000_000;
+
+    /// `None` on overflow or another currency.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        (self.currency == other.currency)
+            .then(|| self.minor.checked_add(other.minor))
+            .flatten()
+            .map(|minor| Self { minor, ..self })
+    }
+
+    /// `None` on overflow.
+    pub fn checked_times(self, quantity: u32) -> Option<Self> {
+        self.minor.checked_mul(i64::from(quantity)).map(|minor| Self { minor, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn currencies_do_not_mix_and_sums_do_not_wrap() {
+        let eur = |minor| Money { minor, currency: Currency::EUR };
+        let usd = Money { minor: 1, currency: "USD".parse().expect("code") };
+        assert_eq!(eur(1).checked_add(eur(2)), Some(eur(3)));
+        assert_eq!(eur(1).checked_add(usd), None);
+        assert_eq!(eur(i64::MAX).checked_add(eur(1)), None);
+        assert_eq!(eur(i64::MAX).checked_times(2), None);
+        for wrong in ["", "eur", "EURO", "E R", "€"] {
+            assert_eq!(wrong.parse::<Currency>(), Err(NotACurrency), "{wrong}");
+        }
+    }
+}

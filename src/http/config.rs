@@ -1,0 +1,88 @@
+//! The edge: addresses, limits, tokens. Times in seconds unless the name says otherwise.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Public listener.
+    pub listen: String,
+    /// Admin API and metrics.
+    pub admin_listen: String,
+    /// How the outside reaches us, for links; empty: from `listen`.
+    pub public_url: String,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// For a trial: makes a certificate at each start.
+    pub tls_self_signed: bool,
+    /// Addresses (CIDR) of proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<String>,
+    /// Origins that may open sockets from a browser; the public URL's is always allowed.
+    pub allowed_origins: Vec<String>,
+    /// Root secret: at least 32 random bytes, base64 or hex. Empty: made in the data directory, mode 0600.
+    pub root_secret_file: Option<PathBuf>,
+    pub issuer: String,
+    pub access_ttl: u64,
+    pub refresh_idle_ttl: u64,
+    pub refresh_absolute_ttl: u64,
+    /// A refresh token used twice within this gives the same successor to the same client; 0: never.
+    pub refresh_grace: u64,
+    /// 4 to 31. Below 10 is refused unless `insecure_demo`.
+    pub bcrypt_cost: u32,
+    /// Password hashes computed at once; more than `bcrypt_queue` waiting are answered 429.
+    pub bcrypt_workers: usize,
+    pub bcrypt_queue: usize,
+    pub max_connections: usize,
+    pub max_sockets_per_account: usize,
+    pub header_timeout: u64,
+    pub request_timeout: u64,
+    pub body_limit: usize,
+    pub seat_plan_limit: usize,
+    /// Requests a second of one address, and its burst, on login and register.
+    pub login_per_minute: u32,
+    pub join_per_second: u32,
+    pub join_burst: u32,
+    /// Sessions of the account cache are believed this long.
+    pub account_cache_ttl: u64,
+    pub shutdown_grace: u64,
+    /// Relaxes limits for a demonstration on one machine; says so at start.
+    pub insecure_demo: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            admin_listen: "127.0.0.1:9090".into(),
+            public_url: String::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_self_signed: false,
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
+            root_secret_file: None,
+            issuer: "onsale".into(),
+            access_ttl: 15 * 60,
+            refresh_idle_ttl: 7 * 24 * 3600,
+            refresh_absolute_ttl: 30 * 24 * 3600,
+            refresh_grace: 10,
+            bcrypt_cost: 12,
+            bcrypt_workers: 2,
+            bcrypt_queue: 64,
+            max_connections: 100_000,
+            max_sockets_per_account: 5,
+            header_timeout: 10,
+            request_timeout: 10,
+            body_limit: 64 * 1024,
+            seat_plan_limit: 8 * 1024 * 1024,
+            login_per_minute: 30,
+            join_per_second: 10,
+            join_burst: 20,
+            account_cache_ttl: 30,
+            shutdown_grace: 25,
+            insecure_demo: false,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! How the system is reached: routes, sockets, tokens, errors, limits.
+//!
+//! Architecture invariant: knows `actors`, `stores` and `domain`, not `cluster`. May read stores; does not write what an
+//! actor owns.
+
+pub mod config;

@@ -1,0 +1,11 @@
+//! Onsale sells tickets at the moment when far more people want them than there are.
+//!
+//! The walk: a fan joins a queue ([`domain::queue`]), is admitted, holds stock that nobody else can then get
+//! ([`domain::inventory`]), pays, and gets tickets ([`domain::order`], [`domain::ticket`]). Decisions are pure and live in
+//! [`domain`]; what must survive is in [`stores`]; who decides is an actor in [`actors`]; how it is reached is [`http`].
+#![forbid(unsafe_code)]
+
+pub mod actors;
+pub mod domain;
+pub mod http;
+pub mod stores;

@@ -1,0 +1,23 @@
+//! What can go wrong with a store, told apart by what the caller may conclude.
+
+/// The technology's own error rides along as the source; it is logged where it is handled and never shown to a client.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was first, or the state asked for is not there: nothing was done.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// Certainly not done.
+    #[error("the store cannot be reached, nothing was done: {0}")]
+    Unavailable(#[source] Source),
+    /// May have been done.
+    #[error("the store did not answer, it may have been done: {0}")]
+    Unknown(#[source] Source),
+    /// What is stored cannot be right.
+    #[error("stored data is corrupt: {0}")]
+    Corrupt(String),
+    /// The disk or quota is full, or the store is read-only: nothing was done, and trying again soon will not help.
+    #[error("the store takes no writes: {0}")]
+    ReadOnly(#[source] Source),
+}
+
+pub type Source = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,11 @@
+//! What must survive: a port for each need, an adapter for each technology, and the embedded default on SQLite.
+//!
+//! Architecture invariant: knows `domain` only. What is decided is decided elsewhere; stores keep, fence and give back.
+
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod journal;
+pub mod order_bus;
+pub mod ownership;
+pub mod queue;

@@ -1,0 +1,30 @@
+//! Port: which node runs an event now, and the epoch that proves it.
+
+pub mod embedded;
+pub mod etcd;
+
+use async_trait::async_trait;
+
+use super::{error::StoreError, journal::Epoch};
+use crate::domain::id::EventId;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub node: String,
+    pub epoch: Epoch,
+}
+
+#[async_trait]
+pub trait Ownership: Send + Sync + 'static {
+    /// Takes the event for this node with a new epoch. `Conflict` while another live node owns it; taking it again from
+    /// oneself always works and gives a new epoch.
+    async fn claim(&self, event: EventId) -> Result<Epoch, StoreError>;
+
+    /// Gives it up, if the epoch is still the current one.
+    async fn release(&self, event: EventId, epoch: Epoch) -> Result<(), StoreError>;
+
+    async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError>;
+
+    /// Whether answers without a commit may be given now: false once the node's lease may have run out.
+    fn is_sure(&self) -> bool;
+}

@@ -1,0 +1,26 @@
+//! Port: the copy of each event's queue that outlives its owner's process.
+
+pub mod embedded;
+pub mod redis;
+
+use async_trait::async_trait;
+
+use super::error::StoreError;
+use crate::domain::{
+    id::{EventId, FanId},
+    queue::Place,
+};
+
+/// Every call carries the caller's term; a call of an older term than the store has seen is a `Conflict`.
+#[async_trait]
+pub trait QueueStore: Send + Sync + 'static {
+    /// Begins a term and gives back all places of earlier ones.
+    async fn open(&self, event: EventId, term: u32) -> Result<Vec<(Place, FanId)>, StoreError>;
+
+    /// All or nothing; the same places again are no change.
+    async fn join(&self, event: EventId, term: u32, joins: &[(Place, FanId)]) -> Result<(), StoreError>;
+
+    async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
+
+    async fn ping(&self) -> Result<(), StoreError>;
+}
