@@ -3,9 +3,11 @@
 //! Architecture invariant: knows `domain` only. What is decided is decided elsewhere; stores keep, fence and give back.
 
 pub mod config;
+pub mod data_dir;
 pub mod database;
 pub mod error;
 pub mod journal;
 pub mod order_bus;
 pub mod ownership;
 pub mod queue;
+pub mod sqlite;
