@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod actors;
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod stores;
