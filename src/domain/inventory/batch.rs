@@ -42,19 +42,16 @@ pub enum Input<Reply> {
 
 pub enum Effect<Reply> {
     /// Make these bytes durable as this segment.
-    Commit {
-        seq: u64,
-        bytes: Vec<u8>,
-        active: bool,
-    },
+    Commit { seq: u64, bytes: Vec<u8>, active: bool },
     Reply {
         reply: Reply,
         outcome: Outcome,
+        /// A commit made after the request was decided covers the answer. Without one it may be told only while the node is
+        /// sure to be the owner: refusals of a batch without entries, repeats.
+        covered: bool,
     },
     /// The committed state may be read and shown; these facts may be published.
-    Committed {
-        facts: Vec<OrderFact>,
-    },
+    Committed { facts: Vec<OrderFact> },
     /// State is of no more use: drop it, take a new epoch, recover.
     StepDown,
 }

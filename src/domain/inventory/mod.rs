@@ -111,6 +111,11 @@ impl Inventory {
         todo!("inventory helper")
     }
 
+    /// Event time of the last entry applied: a new activation's clock must not start before it.
+    pub fn last_at(&self) -> EventTime {
+        todo!("inventory helper")
+    }
+
     /// When `due` will next have something.
     pub fn next_due(&self) -> Option<EventTime> {
         todo!("inventory helper")
