@@ -39,6 +39,9 @@ pub enum AppendError {
     /// This segment is taken by other bytes of the same epoch: a bug, or two processes that believe to be one owner.
     #[error("segment {0} holds other bytes")]
     Overwritten(u64),
+    /// The segment before this one is not there: a bug. Nothing was done.
+    #[error("segment {0} does not follow the last one")]
+    Gap(u64),
 }
 
 /// What recovery gives back, in order.
@@ -73,4 +76,8 @@ pub trait InventoryJournal: Send + Sync + 'static {
 
     /// Every event that has a journal.
     async fn events(&self) -> Result<Vec<EventId>, StoreError>;
+
+    /// Returns when this process can no longer tell what is durable (an I/O error while committing): every later call
+    /// fails. Answer "unknown", exit, start again, recover. On most stores it never returns.
+    async fn poisoned(&self);
 }

@@ -25,6 +25,7 @@ pub trait Ownership: Send + Sync + 'static {
 
     async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError>;
 
-    /// Whether answers without a commit may be given now: false once the node's lease may have run out.
-    fn is_sure(&self) -> bool;
+    /// Whether an owner of this epoch may answer without a commit now: false once the node's lease may have run out, and
+    /// for ever for what was claimed under a lease since lost. Costs nothing; to be asked when replying.
+    fn is_sure(&self, epoch: Epoch) -> bool;
 }

@@ -1,0 +1,3 @@
+//! The contract suite: what each port promises, shown on every adapter, real servers included.
+
+mod harness;
