@@ -4,3 +4,6 @@
 //! actor owns.
 
 pub mod config;
+pub mod events;
+pub mod seat_plan;
+pub mod shapes;

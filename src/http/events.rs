@@ -1,0 +1,3 @@
+//! Events: made, read and steered by their organizer.
+
+pub mod body;

@@ -1,0 +1,257 @@
+//! Seat plans: from an organizer's JSON or CSV to the seats of a configuration.
+//!
+//! Owns the two forms and what is said about a mistake in them: which line or seat, which field. What a plan means for
+//! stock already sold is the inventory's to decide.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shapes::{FieldError, Wrong};
+use crate::domain::{
+    code::{Code, SeatId},
+    inventory::configuration::{Kept, Seat, SeatKind},
+};
+
+/// No event has more numbered seats than this.
+pub const MOST_SEATS: usize = 100_000;
+
+/// A whole plan, as JSON. As CSV: a header line with the names of a seat's fields, then one line a seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeatPlan {
+    pub seats: Vec<PlannedSeat>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSeat {
+    #[schema(value_type = String, example = "A-12-7")]
+    pub id: SeatId,
+    #[schema(value_type = String, example = "A")]
+    pub zone: Code,
+    #[schema(value_type = String, example = "12")]
+    pub row: Code,
+    /// Order within the row: seats whose numbers follow one another are neighbours.
+    #[schema(example = 7)]
+    pub number: u16,
+    #[schema(value_type = String, example = "VIP")]
+    pub ticket_type: Code,
+    /// Standard unless said otherwise.
+    #[serde(default)]
+    pub kind: Option<PlannedKind>,
+    /// Nobody can buy it.
+    #[serde(default)]
+    pub blocked: Option<bool>,
+    /// Only holds that name this channel get it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<Code>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannedKind {
+    Standard,
+    Accessible,
+    Companion,
+}
+
+impl From<PlannedKind> for SeatKind {
+    fn from(kind: PlannedKind) -> Self {
+        match kind {
+            PlannedKind::Standard => Self::Standard,
+            PlannedKind::Accessible => Self::Accessible,
+            PlannedKind::Companion => Self::Companion,
+        }
+    }
+}
+
+impl From<SeatKind> for PlannedKind {
+    fn from(kind: SeatKind) -> Self {
+        match kind {
+            SeatKind::Standard => Self::Standard,
+            SeatKind::Accessible => Self::Accessible,
+            SeatKind::Companion => Self::Companion,
+        }
+    }
+}
+
+/// Reads a JSON plan. The parser's own message names line and column.
+pub fn from_json(bytes: &[u8]) -> Result<Vec<Seat>, Vec<FieldError>> {
+    let plan: SeatPlan = serde_json::from_slice(bytes)
+        .map_err(|error| vec![FieldError { field: "seats".into(), message: error.to_string() }])?;
+    let mut wrong = Wrong::default();
+    let seats = checked(plan.seats.into_iter().enumerate().map(|(i, seat)| (format!("seats[{i}]"), seat)), &mut wrong);
+    wrong.or(seats)
+}
+
+/// Reads a CSV plan: UTF-8, a header line, comma-separated; a byte order mark is skipped.
+pub fn from_csv(bytes: &[u8]) -> Result<Vec<Seat>, Vec<FieldError>> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+    let mut wrong = Wrong::default();
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        Err(error) => {
+            wrong.add("line 1", reason(&error));
+            return wrong.or(Vec::new());
+        }
+    };
+    let mut rows = Vec::new();
+    let mut record = csv::StringRecord::new();
+    while !wrong.is_full() && rows.len() <= MOST_SEATS {
+        let read = reader.read_record(&mut record);
+        let line = format!("line {}", line_of(bytes, record.position().unwrap_or_else(|| reader.position())));
+        match read.and_then(|more| if more { record.deserialize(Some(&header)).map(Some) } else { Ok(None) }) {
+            Ok(Some(seat)) => rows.push((line, seat)),
+            Ok(None) => break,
+            Err(error) => wrong.add(line, reason(&error)),
+        }
+    }
+    let seats = checked(rows.into_iter(), &mut wrong);
+    wrong.or(seats)
+}
+
+/// The reader's position is before any blank lines that it skips.
+fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let blank = bytes.iter().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + blank.filter(|byte| **byte == b'\n').map(|_| 1).sum::<u64>()
+}
+
+/// The reason without the library's own idea of where it was.
+fn reason(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("has {len} fields instead of {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8".into(),
+        _ => "cannot be read".into(),
+    }
+}
+
+fn checked(rows: impl Iterator<Item = (String, PlannedSeat)>, wrong: &mut Wrong) -> Vec<Seat> {
+    let mut ids = HashSet::new();
+    let mut spots = HashSet::new();
+    let mut seats = Vec::new();
+    for (at, seat) in rows {
+        if seats.len() == MOST_SEATS {
+            wrong.add("seats", format!("there are more than {MOST_SEATS}"));
+            break;
+        }
+        if !ids.insert(seat.id.clone()) {
+            wrong.add(&at, format!("seat {} is named twice", seat.id));
+        } else if !spots.insert((seat.zone.clone(), seat.row.clone(), seat.number)) {
+            wrong.add(&at, format!("zone {}, row {} has number {} already", seat.zone, seat.row, seat.number));
+        } else if seat.blocked == Some(true) && seat.channel.is_some() {
+            wrong.add(&at, "a seat is blocked or kept for a channel, not both");
+        }
+        seats.push(seat.into());
+    }
+    if seats.is_empty() {
+        wrong.add("seats", "there are none");
+    }
+    seats
+}
+
+impl From<PlannedSeat> for Seat {
+    fn from(seat: PlannedSeat) -> Self {
+        let kept = match seat.channel {
+            _ if seat.blocked == Some(true) => Kept::Blocked,
+            Some(channel) => Kept::For(channel),
+            None => Kept::Free,
+        };
+        Self {
+            id: seat.id,
+            zone: seat.zone,
+            row: seat.row,
+            number: seat.number,
+            ticket_type: seat.ticket_type,
+            kind: seat.kind.map_or(SeatKind::Standard, SeatKind::from),
+            kept,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(result: Result<Vec<Seat>, Vec<FieldError>>) -> Vec<String> {
+        let errors = result.expect_err("must be refused");
+        errors.into_iter().map(|e| format!("{}: {}", e.field, e.message)).collect()
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let json = br#"{"seats": [
+            {"id": "A-1-1", "zone": "A", "row": "1", "number": 1, "ticket_type": "VIP", "kind": "accessible"},
+            {"id": "A-1-2", "zone": "A", "row": "1", "number": 2, "ticket_type": "VIP", "blocked": true},
+            {"id": "A-1-3", "zone": "A", "row": "1", "number": 3, "ticket_type": "VIP", "channel": "sponsor"}]}"#;
+        let csv = "\u{feff}id,zone,row,number,ticket_type,kind,blocked,channel\r\n\
+            A-1-1,A,1,1,VIP,accessible,,\r\nA-1-2, A ,1,2,VIP,,true,\r\n\"A-1-3\",A,1,3,VIP,standard,false,sponsor\r\n";
+        let seats = from_json(json).expect("valid");
+        assert_eq!(from_csv(csv.as_bytes()).expect("valid"), seats);
+        assert_eq!(seats[0].kind, SeatKind::Accessible);
+        assert_eq!(seats[1].kept, Kept::Blocked);
+        assert_eq!(seats[2].kept, Kept::For("sponsor".parse().expect("code")));
+    }
+
+    #[test]
+    fn columns_with_a_default_may_be_left_out() {
+        let seats = from_csv(b"number,id,zone,row,ticket_type\n4,S4,Z,R,T\n").expect("valid");
+        assert_eq!((seats[0].number, seats[0].kind, &seats[0].kept), (4, SeatKind::Standard, &Kept::Free));
+    }
+
+    #[test]
+    fn a_mistake_in_csv_names_its_line() {
+        let head = "id,zone,row,number,ticket_type\n";
+        for (body, expected) in [
+            ("A1,A,1,1,VIP\nA1,A,1,2,VIP\n", "line 3: seat A1 is named twice"),
+            ("A1,A,1,1,VIP\nA2,A,1,1,VIP\n", "line 3: zone A, row 1 has number 1 already"),
+            ("A1,A,1,-1,VIP\n", "line 2: "),
+            ("A1,A,1,1.5,VIP\n", "line 2: "),
+            ("A1,A,1,70000,VIP\n", "line 2: "),
+            ("A 1,A,1,1,VIP\n", "line 2: not a code"),
+            ("A1,A,1,1\n", "line 2: has 4 fields instead of 5"),
+            ("A1,A,1,1,VIP\n\nA2,A,1,x,VIP\n", "line 4: "),
+            ("", "seats: there are none"),
+        ] {
+            let told = told(from_csv(format!("{head}{body}").as_bytes()));
+            assert!(told[0].starts_with(expected), "{body:?} gave {told:?}");
+        }
+        assert!(told(from_csv(b"id,zone,row,number,ticket_type,price\nA1,A,1,1,VIP,5\n"))[0].contains("unknown field"));
+        assert!(told(from_csv(b"id,zone\nA1,A\n"))[0].contains("missing field"));
+        assert!(told(from_csv(b"id,zone,row,number,ticket_type\n\xff\xfe,A,1,1,VIP\n"))[0].contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_mistake_in_json_names_its_place() {
+        for (body, expected) in [
+            ("", "seats: EOF"),
+            (r#"{"seats": []}"#, "seats: there are none"),
+            (r#"{"seats": [{"id": "A1"}]}"#, "seats: missing field `zone` at line 1"),
+            (r#"{"seats": [], "price": 1}"#, "seats: unknown field `price`"),
+        ] {
+            let told = told(from_json(body.as_bytes()));
+            assert!(told[0].starts_with(expected), "{body:?} gave {told:?}");
+        }
+        let seat = r#"{"id": "A1", "zone": "A", "row": "1", "number": 1, "ticket_type": "VIP", "blocked": true, "channel": "x"}"#;
+        assert!(
+            told(from_json(format!(r#"{{"seats": [{seat}]}}"#).as_bytes()))[0]
+                .starts_with("seats[0]: a seat is blocked or")
+        );
+    }
+
+    #[test]
+    fn no_more_seats_than_the_limit_are_taken() {
+        let mut text = String::from("id,zone,row,number,ticket_type\n");
+        for i in 0..=MOST_SEATS {
+            text.push_str(&format!("S{i},Z,{},{},T\n", i / 1000, i % 1000));
+        }
+        assert!(told(from_csv(text.as_bytes()))[0].contains("more than"));
+    }
+}
