@@ -103,7 +103,11 @@ impl<Kind> FromStr for Id<Kind> {
 }
 impl<Kind> Serialize for Id<Kind> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.as_u128().serialize(serializer) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.as_bytes().serialize(serializer)
+        }
     }
 }
 impl<'de, Kind> Deserialize<'de> for Id<Kind> {
@@ -112,7 +116,7 @@ impl<'de, Kind> Deserialize<'de> for Id<Kind> {
             let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
             text.parse().map_err(de::Error::custom)
         } else {
-            u128::deserialize(deserializer).map(Self::from_u128)
+            <[u8; 16]>::deserialize(deserializer).map(|bytes| Self::from_uuid(Uuid::from_bytes(bytes)))
         }
     }
 }

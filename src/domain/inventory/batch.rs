@@ -20,23 +20,16 @@ pub const MAX_BYTES: usize = 512 * 1024;
 /// `Reply` is whatever the shell answers through: a channel in production, a number in simulation.
 pub enum Input<Reply> {
     /// An attempt; dropped unanswered-for when the batch is formed after `deadline`.
-    Ask {
-        request: Request,
-        reply: Reply,
-        deadline: EventTime,
-    },
+    Ask { request: Request, reply: Reply, deadline: EventTime },
     /// A strong read: answered with the state as of the batch it rides in.
-    Read {
-        reply: Reply,
-    },
+    Read { reply: Reply },
     /// The segment sent last is durable.
     Committed,
     /// The segment sent last may be durable, and this owner can no longer find out: another one has taken over.
     Fenced,
     /// Facts up to this number are with the broker, confirmed.
-    Published {
-        number: u64,
-    },
+    Published { number: u64 },
+    /// Time has passed.
     Tick,
 }
 
@@ -64,6 +57,8 @@ pub enum Outcome {
     Readable,
     /// Not attempted: its deadline had passed.
     TooLate,
+    /// Not attempted: this owner stepped down before its turn.
+    NotAttempted,
     /// May have happened: ask again with the same key.
     Unknown,
 }
@@ -73,16 +68,19 @@ pub struct Batcher<Reply> {
 }
 
 impl<Reply> Batcher<Reply> {
-    /// Begins an epoch with what was recovered. `last_seq` is the last segment read, 0 for none.
-    pub fn new(_recovered: Inventory, _last_seq: u64, _epoch: u64, _tag_seed: u64) -> Self {
+    /// Begins an epoch with what was recovered. `last_seq` is the last segment read, 0 for none. New holds are refused
+    /// while more than `outbox_limit` facts are unpublished.
+    pub fn new(_recovered: Inventory, _last_seq: u64, _epoch: u64, _tag_seed: u64, _outbox_limit: u64) -> Self {
         todo!("inventory helper")
     }
 
     /// The first commit of the epoch: `Activated`.
-    pub fn activate(&mut self, _now: EventTime, _effects: &mut Vec<Effect<Reply>>) {
+    pub fn activate(&mut self, _now: EventTime, _effects: &mut Vec<Effect<Reply>>) -> Result<(), Corrupt> {
         todo!("inventory helper")
     }
 
+    /// Takes in one thing. Forms no batch: after `Committed` the state is exactly what is durable, so run the effects (and
+    /// read the view) first, then call [`Self::form`].
     pub fn step(
         &mut self,
         _now: EventTime,
@@ -92,7 +90,13 @@ impl<Reply> Batcher<Reply> {
         todo!("inventory helper")
     }
 
-    /// When to send the next `Tick`.
+    /// Decides everything that waits, if nothing is in flight, and sends it as one segment. Call it after each `step`, once
+    /// that one's effects have run.
+    pub fn form(&mut self, _now: EventTime, _effects: &mut Vec<Effect<Reply>>) -> Result<(), Corrupt> {
+        todo!("inventory helper")
+    }
+
+    /// When to call next, if nothing else happens.
     pub fn next_tick(&self) -> Option<EventTime> {
         todo!("inventory helper")
     }

@@ -40,9 +40,10 @@ pub enum Entry {
         version: u32,
         seats: Vec<Seat>,
     },
-    /// `seats` is empty here: they were staged.
+    /// `configuration.seats` is empty here.
     Configured {
         configuration: Box<Configuration>,
+        seats: SeatPlan,
         identity: Option<Identity>,
     },
     Admitted {
@@ -65,6 +66,8 @@ pub enum Entry {
         admission: Place,
         lines: Vec<EntryLine>,
         expires_at: EventTime,
+        /// Seats that this left single.
+        orphans: Vec<u32>,
         identity: Option<Identity>,
     },
     Extended {
@@ -96,6 +99,15 @@ pub enum Entry {
     Voided {
         order: OrderId,
     },
+}
+
+/// Where a new configuration's seats stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeatPlan {
+    /// As they were: a change of price or rate does not repeat a large plan.
+    Unchanged,
+    /// In the `SeatsStaged` entries since the last configuration.
+    Staged,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

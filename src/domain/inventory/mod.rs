@@ -100,9 +100,9 @@ impl Inventory {
         todo!("inventory helper")
     }
 
-    /// Applies an entry; recovery and live decisions go through here alike. Returns the order fact it makes, which also
-    /// joins the outbox.
-    pub fn apply(&mut self, _at: EventTime, _entry: &Entry) -> Result<Option<&OrderFact>, Corrupt> {
+    /// Applies an entry; recovery and live decisions go through here alike. The order fact it makes, if any, joins the
+    /// outbox.
+    pub fn apply(&mut self, _at: EventTime, _entry: &Entry) -> Result<(), Corrupt> {
         todo!("inventory helper")
     }
 
@@ -126,7 +126,8 @@ impl Inventory {
         todo!("inventory helper")
     }
 
-    /// Facts up to and including `number` need not be kept any more.
+    /// Facts up to and including `number` need not be kept any more. Recovery says so before it applies segments, and then
+    /// those facts are never kept.
     pub fn published(&mut self, _number: u64) {
         todo!("inventory helper")
     }

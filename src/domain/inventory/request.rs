@@ -230,6 +230,8 @@ pub enum Refusal {
     UnknownOrder,
     #[error("the hold has ended")]
     HoldEnded { state: HoldState },
+    #[error("the order is not sold")]
+    NotSold { state: HoldState },
     #[error("the hold has been extended already")]
     AlreadyExtended,
     #[error("this key was used for another request")]
