@@ -10,4 +10,5 @@ pub mod journal;
 pub mod order_bus;
 pub mod ownership;
 pub mod queue;
+pub mod secret;
 pub mod sqlite;

@@ -1,0 +1,136 @@
+//! A JSON body, strictly: a wrong one is told apart as not JSON (400) or not as expected (422).
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
+
+use crate::http::problem::{Code, Problem};
+
+/// Deeper bodies are refused: ours need five.
+const MAX_DEPTH: usize = 32;
+
+/// `T` must `#[serde(deny_unknown_fields)]`; a test over the OpenAPI document holds all bodies to it. A field given twice
+/// is refused by serde's own struct reader. As an answer it is plain JSON.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(Code::UnsupportedMediaType).detail("application/json is expected"));
+        }
+        let bytes = read(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The whole body, up to the route's limit.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Code::BodyTooLarge)
+        }
+        _ => Problem::new(Code::MalformedJson).detail("the body did not arrive whole"),
+    })
+}
+
+/// Parses a body as strictly as the extractor does.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if depth(bytes) > MAX_DEPTH {
+        return Err(Problem::new(Code::MalformedJson).detail("the body is nested too deeply"));
+    }
+    let value = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        // Says which field and what was expected; it quotes nothing but what the client sent.
+        Category::Data => Problem::new(Code::InvalidBody).detail(error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => Problem::new(Code::MalformedJson).detail(error.to_string()),
+    })?;
+    // To serde, an array of the right values is a struct too; not to us.
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => Ok(value),
+        _ => Err(Problem::new(Code::InvalidBody).detail("an object is expected")),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// How deep brackets nest, strings left out. Looks at each byte once, before anything is built.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+    for byte in bytes {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        quantity: u32,
+    }
+
+    #[test]
+    fn s_24_depth_counts_brackets_outside_strings() {
+        for (text, expected) in [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#""[[[\"[""#, 0), ("]]]][", 1)] {
+            assert_eq!(depth(text.as_bytes()), expected, "{text}");
+        }
+        let deep = "[".repeat(33) + &"]".repeat(33);
+        let problem = parse::<serde_json::Value>(deep.as_bytes()).expect_err("too deep");
+        assert_eq!(problem.code(), Code::MalformedJson);
+    }
+
+    #[test]
+    fn s_22_a_wrong_body_is_told_apart_from_broken_json() {
+        let table = [
+            (r#"{"quantity": 1"#, Code::MalformedJson),
+            ("", Code::MalformedJson),
+            ("{'quantity': 1}", Code::MalformedJson),
+            ("{\"quantity\": \"\u{0}\"}", Code::MalformedJson),
+            ("{}", Code::InvalidBody),
+            (r#"{"quantity": 1, "price": 0}"#, Code::InvalidBody),
+            (r#"{"quantity": 1, "quantity": 2}"#, Code::InvalidBody),
+            (r#"{"quantity": -1}"#, Code::InvalidBody),
+            (r#"{"quantity": 1.5}"#, Code::InvalidBody),
+            (r#"{"quantity": 99999999999}"#, Code::InvalidBody),
+            (r#"{"quantity": "1"}"#, Code::InvalidBody),
+            (r#"{"quantity": null}"#, Code::InvalidBody),
+            ("[1]", Code::InvalidBody),
+        ];
+        for (text, code) in table {
+            let problem = parse::<Body>(text.as_bytes()).map(|body| body.quantity).expect_err(text);
+            assert_eq!(problem.code(), code, "{text}");
+        }
+        assert_eq!(parse::<Body>(br#"{"quantity": 3}"#).expect("good").quantity, 3);
+    }
+}

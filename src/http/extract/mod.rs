@@ -1,0 +1,13 @@
+//! What handlers take from a request, each with its refusal.
+//!
+//! Owns the strictness: a body that a handler sees has been checked for type, size, depth and unknown fields.
+
+mod json;
+mod parts;
+mod signed_in;
+
+pub use self::{
+    json::Json,
+    parts::{ClientAddress, IdempotencyKey, Path, Query, RequestId},
+    signed_in::{Privileged, SignedIn},
+};

@@ -1,0 +1,87 @@
+//! Who asks: the account of a valid access token whose session still stands.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::{HeaderMap, header, request::Parts};
+
+use crate::{
+    domain::{account::Role, id::FanId},
+    http::{
+        app::App,
+        problem::{Code, Problem},
+        session::Session,
+    },
+};
+
+/// A signed-in account. Its roles and status are at most `account_cache_ttl` old.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub account: FanId,
+    pub session: Arc<Session>,
+    /// When the access token ends, in seconds since 1970: a socket ends with it.
+    pub expires_at: u64,
+}
+
+impl SignedIn {
+    /// Whether the account has this role; an admin has every one.
+    pub fn is(&self, role: Role) -> bool {
+        self.session.roles.contains(&role) || self.session.roles.contains(&Role::Admin)
+    }
+
+    pub fn must_be(&self, role: Role) -> Result<(), Problem> {
+        if self.is(role) { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+        let claims = app.tokens.verify_access(token)?;
+        let session = app.sessions.current(&app.database, claims.sub, claims.about.sv).await?;
+        Ok(Self { account: claims.sub, session, expires_at: claims.exp })
+    }
+}
+
+/// Nobody signed in is fine; a wrong token is not.
+impl OptionalFromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Option<Self>, Problem> {
+        if bearer(&parts.headers)?.is_none() {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<_>>::from_request_parts(parts, app).await.map(Some)
+    }
+}
+
+/// A signed-in account whose roles were read from the database for this very call: for everything on the admin listener.
+#[derive(Debug, Clone)]
+pub struct Privileged(pub SignedIn);
+
+impl FromRequestParts<Arc<App>> for Privileged {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+        let claims = app.tokens.verify_access(token)?;
+        let session = app.sessions.fresh(&app.database, claims.sub, claims.about.sv).await?;
+        Ok(Self(SignedIn { account: claims.sub, session, expires_at: claims.exp }))
+    }
+}
+
+/// The bearer token, `None` without an Authorization header.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new(Code::InvalidToken));
+    }
+    let text = value.to_str().map_err(|_| Problem::new(Code::InvalidToken))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(Problem::new(Code::Unauthenticated)),
+    }
+}

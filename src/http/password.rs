@@ -1,0 +1,166 @@
+//! Passwords: how they are hashed and checked.
+//!
+//! bcrypt reads 72 bytes at most and stops at a NUL, so it never sees the password: it sees base64 of
+//! HMAC-SHA-384(pepper, password), 64 characters. Stored as `$v2$<pepper id>$<bcrypt>`; the pepper follows from the root
+//! secret. One hash costs a core 190 ms at cost 12: a few workers compute, a bounded number wait, more are refused.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tokio::sync::Semaphore;
+
+use super::{
+    config::Config,
+    problem::{Code, Problem},
+};
+use crate::stores::secret::RootSecret;
+
+/// In characters, and not too many bytes either.
+const MIN_CHARS: usize = 8;
+const MAX_CHARS: usize = 256;
+/// Of a request that waits for a worker: the client is told to come back after about as long as the queue lasts.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Never shown or logged.
+#[derive(Clone, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl Password {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As long as a new one must be. Nothing is trimmed or folded.
+    pub fn check_strength(&self) -> Result<(), Problem> {
+        if (MIN_CHARS..=MAX_CHARS).contains(&self.0.chars().count()) {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::WeakPassword))
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    Wrong,
+    Right,
+    /// Right, and stored under an old cost or pepper: store this instead.
+    Rehashed(String),
+}
+
+pub struct Passwords(Arc<Inner>);
+
+struct Inner {
+    peppers: Vec<Pepper>,
+    cost: u32,
+    workers: Semaphore,
+    /// Those who compute and those who wait.
+    places: Semaphore,
+    /// Checked when the account is unknown, so that the answer takes as long.
+    dummy: String,
+}
+
+struct Pepper {
+    id: String,
+    key: hmac::Key,
+}
+
+impl Pepper {
+    fn new(secret: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA384, secret);
+        let tag = hmac::sign(&key, b"onsale pepper id");
+        let id = tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Self { id, key }
+    }
+
+    /// 64 characters, none of them NUL.
+    fn apply(&self, password: &[u8]) -> String {
+        STANDARD.encode(hmac::sign(&self.key, password))
+    }
+}
+
+impl Passwords {
+    /// Costs one hash.
+    pub fn new(secret: &RootSecret, config: &Config) -> Self {
+        let peppers: Vec<_> = secret.keys("password pepper").iter().map(|key| Pepper::new(&key[..])).collect();
+        let workers = config.bcrypt_workers.max(1);
+        let mut inner = Inner {
+            peppers,
+            cost: config.bcrypt_cost,
+            workers: Semaphore::new(workers),
+            places: Semaphore::new(workers + config.bcrypt_queue),
+            dummy: String::new(),
+        };
+        inner.dummy = inner.hash(b"the password of nobody");
+        Self(Arc::new(inner))
+    }
+
+    /// For storing. `PasswordQueueFull` when too many wait.
+    pub async fn hash(&self, password: Password) -> Result<String, Problem> {
+        self.run(move |inner| inner.hash(password.0.as_bytes())).await
+    }
+
+    /// `stored` is `None` for an unknown account, which takes as long and is `Wrong`.
+    pub async fn check(&self, password: Password, stored: Option<String>) -> Result<Checked, Problem> {
+        self.run(move |inner| inner.check(password.0.as_bytes(), stored.as_deref())).await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Problem> {
+        let full = || Problem::new(Code::PasswordQueueFull).retry_after(RETRY_AFTER_S);
+        let _place = self.0.places.try_acquire().map_err(|_| full())?;
+        let _worker = self.0.workers.acquire().await.map_err(|_| full())?;
+        let inner = self.0.clone();
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| {
+            tracing::error!(%error, "password worker failed");
+            Problem::new(Code::Internal)
+        })
+    }
+}
+
+impl Inner {
+    fn hash(&self, password: &[u8]) -> String {
+        let pepper = self.peppers.first().expect("a root secret has a generation");
+        let hash = bcrypt::hash(pepper.apply(password), self.cost).expect("the cost was checked at start");
+        format!("$v2${}{hash}", pepper.id)
+    }
+
+    fn check(&self, password: &[u8], stored: Option<&str>) -> Checked {
+        let known = stored.and_then(|stored| self.parse(stored));
+        let Some((pepper, hash)) = known else {
+            if let Some((pepper, hash)) = self.parse(&self.dummy) {
+                let _ = bcrypt::verify(pepper.apply(password), hash);
+            }
+            return Checked::Wrong;
+        };
+        // An unreadable hash is nobody's password.
+        if !bcrypt::verify(pepper.apply(password), hash).unwrap_or(false) {
+            return Checked::Wrong;
+        }
+        let newest = self.peppers.first().is_some_and(|newest| newest.id == pepper.id);
+        let same_cost = hash.parse::<bcrypt::HashParts>().is_ok_and(|parts| parts.get_cost() == self.cost);
+        if newest && same_cost { Checked::Right } else { Checked::Rehashed(self.hash(password)) }
+    }
+
+    /// `$v2$<id>$2b$…` as its pepper and the bcrypt part.
+    fn parse<'a>(&self, stored: &'a str) -> Option<(&Pepper, &'a str)> {
+        let rest = stored.strip_prefix("$v2$")?;
+        let (id, _) = rest.split_once('$')?;
+        let pepper = self.peppers.iter().find(|pepper| pepper.id == id)?;
+        Some((pepper, rest.get(id.len()..)?))
+    }
+}
