@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod etcd;
+mod manifest;
 
 use async_trait::async_trait;
 
@@ -14,6 +15,9 @@ use crate::domain::id::EventId;
 /// The fence of one ownership: a number that only grows, new with every activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+/// The longest segment that every adapter takes: etcd's default limit for a request is 1.5 MiB.
+pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
 pub struct Append {
     pub event: EventId,
@@ -53,6 +57,38 @@ pub struct Recovered {
     pub segments: Vec<(u64, Vec<u8>)>,
     /// Facts up to this number are published.
     pub published: u64,
+}
+
+impl Recovered {
+    /// Puts together what an adapter read, and refuses what cannot be whole. `segments` begin with the last one that the
+    /// snapshot covers, which trimming leaves.
+    fn assemble(
+        snapshot: Option<(u64, Vec<u8>)>,
+        mut segments: Vec<(u64, Vec<u8>)>,
+        published: u64,
+    ) -> Result<Self, StoreError> {
+        let first = snapshot.as_ref().map_or(1, |(seq, _)| *seq);
+        for (expected, (seq, _)) in (first..).zip(&segments) {
+            if *seq != expected {
+                return Err(StoreError::Corrupt(format!("segment {expected} is missing")));
+            }
+        }
+        if snapshot.is_some() {
+            if segments.is_empty() {
+                return Err(StoreError::Corrupt(format!("segment {first} is missing")));
+            }
+            segments.remove(0);
+        }
+        Ok(Self { snapshot, segments, published })
+    }
+}
+
+/// The length check that every adapter makes first.
+fn check_length(append: &Append) -> Result<(), AppendError> {
+    if append.bytes.len() <= MAX_SEGMENT_BYTES {
+        return Ok(());
+    }
+    Err(AppendError::ReadOnly(format!("segment {} is longer than {MAX_SEGMENT_BYTES} bytes", append.seq).into()))
 }
 
 #[async_trait]

@@ -1,11 +1,21 @@
 //! Which adapters a test runs on, and names that no other test uses.
 
-use onsale::domain::id::EventId;
+use std::sync::Arc;
+
+use onsale::{
+    domain::id::EventId,
+    stores::{
+        journal::{Append, Epoch, InventoryJournal, embedded::EmbeddedJournal},
+        ownership::{Ownership, embedded::EmbeddedOwnership},
+        sqlite,
+    },
+};
 
 /// The address of a real server, from the environment; `scripts/test` starts one and sets it.
 ///
 /// `None` only under `ONSALE_TEST_EMBEDDED_ONLY=1`, for a quick run without servers: a missing address is a failure
 /// otherwise, so that nothing is skipped in silence.
+#[expect(dead_code, reason = "the first real server comes next")]
 pub fn address(variable: &str) -> Option<String> {
     if std::env::var("ONSALE_TEST_EMBEDDED_ONLY").is_ok_and(|value| value == "1") {
         println!("ONSALE_TEST_EMBEDDED_ONLY=1: not run on the server of {variable}");
@@ -19,4 +29,49 @@ pub fn address(variable: &str) -> Option<String> {
 /// An event of this test alone: servers are shared by all tests.
 pub fn new_event() -> EventId {
     EventId::from_u128(rand::random())
+}
+
+/// A place for the journal and ownership of one test, opened as often as the test likes.
+pub enum JournalHome {
+    Embedded(tempfile::TempDir),
+}
+
+/// One opening: what a process holds.
+pub struct Opened {
+    pub journal: Arc<dyn InventoryJournal>,
+    pub ownership: Arc<dyn Ownership>,
+}
+
+impl JournalHome {
+    /// One for each adapter.
+    pub fn all() -> Vec<Self> {
+        vec![Self::embedded()]
+    }
+
+    pub fn embedded() -> Self {
+        Self::Embedded(tempfile::tempdir().expect("temporary folder"))
+    }
+
+    /// The embedded journal's file, to look into or to damage.
+    pub async fn open_file(&self) -> sqlx::SqlitePool {
+        let Self::Embedded(folder) = self;
+        sqlite::open(&folder.path().join("journal.db"), 1, "SELECT 1").await.expect("open")
+    }
+
+    pub async fn open(&self) -> Opened {
+        match self {
+            Self::Embedded(folder) => {
+                println!("embedded journal");
+                let journal = EmbeddedJournal::open(&folder.path().join("journal.db")).await.expect("open");
+                let journal = Arc::new(journal);
+                let ownership = Arc::new(EmbeddedOwnership::new(Arc::clone(&journal), "node-1"));
+                Opened { journal, ownership }
+            }
+        }
+    }
+}
+
+/// An append without counters or mark.
+pub fn append(event: EventId, epoch: Epoch, seq: u64, bytes: impl Into<Vec<u8>>) -> Append {
+    Append { event, epoch, seq, bytes: bytes.into(), counters: Vec::new(), active: None }
 }

@@ -1,3 +1,5 @@
 //! The contract suite: what each port promises, shown on every adapter, real servers included.
 
 mod harness;
+mod journal_contract;
+mod ownership_contract;

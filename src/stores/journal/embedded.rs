@@ -1,1 +1,178 @@
-//! In work.
+//! The journal in one SQLite file, for one process.
+//!
+//! Owns `journal.db`: journals and, beside them, the epochs that ownership hands out. One task writes
+//! ([`writer`]), a few connections read.
+
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use sqlx::{Row as _, SqlitePool};
+
+use self::writer::{Command, Writer};
+use super::{
+    Append, AppendError, Epoch, InventoryJournal, Recovered, check_length,
+    manifest::{CHUNK_BYTES, Manifest},
+};
+use crate::{
+    domain::id::EventId,
+    stores::{error::StoreError, ownership::Owner, sqlite},
+};
+
+const READERS: u32 = 4;
+
+/// `segment` keeps its rows in the order of writing: an append touches the last pages only.
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS owner (
+        event TEXT PRIMARY KEY, epoch BIGINT NOT NULL, node TEXT NOT NULL, held BIGINT NOT NULL);
+    CREATE TABLE IF NOT EXISTS segment (
+        id INTEGER PRIMARY KEY, event TEXT NOT NULL, seq BIGINT NOT NULL, bytes BLOB NOT NULL, UNIQUE (event, seq));
+    CREATE TABLE IF NOT EXISTS snapshot (event TEXT PRIMARY KEY, manifest TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS chunk (
+        event TEXT NOT NULL, generation TEXT NOT NULL, n BIGINT NOT NULL, bytes BLOB NOT NULL,
+        UNIQUE (event, generation, n));
+    CREATE TABLE IF NOT EXISTS published (event TEXT PRIMARY KEY, number BIGINT NOT NULL);
+    CREATE TABLE IF NOT EXISTS active (event TEXT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS available (
+        event TEXT NOT NULL, ticket_type TEXT NOT NULL, free BIGINT NOT NULL, PRIMARY KEY (event, ticket_type));";
+
+pub struct EmbeddedJournal {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl EmbeddedJournal {
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let readers = sqlite::open(path, READERS, SCHEMA).await?;
+        Ok(Self { readers, writer: Writer::start(path).await? })
+    }
+
+    /// A new epoch for this node. There is no other process, so nobody is in the way.
+    pub async fn claim(&self, event: EventId, node: &str) -> Result<Epoch, StoreError> {
+        self.writer.run(Command::Claim { event, node: node.to_owned() }).await.map_err(as_store_error)
+    }
+
+    pub async fn release(&self, event: EventId, epoch: Epoch) -> Result<(), StoreError> {
+        match self.writer.run(Command::Release { event, epoch }).await {
+            // Somebody else's by now: not ours to give up, and given up all the same.
+            Ok(_) | Err(AppendError::Fenced) => Ok(()),
+            Err(error) => Err(as_store_error(error)),
+        }
+    }
+
+    pub async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError> {
+        let row = sqlx::query("SELECT epoch, node FROM owner WHERE event = $1 AND held = 1")
+            .bind(event.to_string())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(sqlite::error)?;
+        let Some(row) = row else { return Ok(None) };
+        let epoch: i64 = row.try_get(0).map_err(sqlite::error)?;
+        Ok(Some(Owner { node: row.try_get(1).map_err(sqlite::error)?, epoch: Epoch(epoch.unsigned_abs()) }))
+    }
+
+    pub fn is_poisoned(&self) -> bool {
+        self.writer.is_poisoned()
+    }
+
+    async fn read_snapshot(&self, event: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let json: Option<String> = sqlx::query_scalar("SELECT manifest FROM snapshot WHERE event = $1")
+            .bind(event)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(sqlite::error)?;
+        let Some(json) = json else { return Ok(None) };
+        let manifest = Manifest::from_json(json.as_bytes())?;
+        let mut chunks =
+            sqlx::query_scalar::<_, Vec<u8>>("SELECT bytes FROM chunk WHERE event = $1 AND generation = $2 ORDER BY n")
+                .bind(event)
+                .bind(&manifest.generation)
+                .fetch(&self.readers);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.try_next().await.map_err(sqlite::error)? {
+            bytes.extend_from_slice(&chunk);
+        }
+        manifest.verify(&bytes)?;
+        Ok(Some((manifest.seq, bytes)))
+    }
+
+    async fn read_events(&self, query: &'static str) -> Result<Vec<EventId>, StoreError> {
+        let events: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.readers).await.map_err(sqlite::error)?;
+        events
+            .iter()
+            .map(|event| event.parse().map_err(|_| StoreError::Corrupt(format!("{event:?} is not an event"))))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl InventoryJournal for EmbeddedJournal {
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        check_length(&append)?;
+        self.writer.run(Command::Append(append)).await.map(drop)
+    }
+
+    async fn recover(&self, event: EventId) -> Result<Recovered, StoreError> {
+        if self.is_poisoned() {
+            return Err(StoreError::Unavailable("the journal is poisoned".into()));
+        }
+        let event = event.to_string();
+        let snapshot = self.read_snapshot(&event).await?;
+        let first = snapshot.as_ref().map_or(1, |(seq, _)| *seq);
+        let mut rows = sqlx::query("SELECT seq, bytes FROM segment WHERE event = $1 AND seq >= $2 ORDER BY seq")
+            .bind(&event)
+            .bind(writer::integer(first))
+            .fetch(&self.readers);
+        let mut segments = Vec::new();
+        while let Some(row) = rows.try_next().await.map_err(sqlite::error)? {
+            let seq: i64 = row.try_get(0).map_err(sqlite::error)?;
+            segments.push((seq.unsigned_abs(), row.try_get(1).map_err(sqlite::error)?));
+        }
+        let published: Option<i64> = sqlx::query_scalar("SELECT number FROM published WHERE event = $1")
+            .bind(&event)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(sqlite::error)?;
+        Recovered::assemble(snapshot, segments, published.unwrap_or(0).unsigned_abs())
+    }
+
+    async fn snapshot(&self, event: EventId, epoch: Epoch, seq: u64, bytes: &[u8]) -> Result<(), AppendError> {
+        let manifest = Manifest::new(seq, bytes);
+        for (n, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES)) {
+            let generation = manifest.generation.clone();
+            let chunk = Command::Chunk { event, epoch, generation, n, bytes: chunk.to_owned() };
+            self.writer.run(chunk).await?;
+        }
+        self.writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
+    }
+
+    async fn mark_published(&self, event: EventId, epoch: Epoch, number: u64) -> Result<(), AppendError> {
+        self.writer.run(Command::Published { event, epoch, number }).await.map(drop)
+    }
+
+    async fn active(&self) -> Result<Vec<EventId>, StoreError> {
+        self.read_events("SELECT event FROM active ORDER BY event").await
+    }
+
+    async fn events(&self) -> Result<Vec<EventId>, StoreError> {
+        self.read_events(
+            "SELECT event FROM owner WHERE EXISTS (SELECT 1 FROM segment WHERE segment.event = owner.event)
+             ORDER BY event",
+        )
+        .await
+    }
+
+    async fn poisoned(&self) {
+        self.writer.poisoned().await;
+    }
+}
+
+fn as_store_error(error: AppendError) -> StoreError {
+    match error {
+        AppendError::ReadOnly(source) => StoreError::ReadOnly(source),
+        AppendError::Fenced => StoreError::Conflict("another epoch"),
+        AppendError::Overwritten(_) | AppendError::Gap(_) => StoreError::Conflict("another segment"),
+    }
+}
