@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{config::Config, limits::Limits, password::Passwords, session::Sessions, tokens::Tokens};
 use crate::{
     actors::directory::Directory,
@@ -39,6 +41,8 @@ pub struct App {
     pub passwords: Passwords,
     pub sessions: Sessions,
     pub limits: Limits,
+    /// Cancelled when the server begins to go down: sockets say goodbye.
+    pub closing: CancellationToken,
 }
 
 impl App {
@@ -50,6 +54,7 @@ impl App {
             passwords: Passwords::new(secret, &config),
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),
+            closing: CancellationToken::new(),
             config,
             database,
             queue,

@@ -3,6 +3,7 @@
 //! Architecture invariant: knows `actors`, `stores` and `domain`, not `cluster`. May read stores; does not write what an
 //! actor owns.
 
+pub mod acting;
 pub mod app;
 pub mod config;
 pub mod events;
@@ -17,3 +18,13 @@ pub mod seat_plan;
 pub mod session;
 pub mod shapes;
 pub mod tokens;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::domain::time::EventTime;
+
+/// The wall clock, for rows and tokens. Decisions about an event take its own time.
+pub fn now() -> EventTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 
+use super::limits::Left;
 use crate::{
     actors::{directory::DirectoryError, inventory::AskError, waiting_room::WaitError},
     domain::inventory::request::{HoldState, Refusal},
@@ -166,6 +167,7 @@ struct Inner {
     code: Code,
     detail: Option<Cow<'static, str>>,
     retry_after_s: Option<u32>,
+    rate: Option<Left>,
     more: Map<String, Value>,
 }
 
@@ -174,7 +176,7 @@ impl Problem {
         let row = code.row();
         // A client that is told to come back is told when; who knows better says so.
         let retry_after_s = (row.retryable && matches!(row.status, 429 | 503)).then_some(1);
-        Self(Box::new(Inner { code, detail: None, retry_after_s, more: Map::new() }))
+        Self(Box::new(Inner { code, detail: None, retry_after_s, rate: None, more: Map::new() }))
     }
 
     /// For people; never a source's text.
@@ -185,6 +187,12 @@ impl Problem {
 
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The rate that this request was counted in.
+    pub fn rate(mut self, left: Left) -> Self {
+        self.0.rate = Some(left);
         self
     }
 
@@ -231,6 +239,9 @@ impl IntoResponse for Problem {
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(left) = &self.0.rate {
+            left.write(response.headers_mut());
         }
         response.extensions_mut().insert(self);
         response

@@ -1,0 +1,68 @@
+//! Who does an admin or money act, and the audit row that it leaves.
+
+use std::{fmt, sync::Arc};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::{
+    app::App,
+    extract::{ClientAddress, Privileged, RequestId, SignedIn},
+    now,
+    problem::{Code, Problem},
+};
+use crate::{
+    domain::account::Role,
+    stores::database::{
+        Write,
+        audit::{self, Act},
+    },
+};
+
+/// A signed-in account with its roles as of now, and where the request came from.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    pub signed_in: SignedIn,
+    address: ClientAddress,
+    request_id: RequestId,
+}
+
+impl FromRequestParts<Arc<App>> for Acting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Privileged(signed_in) = Privileged::from_request_parts(parts, app).await?;
+        let address = ClientAddress::from_request_parts(parts, app).await?;
+        let request_id = RequestId::from_request_parts(parts, app).await?;
+        Ok(Self { signed_in, address, request_id })
+    }
+}
+
+impl Acting {
+    /// The first of these roles that the account really has; an admin may do everything.
+    pub fn as_one_of(&self, roles: &[Role]) -> Result<Role, Problem> {
+        let has = |role: &Role| self.signed_in.session.roles.contains(role);
+        roles.iter().chain(&[Role::Admin]).copied().find(has).ok_or_else(|| Code::Forbidden.into())
+    }
+
+    /// The row for one act, such as `queue.clear` of an event.
+    pub fn act(&self, role: Role, action: &str, object: impl fmt::Display, reason: &str) -> Act {
+        Act {
+            at: now(),
+            account: Some(self.signed_in.account),
+            role: role.to_string(),
+            address: self.address.0.to_string(),
+            action: action.to_owned(),
+            object: object.to_string(),
+            reason: reason.to_owned(),
+            request_id: self.request_id.0.to_string(),
+        }
+    }
+
+    /// For an act whose effect is not in the database: the row is a transaction of its own.
+    pub async fn record(&self, app: &App, act: &Act) -> Result<(), Problem> {
+        let mut write: Write = app.database.begin().await?;
+        audit::append(&mut write, act).await?;
+        Ok(write.commit().await?)
+    }
+}
