@@ -9,15 +9,19 @@ pub mod config;
 pub mod events;
 pub mod extract;
 pub mod health;
+pub mod holds;
 pub mod idempotency;
 pub mod limits;
 pub mod password;
+pub mod payments;
 pub mod problem;
 pub mod routes;
+pub mod sandbox;
 pub mod seat_plan;
 pub mod session;
 pub mod shapes;
 pub mod tokens;
+pub mod websocket;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -58,12 +58,6 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// The wall clock, for what is shown to people and for tokens; decisions about stock have the event's own time.
-pub fn now() -> EventTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    EventTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// An amount: whole minor units (cents for EUR, won for KRW) of an ISO 4217 currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,3 @@
+//! Holds: taken, read, extended and released by their fan.
+
+pub mod body;

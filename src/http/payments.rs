@@ -1,0 +1,3 @@
+//! What payment providers tell us.
+
+pub mod signature;

@@ -1,0 +1,3 @@
+//! The queue's socket: live positions, turns and admissions.
+
+mod masked;
