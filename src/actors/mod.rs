@@ -3,7 +3,11 @@
 //! Architecture invariant: knows `domain` and `stores`, not `cluster` or `http`. Other code reaches an actor through its
 //! `Handle` only, found through a [`directory::Directory`].
 
+pub mod clock;
 pub mod config;
+mod gate;
+pub mod measures;
+
 pub mod directory;
 pub mod inventory;
 pub mod orders;

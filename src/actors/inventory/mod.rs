@@ -1,18 +1,50 @@
 //! EventInventory: the one actor that decides about an event's stock.
+//!
+//! Owns the event's [`Batcher`](crate::domain::inventory::batch::Batcher). Accepts what its [`Handle`] offers. Records every
+//! decision in the journal, a batch at a time, and answers after the commit.
+//!
+//! Limits: `inventory_in_flight` requests inside, each with a deadline of `ask_deadline_ms`; new holds are refused while more
+//! than `outbox_limit` facts are not published.
+//!
+//! The actor never waits inside `handle`: an append runs beside it and its result comes back as a message. When an append
+//! fails for good the actor fails; whoever still waits is told that the outcome is unknown, and the event's keeper takes a
+//! new epoch and recovers from the journal.
+
+mod handle;
+mod in_flight;
+mod message;
+pub mod recovery;
+mod show;
+mod slots;
+mod snapshot;
+mod state;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Duration,
+};
 
-use crate::domain::{
-    code::SeatId,
-    id::OrderId,
-    inventory::{
-        SeatState, View,
-        configuration::Configuration,
-        request::{Answer, HoldView, Refusal, Request},
+pub(super) use self::message::Begun;
+pub use self::{handle::Handle, message::AdmissionChange, show::SeatsSeen};
+use self::{message::Message, recovery::Folded, show::Shown, slots::Caller, state::State};
+use super::{clock::Clock, config::Config};
+use crate::{
+    domain::{
+        id::EventId,
+        inventory::{View, fact::OrderFact, request::Refusal},
+        time::Millis,
+    },
+    stores::{
+        journal::{Epoch, InventoryJournal},
+        ownership::Ownership,
     },
 };
+
+/// How often deadlines and what is due are looked at.
+const PULSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -32,36 +64,81 @@ pub enum AskError {
     Unavailable,
 }
 
-/// Cheap to clone; carries the bound that the mailbox lacks, and the deadline.
-#[derive(Clone)]
-pub struct Handle {}
+/// What one activation of an inventory starts from.
+pub struct Arguments {
+    pub event: EventId,
+    pub epoch: Epoch,
+    pub folded: Folded,
+    pub clock: Clock,
+    pub journal: Arc<dyn InventoryJournal>,
+    pub ownership: Arc<dyn Ownership>,
+    pub config: Config,
+    /// Committed facts in journal order. Not bounded here: new holds are refused beyond `outbox_limit`.
+    pub facts: mpsc::UnboundedSender<Vec<OrderFact>>,
+    /// Committed changes of admissions, in journal order; there are no more of them than slots.
+    pub admissions: mpsc::UnboundedSender<AdmissionChange>,
+}
 
-impl Handle {
-    /// Answers only what is durable.
-    pub async fn ask(&self, _request: Request) -> Result<Answer, AskError> {
-        todo!("actors helper")
+/// Starts the actor, and with it the epoch's first commit; with a supervisor, linked to it.
+pub async fn start(arguments: Arguments, supervisor: Option<ActorCell>) -> Result<Handle, SpawnErr> {
+    let (clock, config) = (arguments.clock, arguments.config.clone());
+    let (view, seen) = watch::channel(Arc::new(arguments.folded.inventory.view(clock.now())));
+    let shown = Arc::new(Shown::new(&arguments.folded.inventory));
+    let arguments = (arguments, view, Arc::clone(&shown));
+    let (actor, _) = match supervisor {
+        Some(supervisor) => Actor::spawn_linked(None, EventInventory, arguments, supervisor).await?,
+        None => Actor::spawn(None, EventInventory, arguments).await?,
+    };
+    Ok(Handle::new(actor, config.inventory_in_flight, Millis(config.ask_deadline_ms), clock, seen, shown))
+}
+
+struct EventInventory;
+
+impl Actor for EventInventory {
+    type Msg = Message;
+    type State = State;
+    type Arguments = (Arguments, watch::Sender<Arc<View>>, Arc<Shown>);
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<Message>,
+        (arguments, view, shown): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let mut state = State::new(arguments, view, shown);
+        state.activate(&me)?;
+        me.send_interval(PULSE, || Message::Pulse);
+        Ok(state)
     }
 
-    /// As of the last commit; no message.
-    pub fn view(&self) -> Arc<View> {
-        todo!("actors helper")
+    async fn handle(
+        &self,
+        me: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Ask { request, deadline, reply, permit } => state.ask(&me, request, deadline, reply, permit)?,
+            Message::Order { order, reply, permit } => state.read(&me, Caller::Order(order, reply), Some(permit))?,
+            Message::Seats { reply, permit } => state.read(&me, Caller::Seats(reply), Some(permit))?,
+            Message::Begin { places, reply } => state.read(&me, Caller::Begin(places, reply), None)?,
+            Message::AppendReturned(Ok(())) => state.committed(&me)?,
+            Message::AppendReturned(Err(error)) => return Err(state.step_down(&me, error)),
+            Message::Published(number) => state.published(&me, number)?,
+            Message::SnapshotReturned(made) => state.snapshot_returned(made),
+            Message::Pulse => state.pulse(&me)?,
+            Message::Drain { reply } => state.drain(reply),
+        }
+        state.end_if_drained(&me);
+        Ok(())
     }
 
-    pub fn watch(&self) -> watch::Receiver<Arc<View>> {
-        todo!("actors helper")
-    }
-
-    pub fn configuration(&self) -> Arc<Configuration> {
-        todo!("actors helper")
-    }
-
-    /// Every seat, as of a commit not older than a second.
-    pub async fn seats(&self) -> Result<Arc<Vec<(SeatId, SeatState)>>, AskError> {
-        todo!("actors helper")
-    }
-
-    /// A strong read.
-    pub async fn order(&self, _order: OrderId) -> Result<Option<HoldView>, AskError> {
-        todo!("actors helper")
+    /// It has no children; nothing that ends elsewhere may end it.
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        _: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
     }
 }

@@ -1,0 +1,72 @@
+//! What the inventory actor is told. Local: remote requests come through their node's gateway.
+
+use ractor_cluster::RactorMessage;
+use tokio::sync::oneshot;
+
+use super::{AskError, SeatsSeen};
+use crate::{
+    actors::gate::Permit,
+    domain::{
+        id::{FanId, OrderId},
+        inventory::request::{Admission, Answer, HoldView, Request},
+        queue::Place,
+        time::EventTime,
+    },
+    stores::journal::AppendError,
+};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, AskError>>;
+
+#[derive(RactorMessage)]
+pub(super) enum Message {
+    Ask {
+        request: Request,
+        deadline: EventTime,
+        reply: Reply<Answer>,
+        permit: Permit,
+    },
+    /// A strong read of one order.
+    Order {
+        order: OrderId,
+        reply: Reply<Option<HoldView>>,
+        permit: Permit,
+    },
+    Seats {
+        reply: Reply<std::sync::Arc<SeatsSeen>>,
+        permit: Permit,
+    },
+    /// Asked once by the keeper, for the waiting room: which of the places that the queue's store gave back still wait.
+    Begin {
+        places: Vec<(Place, FanId)>,
+        reply: Reply<Begun>,
+    },
+    AppendReturned(Result<(), AppendError>),
+    /// The broker has the facts up to this number.
+    Published(u64),
+    SnapshotReturned(Result<SnapshotMade, String>),
+    /// Time passes: what is due ends, who waited too long is told so.
+    Pulse,
+    /// Take nothing more, finish what waits, say so, end.
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// What a waiting room starts from.
+pub(in crate::actors) struct Begun {
+    pub term: u32,
+    /// Never admitted yet.
+    pub places: Vec<(Place, FanId)>,
+    pub admissions: Vec<Admission>,
+}
+
+/// Told to the waiting room after the commit, in journal order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionChange {
+    Claimed { place: Place, until: EventTime },
+    Ended { place: Place },
+}
+
+pub(super) struct SnapshotMade {
+    pub size_bytes: u64,
+}

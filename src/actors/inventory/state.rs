@@ -1,0 +1,341 @@
+//! What the inventory actor keeps, and how each message changes it.
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ractor::{ActorProcessingErr, ActorRef};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    AdmissionChange, Arguments, AskError, SeatsSeen,
+    in_flight::{self, Counters, InFlight},
+    message::{Begun, Message, Reply, SnapshotMade},
+    show::Shown,
+    slots::{Caller, Slot, Slots},
+    snapshot,
+};
+use crate::{
+    actors::{clock::Clock, config::Config, gate::Permit, measures::InventoryMeasures},
+    domain::{
+        id::{EventId, FanId},
+        inventory::{
+            View,
+            batch::{Batcher, Effect, Input, Outcome},
+            fact::OrderFact,
+            request::{Answer, Request},
+        },
+        queue::Place,
+        time::{EventTime, Millis},
+    },
+    stores::{
+        journal::{Append, AppendError, Epoch, InventoryJournal},
+        ownership::Ownership,
+    },
+};
+
+/// How old seats may be that are told without a new look.
+const SEATS_FRESH: Duration = Duration::from_secs(1);
+
+pub(super) struct State {
+    event: EventId,
+    epoch: Epoch,
+    clock: Clock,
+    config: Config,
+    journal: Arc<dyn InventoryJournal>,
+    ownership: Arc<dyn Ownership>,
+    facts: mpsc::UnboundedSender<Vec<OrderFact>>,
+    admissions: mpsc::UnboundedSender<AdmissionChange>,
+    batcher: Batcher<Slot>,
+    effects: Vec<Effect<Slot>>,
+    slots: Slots,
+    // Invariant: `Some` exactly while the batcher waits for `Committed`.
+    in_flight: Option<InFlight>,
+    view: watch::Sender<Arc<View>>,
+    shown: Arc<Shown>,
+    seats: Option<Arc<SeatsSeen>>,
+    counters: Counters,
+    marked_active: Option<bool>,
+    tail: Tail,
+    drained: Option<oneshot::Sender<()>>,
+    measures: InventoryMeasures,
+}
+
+/// How much of the journal no snapshot covers.
+struct Tail {
+    bytes: u64,
+    /// As of the snapshot being made.
+    bytes_before: Option<u64>,
+    make_at_bytes: u64,
+}
+
+impl State {
+    pub fn new(arguments: Arguments, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
+        let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
+        let tail = Tail {
+            bytes: folded.tail_bytes,
+            bytes_before: None,
+            make_at_bytes: config.snapshot_tail_bytes.max(folded.snapshot_bytes),
+        };
+        // The seed only has to differ between activations, so that no two batches can be taken for one another.
+        let batcher = Batcher::new(folded.inventory, folded.seq, epoch.0, rand::random(), config.outbox_limit);
+        Self {
+            event,
+            epoch,
+            clock,
+            config,
+            journal,
+            ownership,
+            facts,
+            admissions,
+            batcher,
+            effects: Vec::new(),
+            slots: Slots::default(),
+            in_flight: None,
+            view,
+            shown,
+            seats: None,
+            counters: Counters::default(),
+            marked_active: None,
+            tail,
+            drained: None,
+            measures: InventoryMeasures::new(),
+        }
+    }
+
+    pub fn activate(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        self.batcher.activate(self.clock.now(), &mut self.effects)?;
+        self.run_effects(me)
+    }
+
+    pub fn ask(
+        &mut self,
+        me: &ActorRef<Message>,
+        request: Request,
+        deadline: EventTime,
+        reply: Reply<Answer>,
+        permit: Permit,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.drained.is_some() {
+            let _ = reply.send(Err(AskError::Unavailable));
+            return Ok(());
+        }
+        let reply = self.slots.add(Caller::Answer(reply), deadline, Some(permit));
+        self.step(me, Input::Ask { request, reply, deadline })
+    }
+
+    pub fn read(
+        &mut self,
+        me: &ActorRef<Message>,
+        caller: Caller,
+        permit: Option<Permit>,
+    ) -> Result<(), ActorProcessingErr> {
+        let deadline = self.clock.now() + Millis(self.config.ask_deadline_ms);
+        let reply = self.slots.add(caller, deadline, permit);
+        self.step(me, Input::Read { reply })
+    }
+
+    pub fn committed(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let batch = self.in_flight.take().ok_or("an append returned that was not sent")?;
+        self.measures.committed(batch.sent.elapsed(), batch.entries, batch.size_bytes, batch.holds);
+        self.tail.bytes += batch.size_bytes;
+        self.show(batch.view, batch.active);
+        if let Some(configuration) = &batch.configuration {
+            self.shown.show_configuration(configuration);
+        }
+        for change in batch.admissions {
+            // No waiting room listens when the inventory runs alone.
+            let _ = self.admissions.send(change);
+        }
+        self.step(me, Input::Committed)?;
+        self.snapshot_if_due(me);
+        Ok(())
+    }
+
+    /// Tells everybody, as far as that can be known, and gives the reason to fail with.
+    pub fn step_down(&mut self, me: &ActorRef<Message>, error: AppendError) -> ActorProcessingErr {
+        // The batcher answers who waits; that it then wants to step down is what happens here.
+        let _ = self.step(me, Input::Fenced);
+        error.into()
+    }
+
+    pub fn published(&mut self, me: &ActorRef<Message>, number: u64) -> Result<(), ActorProcessingErr> {
+        self.step(me, Input::Published { number })?;
+        self.refresh_view();
+        Ok(())
+    }
+
+    pub fn pulse(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let now = self.clock.now();
+        if self.batcher.next_tick().is_some_and(|at| at <= now) {
+            self.step(me, Input::Tick)?;
+        }
+        // Whoever is not in a batch is dropped by the batcher when it forms the next one.
+        if self.in_flight.is_some() {
+            self.slots.let_go(now);
+        }
+        self.refresh_view();
+        Ok(())
+    }
+
+    pub fn drain(&mut self, reply: oneshot::Sender<()>) {
+        self.drained = Some(reply);
+    }
+
+    pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
+        if self.in_flight.is_some() || self.batcher.waiting() > 0 {
+            return;
+        }
+        if let Some(reply) = self.drained.take() {
+            let _ = reply.send(());
+            me.stop(Some("drained".into()));
+        }
+    }
+
+    pub fn snapshot_returned(&mut self, made: Result<SnapshotMade, String>) {
+        let covered = self.tail.bytes_before.take().unwrap_or_default();
+        match made {
+            Ok(SnapshotMade { size_bytes }) => {
+                self.tail.bytes = self.tail.bytes.saturating_sub(covered);
+                self.tail.make_at_bytes = self.config.snapshot_tail_bytes.max(size_bytes);
+                tracing::info!(event = %self.event, size_bytes, "snapshot made");
+            }
+            Err(error) => {
+                self.tail.make_at_bytes = self.tail.bytes + self.config.snapshot_tail_bytes / 4;
+                tracing::warn!(event = %self.event, error, "no snapshot made; recovery takes longer until one is");
+            }
+        }
+    }
+
+    fn snapshot_if_due(&mut self, me: &ActorRef<Message>) {
+        if self.tail.bytes_before.is_some() || self.tail.bytes <= self.tail.make_at_bytes {
+            return;
+        }
+        self.tail.bytes_before = Some(self.tail.bytes);
+        let (me, making) = (me.clone(), snapshot::make(Arc::clone(&self.journal), self.event, self.epoch));
+        tokio::spawn(async move {
+            let made = making.await;
+            let _ = me.cast(Message::SnapshotReturned(made));
+        });
+    }
+
+    fn step(&mut self, me: &ActorRef<Message>, input: Input<Slot>) -> Result<(), ActorProcessingErr> {
+        self.batcher.step(self.clock.now(), input, &mut self.effects)?;
+        // Until the next batch is formed, the state is what is durable.
+        self.run_effects(me)?;
+        self.batcher.form(self.clock.now(), &mut self.effects)?;
+        self.run_effects(me)
+    }
+
+    fn run_effects(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Commit { seq, bytes, active } => self.append(me, seq, bytes, active),
+                Effect::Reply { reply, outcome, covered } => {
+                    if let Some(caller) = self.slots.take(reply) {
+                        self.tell(caller, outcome, covered);
+                    }
+                }
+                Effect::Committed { facts } => {
+                    if !facts.is_empty() {
+                        let _ = self.facts.send(facts);
+                    }
+                }
+                Effect::StepDown => return Err("stepped down".into()),
+            }
+        }
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn tell(&mut self, caller: Caller, outcome: Outcome, covered: bool) {
+        // Without a commit to prove the ownership, another owner may have decided otherwise meanwhile.
+        let sure = covered || self.ownership.is_sure(self.epoch);
+        // A caller that gave up is no error.
+        match (caller, outcome) {
+            (Caller::Answer(reply), Outcome::Answered(answer)) if sure => drop(reply.send(Ok(answer))),
+            (Caller::Answer(reply), Outcome::Refused(refusal)) if sure => drop(reply.send(Err(refusal.into()))),
+            (Caller::Answer(reply), Outcome::TooLate) => drop(reply.send(Err(AskError::TooLate))),
+            (Caller::Answer(reply), Outcome::Unknown) => drop(reply.send(Err(AskError::Unknown))),
+            (Caller::Order(order, reply), Outcome::Readable) if sure => {
+                let _ = reply.send(Ok(self.batcher.inventory().order(order)));
+            }
+            // All seats at once are no strong read: they may be a second old.
+            (Caller::Seats(reply), Outcome::Readable) => drop(reply.send(Ok(self.look_at_seats()))),
+            (Caller::Begin(places, reply), Outcome::Readable) if sure => {
+                let _ = reply.send(Ok(self.beginning(places)));
+            }
+            (caller, _) => caller.refuse(AskError::Unavailable),
+        }
+    }
+
+    /// At most once a second, however many ask.
+    fn look_at_seats(&mut self) -> Arc<SeatsSeen> {
+        if let Some(seen) = self.seats.as_ref().filter(|seen| seen.at.elapsed() < SEATS_FRESH) {
+            return Arc::clone(seen);
+        }
+        let revision = Some(self.view.borrow().seats_revision);
+        let seats = Arc::new(self.batcher.inventory().seats());
+        let seen = Arc::new(SeatsSeen { revision, at: Instant::now(), seats });
+        self.seats = Some(Arc::clone(&seen));
+        seen
+    }
+
+    fn beginning(&self, mut places: Vec<(Place, FanId)>) -> Begun {
+        let inventory = self.batcher.inventory();
+        places.retain(|&(place, _)| !inventory.was_admitted(place));
+        Begun { term: inventory.term(), places, admissions: inventory.admissions() }
+    }
+
+    fn append(&mut self, me: &ActorRef<Message>, seq: u64, bytes: Vec<u8>, active: bool) {
+        let inventory = self.batcher.inventory();
+        let view = Arc::new(inventory.view(self.clock.now()));
+        let segment = self.batcher.in_flight();
+        self.in_flight = Some(InFlight {
+            sent: Instant::now(),
+            size_bytes: bytes.len() as u64,
+            entries: segment.map_or(0, |segment| segment.entries.len()),
+            holds: segment.map_or(0, in_flight::holds),
+            configuration: inventory.configuration().cloned(),
+            active,
+            admissions: segment.map(in_flight::admission_changes).unwrap_or_default(),
+            view: Arc::clone(&view),
+        });
+        let counters = self.counters.changed(&view);
+        // The mark is a key of its own in the journal: written only when it changes.
+        let mark = (self.marked_active != Some(active)).then_some(active);
+        self.marked_active = Some(active);
+        let append = Append { event: self.event, epoch: self.epoch, seq, bytes, counters, active: mark };
+        let (journal, me) = (Arc::clone(&self.journal), me.clone());
+        tokio::spawn(async move {
+            let returned = journal.append(append).await;
+            // The actor may have ended meanwhile; then its keeper recovers from the journal.
+            let _ = me.cast(Message::AppendReturned(returned));
+        });
+    }
+
+    fn show(&self, view: Arc<View>, active: bool) {
+        self.shown.set_active(active);
+        self.view.send_replace(view);
+    }
+
+    /// Status and outbox change without a commit: with time, and when facts are published.
+    fn refresh_view(&mut self) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        let view = self.batcher.inventory().view(self.clock.now());
+        self.shown.set_active(self.batcher.inventory().is_active());
+        self.view.send_if_modified(|shown| {
+            let changed =
+                shown.status != view.status || shown.outbox != view.outbox || shown.slots_taken != view.slots_taken;
+            if changed {
+                *shown = Arc::new(view);
+            }
+            changed
+        });
+    }
+}
