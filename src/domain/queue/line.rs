@@ -1,0 +1,131 @@
+//! The line itself: who stands at which place.
+//!
+//! An ordered map made for one pattern: places are added at the end, taken from the front, and given up anywhere. It costs
+//! the fan's id and a bit, and its order can be published without copying it.
+
+use std::sync::Arc;
+
+use super::{
+    Place, Ranks,
+    rank::{Bits, SPAN},
+};
+use crate::domain::id::FanId;
+
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Ascending, none of them empty.
+    chunks: Vec<Chunk>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    number: u64,
+    live: Arc<Bits>,
+    /// Of the live places, in their order.
+    fans: Vec<FanId>,
+}
+
+impl Chunk {
+    fn entries(&self) -> impl Iterator<Item = (Place, FanId)> + '_ {
+        self.live.offsets().zip(&self.fans).map(|(offset, &fan)| (Place(self.number * SPAN + offset), fan))
+    }
+}
+
+impl Line {
+    /// A place is given once: adding a live one again changes nothing.
+    pub(super) fn insert(&mut self, place: Place, fan: FanId) {
+        let (number, offset) = (place.0 / SPAN, place.0 % SPAN);
+        let index = self.chunks.partition_point(|chunk| chunk.number < number);
+        if self.chunks.get(index).is_none_or(|chunk| chunk.number != number) {
+            self.chunks.insert(index, Chunk { number, live: Arc::default(), fans: Vec::new() });
+        }
+        let Some(chunk) = self.chunks.get_mut(index).filter(|chunk| !chunk.live.contains(offset)) else {
+            return;
+        };
+        chunk.fans.insert(chunk.live.before(offset), fan);
+        Arc::make_mut(&mut chunk.live).insert(offset);
+        self.len += 1;
+    }
+
+    pub(super) fn remove(&mut self, place: Place) -> Option<FanId> {
+        let (number, offset) = (place.0 / SPAN, place.0 % SPAN);
+        let index = self.chunks.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
+        let chunk = self.chunks.get_mut(index).filter(|chunk| chunk.live.contains(offset))?;
+        let fan = chunk.fans.remove(chunk.live.before(offset));
+        Arc::make_mut(&mut chunk.live).remove(offset);
+        if chunk.fans.is_empty() {
+            self.chunks.remove(index);
+        }
+        self.len -= 1;
+        Some(fan)
+    }
+
+    pub(super) fn get(&self, place: Place) -> Option<FanId> {
+        let (number, offset) = (place.0 / SPAN, place.0 % SPAN);
+        let index = self.chunks.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
+        let chunk = self.chunks.get(index).filter(|chunk| chunk.live.contains(offset))?;
+        chunk.fans.get(chunk.live.before(offset)).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// In order, those behind `after`.
+    pub(super) fn iter(&self, after: Option<Place>) -> impl Iterator<Item = (Place, FanId)> + '_ {
+        let from = after.map_or(0, |place| place.0.saturating_add(1));
+        let index = self.chunks.partition_point(|chunk| chunk.number < from / SPAN);
+        self.chunks.iter().skip(index).flat_map(Chunk::entries).skip_while(move |(place, _)| place.0 < from)
+    }
+
+    pub(super) fn ranks(&self) -> Ranks {
+        Ranks::of(self.chunks.iter().map(|chunk| (chunk.number, Arc::clone(&chunk.live), chunk.fans.len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_an_ordered_map(steps in prop::collection::vec((any::<bool>(), 0u64..3 * SPAN), 0..400)) {
+            let mut line = Line::default();
+            let mut model = BTreeMap::new();
+            for (add, place) in steps {
+                let (place, fan) = (Place(place), FanId::from_u128(u128::from(place)));
+                if add {
+                    line.insert(place, fan);
+                    model.insert(place, fan);
+                } else {
+                    prop_assert_eq!(line.remove(place), model.remove(&place));
+                }
+                prop_assert_eq!(line.len(), model.len());
+                prop_assert_eq!(line.get(place), model.get(&place).copied());
+            }
+            let all: Vec<_> = model.iter().map(|(&place, &fan)| (place, fan)).collect();
+            prop_assert_eq!(line.iter(None).collect::<Vec<_>>(), all.clone());
+            prop_assert_eq!(line.ranks(), Ranks::new(model.keys().copied().collect()));
+            if let Some(&(place, _)) = all.get(all.len() / 2) {
+                prop_assert_eq!(line.iter(Some(place)).next(), all.get(all.len() / 2 + 1).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn a_published_order_stays_as_it_was() {
+        let mut line = Line::default();
+        for place in 1..=10 {
+            line.insert(Place(place), FanId::from_u128(place.into()));
+        }
+        let before = line.ranks();
+        line.remove(Place(1));
+        assert_eq!((before.total(), before.ahead(Place(5))), (10, 4));
+        assert_eq!((line.ranks().total(), line.ranks().ahead(Place(5))), (9, 3));
+    }
+}

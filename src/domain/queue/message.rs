@@ -1,0 +1,159 @@
+//! What the waiting room is told, and what it wants done: its whole vocabulary.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Place, Ranks};
+use crate::domain::{
+    id::FanId,
+    inventory::{
+        configuration::QueueSettings,
+        request::{Admission, Admittee},
+    },
+    time::EventTime,
+};
+
+/// `Reply` is whatever the shell answers through.
+pub enum Input<Reply> {
+    /// Asks for a place; the same fan gets the same one. A sign of life of a fan without a socket.
+    Join {
+        fan: FanId,
+        reply: Reply,
+    },
+    /// The batch of joins sent last is stored,
+    Stored,
+    /// or perhaps not: its fans are told to try again, and its places are never used.
+    StoreFailed,
+    /// Gives the place up. Answered with `Admitted` if it has become an admission: then the shell ends that.
+    Leave {
+        fan: FanId,
+        reply: Reply,
+    },
+    /// A socket of the fan opened or closed; the last one closing starts the grace time. A poll counts as a socket that
+    /// opens and closes.
+    Present {
+        fan: FanId,
+    },
+    Absent {
+        fan: FanId,
+    },
+    /// What the inventory says: settings, free slots, stock, whether it sells. Also the clock's tick, about once a second.
+    Tick {
+        room: Room,
+    },
+    /// The journal has admitted these of the places proposed last; the rest found no slot.
+    Admitted {
+        admissions: Vec<Admission>,
+    },
+    /// The proposal failed or may have failed; the next tick repeats the same places, which is harmless.
+    AdmitFailed,
+    /// An admission has changed: claimed.
+    Claimed {
+        admission: Admission,
+    },
+    /// The admission is over.
+    Ended {
+        fan: FanId,
+        place: Place,
+    },
+    /// Admin: admits the first `count` regardless of rate and pause, within free slots.
+    AdmitNow {
+        count: u32,
+    },
+    /// Admin: these lose their places, except those being admitted just now.
+    Remove {
+        fans: Vec<FanId>,
+        reply: Reply,
+    },
+    /// Admin: the first `count` lose their places, except those being admitted just now.
+    RemoveFirst {
+        count: u32,
+        reply: Reply,
+    },
+    /// Admin: everybody loses their place, except those being admitted just now.
+    Clear {
+        reply: Reply,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub settings: QueueSettings,
+    pub slots_free: u32,
+    /// Tickets free now; nobody is called in to find nothing.
+    pub stock_free: u64,
+    /// Whether the event is on sale.
+    pub selling: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect<Reply> {
+    /// Write these places, in one batch; answer with `Stored` or `StoreFailed`. At most one is under way.
+    Store {
+        joins: Vec<(Place, FanId)>,
+    },
+    /// Places used up: admitted, left or removed. May be lost without harm.
+    Forget {
+        places: Vec<Place>,
+    },
+    /// Propose these to the inventory, front first; answer with `Admitted` or `AdmitFailed`. At most one is under way.
+    Admit {
+        admittees: Vec<Admittee>,
+    },
+    Reply {
+        reply: Reply,
+        outcome: Outcome,
+    },
+    /// Tell the fan's sockets.
+    Tell {
+        fan: FanId,
+        news: News,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Waiting {
+        place: Place,
+    },
+    /// The fan has a live admission already.
+    Admitted(Admission),
+    Left,
+    NotHere,
+    Removed {
+        count: u32,
+    },
+    /// The store did not answer: join again.
+    TryAgain,
+    /// The room holds as many as it can.
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// Called: claim it, or be here and have it.
+    Turn(Admission),
+    Admitted(Admission),
+    AdmissionEnded,
+    Removed,
+}
+
+/// Where a fan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    Waiting(Place),
+    Admitted(Admission),
+    NotHere,
+}
+
+/// What each node needs to work out everybody's position: published about once a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    pub at: EventTime,
+    /// Live places in order. Position of a place = how many stand before it, plus one.
+    pub ranks: Arc<Ranks>,
+    /// Measured over the last minute; `None` when unknown.
+    pub outflow_per_minute: Option<u32>,
+    pub paused: bool,
+}

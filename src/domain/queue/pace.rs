@@ -1,0 +1,118 @@
+//! How fast fans may go in, and how fast they did.
+
+use std::collections::VecDeque;
+
+use crate::domain::time::{EventTime, Millis};
+
+/// One admission in units of credit: a rate of one per minute earns one unit per millisecond.
+const ADMISSION: u64 = 60_000;
+/// Credit never exceeds what this long earns (or one admission): a queue that stood still does not burst.
+const BURST: Millis = Millis::seconds(2);
+/// The outflow is measured over this long.
+const MEASURED: Millis = Millis::minutes(1);
+/// A shorter measurement says nothing.
+const MEASURED_AT_LEAST: Millis = Millis::seconds(10);
+/// Admissions are counted in steps of this length.
+const STEP: Millis = Millis::seconds(1);
+
+/// A token bucket that earns `rate_per_minute`, and a count of the last minute's admissions.
+#[derive(Debug)]
+pub(super) struct Pace {
+    credit: u64,
+    earned_until: EventTime,
+    began: EventTime,
+    /// (end of the step, admissions in it), oldest first.
+    admitted: VecDeque<(EventTime, u32)>,
+}
+
+impl Pace {
+    pub(super) fn new(now: EventTime) -> Self {
+        Self { credit: ADMISSION, earned_until: now, began: now, admitted: VecDeque::new() }
+    }
+
+    pub(super) fn earn(&mut self, now: EventTime, rate_per_minute: u32) {
+        let rate = u64::from(rate_per_minute);
+        let earned = now.since(self.earned_until).0.saturating_mul(rate);
+        let most = if rate == 0 { 0 } else { ADMISSION.max(rate * BURST.0) };
+        self.credit = self.credit.saturating_add(earned).min(most);
+        self.earned_until = self.earned_until.max(now);
+    }
+
+    /// Admissions that the credit pays for.
+    pub(super) fn allowed(&self) -> u32 {
+        u32::try_from(self.credit / ADMISSION).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn spend(&mut self, admissions: u32) {
+        self.credit = self.credit.saturating_sub(u64::from(admissions) * ADMISSION);
+    }
+
+    pub(super) fn count(&mut self, now: EventTime, admissions: u32) {
+        if admissions == 0 {
+            return;
+        }
+        match self.admitted.back_mut() {
+            Some((end, count)) if now < *end => *count = count.saturating_add(admissions),
+            _ => self.admitted.push_back((now + STEP, admissions)),
+        }
+        self.forget_old(now);
+    }
+
+    /// `None` while nothing can be said: too early, or nobody went in.
+    pub(super) fn outflow_per_minute(&mut self, now: EventTime) -> Option<u32> {
+        self.forget_old(now);
+        let span = now.since(self.began).min(MEASURED);
+        let admitted: u64 = self.admitted.iter().map(|&(_, count)| u64::from(count)).sum();
+        if span < MEASURED_AT_LEAST || admitted == 0 {
+            return None;
+        }
+        Some(u32::try_from(admitted * MEASURED.0 / span.0).unwrap_or(u32::MAX))
+    }
+
+    fn forget_old(&mut self, now: EventTime) {
+        while self.admitted.front().is_some_and(|&(end, _)| end + MEASURED <= now) {
+            self.admitted.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credit_grows_with_the_rate_and_not_beyond_two_seconds() {
+        let mut pace = Pace::new(EventTime(0));
+        pace.earn(EventTime(0), 600);
+        assert_eq!(pace.allowed(), 1);
+        pace.spend(1);
+        for (at, allowed) in [(99, 0), (100, 1), (1_000, 10), (2_000, 20), (60_000, 20)] {
+            pace.earn(EventTime(at), 600);
+            assert_eq!(pace.allowed(), allowed, "{at}");
+        }
+        pace.earn(EventTime(60_001), 0);
+        assert_eq!(pace.allowed(), 0);
+    }
+
+    #[test]
+    fn a_slow_rate_still_lets_somebody_in() {
+        let mut pace = Pace::new(EventTime(0));
+        pace.spend(1);
+        pace.earn(EventTime(59_999), 1);
+        assert_eq!(pace.allowed(), 0);
+        pace.earn(EventTime(60_000), 1);
+        assert_eq!(pace.allowed(), 1);
+    }
+
+    #[test]
+    fn the_outflow_is_that_of_the_last_minute() {
+        let mut pace = Pace::new(EventTime(0));
+        pace.count(EventTime(1_000), 30);
+        assert_eq!(pace.outflow_per_minute(EventTime(9_999)), None, "too early");
+        assert_eq!(pace.outflow_per_minute(EventTime(30_000)), Some(60));
+        assert_eq!(pace.outflow_per_minute(EventTime(60_000)), Some(30));
+        pace.count(EventTime(61_000), 5);
+        assert_eq!(pace.outflow_per_minute(EventTime(62_000)), Some(5));
+        assert_eq!(pace.outflow_per_minute(EventTime(200_000)), None, "nobody went in");
+    }
+}

@@ -1,0 +1,114 @@
+//! The waiting room, step by step, and under random play against what must always hold.
+
+mod properties;
+mod table;
+
+use super::{
+    joins::MAX_JOINS,
+    message::{Effect, Input, News, Outcome, Room, Standing},
+    place::Place,
+    room::WaitingRoom,
+};
+use crate::domain::{
+    id::FanId,
+    inventory::{configuration::QueueSettings, request::Admission},
+    time::{EventTime, Millis},
+};
+
+const SETTINGS: QueueSettings = QueueSettings {
+    slots: 100,
+    rate_per_minute: 600,
+    paused: false,
+    session: Millis::minutes(10),
+    claim_window: Millis::seconds(30),
+    grace: Millis::seconds(60),
+};
+const ROOM: Room = Room { settings: SETTINGS, slots_free: 100, stock_free: 1_000, selling: true };
+
+fn fan(number: u32) -> FanId {
+    FanId::from_u128(number.into())
+}
+
+fn place(number: u32) -> Place {
+    Place::new(1, number)
+}
+
+fn admission(number: u32) -> Admission {
+    Admission { place: place(number), fan: fan(number), claim_by: None, until: EventTime(1_000_000) }
+}
+
+/// A room with a clock, whose replies are numbers.
+struct Bench {
+    room: WaitingRoom<u32>,
+    now: EventTime,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::restored(1, Vec::new(), Vec::new())
+    }
+
+    fn restored(term: u32, places: Vec<(Place, FanId)>, admissions: Vec<Admission>) -> Self {
+        Self { room: WaitingRoom::new(EventTime(0), term, places, admissions, SETTINGS), now: EventTime(0) }
+    }
+
+    /// A room where the fans 1 to `count` wait, each with a socket, at the places of the same number.
+    fn with_waiting(count: u32) -> Self {
+        let mut bench = Self::new();
+        for number in 1..=count {
+            bench.run(Input::Present { fan: fan(number) });
+            bench.run(Input::Join { fan: fan(number), reply: number });
+        }
+        while bench.room.waiting() < count as usize {
+            bench.run(Input::Stored);
+        }
+        bench
+    }
+
+    fn run(&mut self, input: Input<u32>) -> Vec<Effect<u32>> {
+        let mut effects = Vec::new();
+        self.room.step(self.now, input, &mut effects);
+        effects
+    }
+
+    fn run_at(&mut self, now: u64, input: Input<u32>) -> Vec<Effect<u32>> {
+        self.now = EventTime(now);
+        self.run(input)
+    }
+
+    fn join(&mut self, number: u32) -> Vec<Effect<u32>> {
+        self.run(Input::Join { fan: fan(number), reply: number })
+    }
+
+    fn leave(&mut self, number: u32) -> Vec<Effect<u32>> {
+        self.run(Input::Leave { fan: fan(number), reply: number + 1_000 })
+    }
+
+    /// The places proposed at a tick `now`.
+    fn proposed(&mut self, now: u64, room: Room) -> Vec<u32> {
+        self.run_at(now, Input::Tick { room }).iter().flat_map(admitted_numbers).collect()
+    }
+}
+
+fn admitted_numbers(effect: &Effect<u32>) -> Vec<u32> {
+    match effect {
+        Effect::Admit { admittees } => admittees.iter().map(|admittee| admittee.place.0 as u32).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn reply(reply: u32, outcome: Outcome) -> Effect<u32> {
+    Effect::Reply { reply, outcome }
+}
+
+fn store(numbers: &[u32]) -> Effect<u32> {
+    Effect::Store { joins: numbers.iter().map(|&number| (place(number), fan(number))).collect() }
+}
+
+fn forget(numbers: &[u32]) -> Effect<u32> {
+    Effect::Forget { places: numbers.iter().map(|&number| place(number)).collect() }
+}
+
+fn tell(number: u32, news: News) -> Effect<u32> {
+    Effect::Tell { fan: fan(number), news }
+}

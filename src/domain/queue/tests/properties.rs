@@ -1,0 +1,266 @@
+//! Random play: whatever happens in whatever order, some things hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Play {
+    Join(u32),
+    Leave(u32),
+    Present(u32),
+    Absent(u32),
+    Stored,
+    StoreFailed,
+    Tick {
+        slots_free: u32,
+        stock_free: u64,
+        selling: bool,
+        paused: bool,
+    },
+    /// The inventory admits that share of what is proposed.
+    Admitted(u8),
+    AdmitFailed,
+    End(u32),
+    AdmitNow(u32),
+    RemoveFirst(u32),
+    Wait(u64),
+    /// Begins a new term with what the store has, of which it lost some `Forget`s.
+    Restart,
+}
+
+fn play() -> impl Strategy<Value = Play> {
+    let fan = 1u32..12;
+    prop_oneof![
+        8 => fan.clone().prop_map(Play::Join),
+        2 => fan.clone().prop_map(Play::Leave),
+        3 => fan.clone().prop_map(Play::Present),
+        3 => fan.clone().prop_map(Play::Absent),
+        6 => Just(Play::Stored),
+        1 => Just(Play::StoreFailed),
+        6 => (0u32..5, 0u64..8, prop::bool::weighted(0.8), prop::bool::weighted(0.2))
+            .prop_map(|(slots_free, stock_free, selling, paused)| Play::Tick { slots_free, stock_free, selling, paused }),
+        5 => (0u8..=100).prop_map(Play::Admitted),
+        1 => Just(Play::AdmitFailed),
+        3 => fan.clone().prop_map(Play::End),
+        1 => (0u32..4).prop_map(Play::AdmitNow),
+        1 => (0u32..3).prop_map(Play::RemoveFirst),
+        4 => (1u64..40_000).prop_map(Play::Wait),
+        1 => Just(Play::Restart),
+    ]
+}
+
+/// The world around the room, which knows what it did.
+struct World {
+    bench: Bench,
+    term: u32,
+    stored: BTreeMap<Place, FanId>,
+    storing: Option<Vec<(Place, FanId)>>,
+    proposed: Option<Vec<(Place, FanId)>>,
+    /// The same places must be proposed next.
+    must_repeat: Option<Vec<(Place, FanId)>>,
+    live: BTreeMap<FanId, Admission>,
+    ever_admitted: BTreeSet<Place>,
+    ever_given: BTreeSet<Place>,
+    /// Places that a fan was told, and not yet out of the line.
+    told: BTreeMap<FanId, Place>,
+    room: Room,
+    by_admin: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            bench: Bench::new(),
+            term: 1,
+            stored: BTreeMap::new(),
+            storing: None,
+            proposed: None,
+            must_repeat: None,
+            live: BTreeMap::new(),
+            ever_admitted: BTreeSet::new(),
+            ever_given: BTreeSet::new(),
+            told: BTreeMap::new(),
+            room: ROOM,
+            by_admin: 0,
+        }
+    }
+
+    fn play(&mut self, play: Play) {
+        let input = match play {
+            Play::Join(number) => Input::Join { fan: fan(number), reply: number },
+            Play::Leave(number) => Input::Leave { fan: fan(number), reply: number },
+            Play::Present(number) => Input::Present { fan: fan(number) },
+            Play::Absent(number) => Input::Absent { fan: fan(number) },
+            Play::Stored | Play::StoreFailed if self.storing.is_none() => return,
+            Play::Stored => {
+                self.stored.extend(self.storing.take().into_iter().flatten());
+                Input::Stored
+            }
+            Play::StoreFailed => {
+                // Half of it got through.
+                self.stored.extend(self.storing.take().into_iter().flatten().step_by(2));
+                Input::StoreFailed
+            }
+            Play::Tick { slots_free, stock_free, selling, paused } => {
+                self.room = Room { settings: QueueSettings { paused, ..SETTINGS }, slots_free, stock_free, selling };
+                Input::Tick { room: self.room }
+            }
+            Play::Admitted(share) => {
+                let Some(proposed) = self.proposed.take() else { return };
+                self.must_repeat = None;
+                let count = proposed.len() * usize::from(share) / 100;
+                Input::Admitted { admissions: proposed.into_iter().take(count).map(|at| self.admit(at)).collect() }
+            }
+            Play::AdmitFailed => {
+                if self.proposed.is_none() {
+                    return;
+                }
+                self.must_repeat = self.proposed.take();
+                Input::AdmitFailed
+            }
+            Play::End(number) => {
+                let Some(admission) = self.live.remove(&fan(number)) else { return };
+                Input::Ended { fan: fan(number), place: admission.place }
+            }
+            Play::AdmitNow(count) => {
+                self.by_admin += count;
+                Input::AdmitNow { count }
+            }
+            Play::RemoveFirst(count) => Input::RemoveFirst { count, reply: 0 },
+            Play::Wait(span) => {
+                self.bench.now = self.bench.now + Millis(span);
+                return;
+            }
+            Play::Restart => return self.restart(),
+        };
+        let effects = self.bench.run(input);
+        for effect in effects {
+            self.take(effect);
+        }
+        self.check();
+    }
+
+    fn admit(&mut self, (place, fan): (Place, FanId)) -> Admission {
+        let admission = Admission { place, fan, claim_by: None, until: EventTime(u64::MAX) };
+        assert!(self.ever_admitted.insert(place), "{place} is admitted twice");
+        assert!(self.live.insert(fan, admission).is_none(), "{fan} has two admissions");
+        admission
+    }
+
+    fn take(&mut self, effect: Effect<u32>) {
+        match effect {
+            Effect::Store { joins } => {
+                assert!(self.storing.is_none(), "two writes at once");
+                for (place, _) in &joins {
+                    assert!(self.ever_given.insert(*place), "{place} is given twice");
+                    assert_eq!(place.term(), self.term);
+                }
+                self.storing = Some(joins);
+            }
+            Effect::Forget { places } => {
+                for place in places {
+                    let fan = self.stored.remove(&place);
+                    self.told.retain(|other, told| Some(*other) != fan || *told != place);
+                }
+            }
+            Effect::Admit { admittees } => {
+                assert!(self.proposed.is_none(), "two proposals at once");
+                let admittees: Vec<_> = admittees.into_iter().map(|one| (one.place, one.fan)).collect();
+                match self.must_repeat.take() {
+                    Some(before) => assert_eq!(admittees, before, "the same places again"),
+                    None => {
+                        assert!(self.room.selling, "nothing is on sale");
+                        assert!(!self.room.settings.paused || self.by_admin > 0, "admission is paused");
+                        assert!(admittees.len() <= self.room.slots_free as usize, "more than there are slots");
+                        assert!(admittees.len() as u64 <= self.room.stock_free, "more than there is stock");
+                        let front = self.bench.room.members(None, admittees.len());
+                        assert_eq!(admittees, front, "somebody is overtaken");
+                    }
+                }
+                self.proposed = Some(admittees);
+            }
+            Effect::Reply { reply, outcome: Outcome::Waiting { place } } => {
+                assert_eq!(self.stored.get(&place), Some(&fan(reply)), "told before it is stored");
+                self.told.insert(fan(reply), place);
+            }
+            Effect::Reply { .. } => {}
+            Effect::Tell { fan, news: News::Admitted(admission) } => {
+                assert_eq!(self.live.get(&fan), Some(&admission), "told before it is journalled");
+            }
+            Effect::Tell { .. } => {}
+        }
+    }
+
+    fn restart(&mut self) {
+        self.term += 1;
+        // The journal may have admitted what was proposed, and nobody heard of it.
+        for at in self.proposed.take().into_iter().chain(self.must_repeat.take()).flatten().step_by(2) {
+            self.admit(at);
+        }
+        self.stored.extend(self.storing.take().into_iter().flatten());
+        let places = self.stored.iter().filter(|(place, _)| !self.ever_admitted.contains(place));
+        let places = places.map(|(&place, &fan)| (place, fan)).collect();
+        let live = self.live.values().copied().collect();
+        self.told.retain(|fan, _| !self.live.contains_key(fan));
+        let now = self.bench.now;
+        self.bench = Bench { room: WaitingRoom::new(now, self.term, places, live, SETTINGS), now };
+        self.by_admin = 0;
+        self.check();
+    }
+
+    fn check(&mut self) {
+        let members = self.bench.room.members(None, usize::MAX);
+        assert!(members.is_sorted_by_key(|(place, _)| *place), "the line is out of order");
+        let fans: BTreeSet<_> = members.iter().map(|(_, fan)| *fan).collect();
+        assert_eq!(fans.len(), members.len(), "a fan has two places");
+        for (fan, admission) in &self.live {
+            assert!(!fans.contains(fan) || self.proposed.is_some(), "{fan} waits beside {admission:?}");
+        }
+        for (place, fan) in &members {
+            assert!(!self.ever_admitted.contains(place), "{fan} still waits at an admitted place");
+        }
+        // Whoever was told a place still has it: nothing else may take it away than what forgets it.
+        for (fan, place) in &self.told {
+            assert_eq!(self.bench.room.standing(*fan), Standing::Waiting(*place));
+        }
+        let ranks = self.bench.room.publish(self.bench.now).ranks;
+        assert_eq!(ranks.total(), members.len());
+        for (index, (place, _)) in members.iter().enumerate() {
+            assert_eq!(ranks.ahead(*place), index);
+        }
+        if self.proposed.is_none() && self.must_repeat.is_none() {
+            self.by_admin = 0;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn nobody_is_overtaken_or_admitted_twice_or_waits_twice(plays in prop::collection::vec(play(), 1..250)) {
+        let mut world = World::new();
+        for play in plays {
+            world.play(play);
+        }
+    }
+
+    /// I-26: whoever keeps the place only ever moves forward.
+    #[test]
+    fn a_position_never_gets_worse(plays in prop::collection::vec(play(), 1..250)) {
+        let mut world = World::new();
+        let mut before: BTreeMap<Place, usize> = BTreeMap::new();
+        for play in plays {
+            world.play(play);
+            let members = world.bench.room.members(None, usize::MAX);
+            let now: BTreeMap<_, _> = members.iter().enumerate().map(|(index, (place, _))| (*place, index)).collect();
+            for (place, index) in &now {
+                prop_assert!(before.get(place).is_none_or(|earlier| index <= earlier));
+            }
+            before = now;
+        }
+    }
+}

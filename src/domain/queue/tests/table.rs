@@ -1,0 +1,333 @@
+//! One rule a test.
+
+use super::*;
+
+#[test]
+fn joins_that_arrive_during_a_write_go_in_the_next_one_together() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.join(1), [store(&[1])]);
+    assert_eq!(bench.join(2), []);
+    assert_eq!(bench.join(3), []);
+    assert_eq!(bench.run(Input::Stored), [reply(1, Outcome::Waiting { place: place(1) }), store(&[2, 3])]);
+    let told = [2, 3].map(|number| reply(number, Outcome::Waiting { place: place(number) }));
+    assert_eq!(bench.run(Input::Stored), told);
+}
+
+#[test]
+fn a_batch_of_joins_has_a_largest_size() {
+    let mut bench = Bench::new();
+    for number in 1..=MAX_JOINS as u32 + 3 {
+        bench.join(number);
+    }
+    for expected in [MAX_JOINS, 2] {
+        let effects = bench.run(Input::Stored);
+        let sent = effects.iter().find_map(|effect| match effect {
+            Effect::Store { joins } => Some(joins.len()),
+            _ => None,
+        });
+        assert_eq!(sent, Some(expected));
+    }
+}
+
+#[test]
+fn a_fan_who_joins_again_gets_the_same_place() {
+    let mut bench = Bench::new();
+    bench.join(1);
+    assert_eq!(bench.run(Input::Join { fan: fan(1), reply: 11 }), [], "while it is being stored");
+    let waiting = Outcome::Waiting { place: place(1) };
+    assert_eq!(bench.run(Input::Stored), [reply(1, waiting.clone()), reply(11, waiting.clone())]);
+    assert_eq!(bench.run(Input::Join { fan: fan(1), reply: 12 }), [reply(12, waiting)], "when it is stored");
+}
+
+#[test]
+fn an_admitted_fan_who_joins_gets_the_admission() {
+    let mut bench = Bench::restored(2, Vec::new(), vec![admission(1)]);
+    assert_eq!(bench.join(1), [reply(1, Outcome::Admitted(admission(1)))]);
+    assert_eq!(bench.room.standing(fan(1)), Standing::Admitted(admission(1)));
+}
+
+#[test]
+fn a_failed_write_burns_its_places() {
+    let mut bench = Bench::new();
+    bench.join(1);
+    assert_eq!(bench.run(Input::StoreFailed), [reply(1, Outcome::TryAgain), forget(&[1])]);
+    assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
+    assert_eq!(bench.join(1), [Effect::Store { joins: vec![(place(2), fan(1))] }]);
+}
+
+#[test]
+fn whoever_leaves_while_joining_has_no_place() {
+    let mut bench = Bench::new();
+    bench.join(1);
+    bench.join(2);
+    assert_eq!(bench.leave(1), [reply(1, Outcome::Left), reply(1_001, Outcome::Left)], "under way");
+    assert_eq!(bench.leave(2), [reply(2, Outcome::Left), reply(1_002, Outcome::Left)], "not yet sent");
+    assert_eq!(bench.run(Input::Stored), [forget(&[1])]);
+    assert_eq!(bench.room.waiting(), 0);
+    assert_eq!(bench.leave(1), [reply(1_001, Outcome::NotHere)]);
+    assert_eq!(bench.join(1), [Effect::Store { joins: vec![(place(3), fan(1))] }], "places are not used twice");
+}
+
+#[test]
+fn a_fan_who_left_while_joining_can_join_again_at_once() {
+    let mut bench = Bench::new();
+    bench.join(1);
+    bench.leave(1);
+    assert_eq!(bench.join(1), []);
+    assert_eq!(bench.run(Input::Stored), [Effect::Store { joins: vec![(place(2), fan(1))] }, forget(&[1])]);
+    assert_eq!(bench.run(Input::Stored), [reply(1, Outcome::Waiting { place: place(2) })]);
+}
+
+#[test]
+fn the_place_of_a_fan_who_leaves_is_forgotten() {
+    let mut bench = Bench::with_waiting(2);
+    assert_eq!(bench.leave(1), [reply(1_001, Outcome::Left), forget(&[1])]);
+    assert_eq!(bench.room.members(None, 9), [(place(2), fan(2))]);
+}
+
+#[test]
+fn the_front_is_proposed_by_rate_slots_and_stock() {
+    // After the first tick the bucket has its one admission; at 600 a minute it earns ten in a second.
+    let cases = [
+        (ROOM, 1_000, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+        (Room { slots_free: 3, ..ROOM }, 1_000, vec![1, 2, 3]),
+        (Room { stock_free: 2, ..ROOM }, 1_000, vec![1, 2]),
+        (Room { slots_free: 0, ..ROOM }, 1_000, vec![]),
+        (Room { stock_free: 0, ..ROOM }, 1_000, vec![]),
+        (Room { selling: false, ..ROOM }, 1_000, vec![]),
+        (Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM }, 1_000, vec![]),
+        (Room { settings: QueueSettings { rate_per_minute: 0, ..SETTINGS }, ..ROOM }, 1_000, vec![]),
+        (ROOM, 0, vec![1]),
+        (ROOM, 60_000, (1..=20).collect()),
+    ];
+    for (room, at, expected) in cases {
+        assert_eq!(Bench::with_waiting(30).proposed(at, room), expected, "{room:?} at {at}");
+    }
+}
+
+#[test]
+fn the_rate_is_kept_over_a_minute() {
+    let mut bench = Bench::with_waiting(1_000);
+    let mut admitted = 0;
+    for tick in 1..=240 {
+        let proposed = bench.proposed(tick * 250, ROOM);
+        admitted += proposed.len();
+        bench.run(Input::Admitted { admissions: proposed.into_iter().map(admission).collect() });
+    }
+    assert_eq!(admitted, 601, "six hundred, and the one that the bucket began with");
+    assert_eq!(bench.room.publish(EventTime(60_000)).outflow_per_minute, Some(601));
+}
+
+#[test]
+fn one_proposal_is_under_way_at_a_time() {
+    let mut bench = Bench::with_waiting(5);
+    assert_eq!(bench.proposed(0, ROOM), [1]);
+    assert_eq!(bench.proposed(1_000, ROOM), []);
+    let effects = bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(effects, [tell(1, News::Admitted(admission(1))), forget(&[1])]);
+    assert_eq!(bench.room.standing(fan(1)), Standing::Admitted(admission(1)));
+    assert_eq!(bench.proposed(1_100, ROOM), [2, 3, 4, 5]);
+}
+
+#[test]
+fn a_failed_proposal_is_repeated_with_the_same_places() {
+    let mut bench = Bench::with_waiting(5);
+    assert_eq!(bench.proposed(100, Room { slots_free: 2, ..ROOM }), [1, 2]);
+    assert_eq!(bench.run(Input::AdmitFailed), []);
+    let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, slots_free: 0, ..ROOM };
+    assert_eq!(bench.proposed(1_000, paused), [1, 2], "also when nobody would be proposed now");
+    assert_eq!(bench.proposed(2_000, ROOM), [], "it is under way again");
+}
+
+#[test]
+fn those_who_found_no_slot_stay_in_front() {
+    let mut bench = Bench::with_waiting(4);
+    assert_eq!(bench.proposed(200, ROOM), [1, 2, 3]);
+    bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(bench.room.members(None, 1), [(place(2), fan(2))]);
+    assert_eq!(bench.proposed(300, ROOM), [2, 3, 4]);
+}
+
+#[test]
+fn an_absent_fan_is_called_and_told_by_when_to_claim() {
+    let mut bench = Bench::with_waiting(1);
+    bench.run(Input::Absent { fan: fan(1) });
+    let effects = bench.run(Input::Tick { room: ROOM });
+    let [Effect::Admit { admittees }] = effects.as_slice() else { unreachable!("a proposal: {effects:?}") };
+    assert!(admittees.iter().all(|admittee| !admittee.present));
+    let called = Admission { claim_by: Some(EventTime(30_000)), ..admission(1) };
+    assert_eq!(bench.run(Input::Admitted { admissions: vec![called] }), [tell(1, News::Turn(called)), forget(&[1])]);
+    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), [tell(1, News::Admitted(admission(1)))]);
+    assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(1) }), [tell(1, News::AdmissionEnded)]);
+    assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
+}
+
+#[test]
+fn news_of_an_admission_that_is_over_changes_nothing() {
+    let mut bench = Bench::with_waiting(1);
+    bench.proposed(0, ROOM);
+    bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(9) }), []);
+    bench.run(Input::Ended { fan: fan(1), place: place(1) });
+    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), []);
+    assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(1) }), []);
+    assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
+}
+
+#[test]
+fn an_admission_that_ends_before_its_proposal_is_answered_uses_the_place_up() {
+    let mut bench = Bench::with_waiting(1);
+    bench.proposed(0, ROOM);
+    bench.run(Input::AdmitFailed);
+    bench.leave(1);
+    let ended = bench.run(Input::Ended { fan: fan(1), place: place(1) });
+    assert_eq!(ended, [reply(1_001, Outcome::Left), tell(1, News::AdmissionEnded), forget(&[1])]);
+    assert_eq!(bench.proposed(1_000, ROOM), []);
+    assert_eq!(bench.run(Input::Admitted { admissions: vec![admission(1)] }), [], "too late");
+    assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
+}
+
+#[test]
+fn whoever_leaves_while_proposed_is_answered_when_it_is_known() {
+    let mut bench = Bench::with_waiting(2);
+    assert_eq!(bench.proposed(100, ROOM), [1, 2]);
+    assert_eq!(bench.leave(1), []);
+    assert_eq!(bench.leave(2), []);
+    let told = tell(1, News::Admitted(admission(1)));
+    let effects = bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    let (first, second) = (reply(1_001, Outcome::Admitted(admission(1))), reply(1_002, Outcome::Left));
+    assert_eq!(effects, [told, first, second, forget(&[1, 2])]);
+}
+
+#[test]
+fn a_place_is_kept_for_the_grace_time() {
+    let mut bench = Bench::with_waiting(2);
+    let nothing = Room { selling: false, ..ROOM };
+    bench.run_at(1_000, Input::Absent { fan: fan(1) });
+    assert_eq!(bench.run_at(60_999, Input::Tick { room: nothing }), []);
+    assert_eq!(bench.run_at(61_000, Input::Tick { room: nothing }), [forget(&[1])]);
+    assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
+    assert_eq!(bench.run_at(999_000, Input::Tick { room: nothing }), [], "the other is here");
+}
+
+#[test]
+fn joining_again_is_a_sign_of_life() {
+    let mut bench = Bench::with_waiting(1);
+    bench.run_at(1_000, Input::Absent { fan: fan(1) });
+    bench.run_at(50_000, Input::Join { fan: fan(1), reply: 2 });
+    assert_eq!(bench.run_at(61_000, Input::Tick { room: Room { selling: false, ..ROOM } }), []);
+}
+
+#[test]
+fn an_admin_admits_beyond_the_rate_and_within_the_slots() {
+    let mut bench = Bench::with_waiting(9);
+    let slow = Room { settings: QueueSettings { rate_per_minute: 0, ..SETTINGS }, slots_free: 3, ..ROOM };
+    assert_eq!(bench.proposed(0, slow), []);
+    let effects = bench.run(Input::AdmitNow { count: 5 });
+    assert_eq!(effects.iter().flat_map(admitted_numbers).collect::<Vec<_>>(), [1, 2, 3]);
+    let admissions = (1..=3).map(admission).collect();
+    let effects = bench.run(Input::Admitted { admissions });
+    assert!(effects.iter().flat_map(admitted_numbers).next().is_none(), "no slot is left: {effects:?}");
+    assert_eq!(bench.proposed(1_000, slow), [], "and the wish does not wait for one");
+}
+
+#[test]
+fn an_admins_admissions_do_not_use_up_the_rate() {
+    let mut bench = Bench::with_waiting(9);
+    let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM };
+    assert_eq!(bench.proposed(0, paused), []);
+    bench.run(Input::AdmitNow { count: 2 });
+    bench.run(Input::Admitted { admissions: vec![admission(1), admission(2)] });
+    assert_eq!(bench.proposed(0, ROOM), [3], "the rate's one is still there");
+}
+
+#[test]
+fn an_admin_admits_while_admission_is_paused() {
+    let mut bench = Bench::with_waiting(2);
+    let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM };
+    assert_eq!(bench.proposed(0, paused), []);
+    let effects = bench.run(Input::AdmitNow { count: 1 });
+    assert_eq!(effects.iter().flat_map(admitted_numbers).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn an_admins_wish_waits_for_the_proposal_under_way() {
+    let mut bench = Bench::with_waiting(4);
+    assert_eq!(bench.proposed(0, ROOM), [1]);
+    assert_eq!(bench.run(Input::AdmitNow { count: 2 }), []);
+    let effects = bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(effects.iter().flat_map(admitted_numbers).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn an_admin_removes_fans_by_name_by_number_or_all() {
+    let mut bench = Bench::with_waiting(6);
+    bench.run(Input::Absent { fan: fan(3) });
+    let effects = bench.run(Input::Remove { fans: vec![fan(5), fan(5), fan(99)], reply: 1 });
+    assert_eq!(effects, [tell(5, News::Removed), reply(1, Outcome::Removed { count: 1 }), forget(&[5])]);
+    let effects = bench.run(Input::RemoveFirst { count: 1, reply: 2 });
+    assert_eq!(effects, [tell(1, News::Removed), reply(2, Outcome::Removed { count: 1 }), forget(&[1])]);
+    let effects = bench.run(Input::Clear { reply: 3 });
+    let told = [2, 4, 6].map(|number| tell(number, News::Removed));
+    assert_eq!(effects[..3], told);
+    assert_eq!(effects[3..], [reply(3, Outcome::Removed { count: 4 }), forget(&[2, 3, 4, 6])]);
+    assert_eq!(bench.room.waiting(), 0);
+}
+
+#[test]
+fn an_admin_does_not_remove_who_is_being_admitted() {
+    let mut bench = Bench::with_waiting(2);
+    assert_eq!(bench.proposed(0, ROOM), [1]);
+    let effects = bench.run(Input::Clear { reply: 3 });
+    assert_eq!(effects, [tell(2, News::Removed), reply(3, Outcome::Removed { count: 1 }), forget(&[2])]);
+    bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(bench.room.standing(fan(1)), Standing::Admitted(admission(1)));
+}
+
+#[test]
+fn a_new_term_keeps_the_order_and_the_burnt_places() {
+    let places = vec![(Place::new(2, 1), fan(3)), (Place::new(1, 7), fan(1)), (Place::new(1, 9), fan(2))];
+    let mut bench = Bench::restored(3, places, Vec::new());
+    bench.join(4);
+    bench.run(Input::Stored);
+    let order: Vec<_> = bench.room.members(None, 9).into_iter().map(|(_, fan)| fan).collect();
+    assert_eq!(order, [1, 2, 3, 4].map(fan));
+    assert_eq!(bench.room.standing(fan(4)), Standing::Waiting(Place::new(3, 1)));
+
+    let mut bench = Bench::restored(3, vec![(Place::new(3, 5), fan(1))], Vec::new());
+    assert_eq!(bench.join(2), [Effect::Store { joins: vec![(Place::new(3, 6), fan(2))] }]);
+}
+
+#[test]
+fn a_copy_with_too_much_in_it_is_set_right() {
+    let places = vec![(place(1), fan(1)), (place(5), fan(1)), (place(3), fan(3)), (place(4), fan(4))];
+    let mut bench = Bench::restored(2, places, vec![admission(3)]);
+    assert_eq!(bench.room.members(None, 9), [(place(4), fan(4)), (place(5), fan(1))]);
+    let effects = bench.run(Input::Tick { room: Room { selling: false, ..ROOM } });
+    assert_eq!(effects, [forget(&[1, 3])], "one place a fan, none beside an admission");
+}
+
+#[test]
+fn everybody_has_the_grace_time_to_come_back_after_a_restart() {
+    let mut bench = Bench::restored(2, vec![(place(1), fan(1)), (place(2), fan(2))], Vec::new());
+    bench.run_at(30_000, Input::Present { fan: fan(2) });
+    let nothing = Room { selling: false, ..ROOM };
+    assert_eq!(bench.run_at(59_999, Input::Tick { room: nothing }), []);
+    assert_eq!(bench.run_at(60_000, Input::Tick { room: nothing }), [forget(&[1])]);
+    assert_eq!(bench.room.members(None, 9), [(place(2), fan(2))]);
+}
+
+#[test]
+fn members_are_read_page_by_page() {
+    let bench = Bench::with_waiting(5);
+    assert_eq!(bench.room.members(None, 2), [(place(1), fan(1)), (place(2), fan(2))]);
+    assert_eq!(bench.room.members(Some(place(2)), 9).len(), 3);
+}
+
+#[test]
+fn what_is_published_gives_everybody_their_position() {
+    let mut bench = Bench::with_waiting(5);
+    bench.leave(2);
+    let queue = bench.room.publish(EventTime(5));
+    assert_eq!((queue.ranks.total(), queue.ranks.ahead(place(4)), queue.outflow_per_minute), (4, 2, None));
+}
