@@ -25,6 +25,8 @@ const SETTINGS: QueueSettings = QueueSettings {
 };
 const ROOM: Room = Room { settings: SETTINGS, slots_free: 100, stock_free: 1_000, selling: true };
 
+const NOBODY: [u32; 0] = [];
+
 fn fan(number: u32) -> FanId {
     FanId::from_u128(number.into())
 }

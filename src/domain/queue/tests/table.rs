@@ -122,7 +122,7 @@ fn the_rate_is_kept_over_a_minute() {
 fn one_proposal_is_under_way_at_a_time() {
     let mut bench = Bench::with_waiting(5);
     assert_eq!(bench.proposed(0, ROOM), [1]);
-    assert_eq!(bench.proposed(1_000, ROOM), []);
+    assert_eq!(bench.proposed(1_000, ROOM), NOBODY);
     let effects = bench.run(Input::Admitted { admissions: vec![admission(1)] });
     assert_eq!(effects, [tell(1, News::Admitted(admission(1))), forget(&[1])]);
     assert_eq!(bench.room.standing(fan(1)), Standing::Admitted(admission(1)));
@@ -136,7 +136,7 @@ fn a_failed_proposal_is_repeated_with_the_same_places() {
     assert_eq!(bench.run(Input::AdmitFailed), []);
     let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, slots_free: 0, ..ROOM };
     assert_eq!(bench.proposed(1_000, paused), [1, 2], "also when nobody would be proposed now");
-    assert_eq!(bench.proposed(2_000, ROOM), [], "it is under way again");
+    assert_eq!(bench.proposed(2_000, ROOM), NOBODY, "it is under way again");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn an_admission_that_ends_before_its_proposal_is_answered_uses_the_place_up() {
     bench.leave(1);
     let ended = bench.run(Input::Ended { fan: fan(1), place: place(1) });
     assert_eq!(ended, [reply(1_001, Outcome::Left), tell(1, News::AdmissionEnded), forget(&[1])]);
-    assert_eq!(bench.proposed(1_000, ROOM), []);
+    assert_eq!(bench.proposed(1_000, ROOM), NOBODY);
     assert_eq!(bench.run(Input::Admitted { admissions: vec![admission(1)] }), [], "too late");
     assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
 }
@@ -222,20 +222,20 @@ fn joining_again_is_a_sign_of_life() {
 fn an_admin_admits_beyond_the_rate_and_within_the_slots() {
     let mut bench = Bench::with_waiting(9);
     let slow = Room { settings: QueueSettings { rate_per_minute: 0, ..SETTINGS }, slots_free: 3, ..ROOM };
-    assert_eq!(bench.proposed(0, slow), []);
+    assert_eq!(bench.proposed(0, slow), NOBODY);
     let effects = bench.run(Input::AdmitNow { count: 5 });
     assert_eq!(effects.iter().flat_map(admitted_numbers).collect::<Vec<_>>(), [1, 2, 3]);
     let admissions = (1..=3).map(admission).collect();
     let effects = bench.run(Input::Admitted { admissions });
     assert!(effects.iter().flat_map(admitted_numbers).next().is_none(), "no slot is left: {effects:?}");
-    assert_eq!(bench.proposed(1_000, slow), [], "and the wish does not wait for one");
+    assert_eq!(bench.proposed(1_000, slow), NOBODY, "and the wish does not wait for one");
 }
 
 #[test]
 fn an_admins_admissions_do_not_use_up_the_rate() {
     let mut bench = Bench::with_waiting(9);
     let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM };
-    assert_eq!(bench.proposed(0, paused), []);
+    assert_eq!(bench.proposed(0, paused), NOBODY);
     bench.run(Input::AdmitNow { count: 2 });
     bench.run(Input::Admitted { admissions: vec![admission(1), admission(2)] });
     assert_eq!(bench.proposed(0, ROOM), [3], "the rate's one is still there");
@@ -245,7 +245,7 @@ fn an_admins_admissions_do_not_use_up_the_rate() {
 fn an_admin_admits_while_admission_is_paused() {
     let mut bench = Bench::with_waiting(2);
     let paused = Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM };
-    assert_eq!(bench.proposed(0, paused), []);
+    assert_eq!(bench.proposed(0, paused), NOBODY);
     let effects = bench.run(Input::AdmitNow { count: 1 });
     assert_eq!(effects.iter().flat_map(admitted_numbers).collect::<Vec<_>>(), [1]);
 }
