@@ -20,4 +20,18 @@ pub enum StoreError {
     ReadOnly(#[source] Source),
 }
 
+impl StoreError {
+    /// The same conclusion for one more caller, where one write served several.
+    pub fn for_another(&self) -> Self {
+        let source = |source: &Source| source.to_string().into();
+        match self {
+            Self::Conflict(reason) => Self::Conflict(reason),
+            Self::Unavailable(error) => Self::Unavailable(source(error)),
+            Self::Unknown(error) => Self::Unknown(source(error)),
+            Self::Corrupt(what) => Self::Corrupt(what.clone()),
+            Self::ReadOnly(error) => Self::ReadOnly(source(error)),
+        }
+    }
+}
+
 pub type Source = Box<dyn std::error::Error + Send + Sync>;

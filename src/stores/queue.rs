@@ -11,10 +11,12 @@ use crate::domain::{
     queue::Place,
 };
 
+const OLD_TERM: &str = "the queue has a newer owner";
+
 /// Every call carries the caller's term; a call of an older term than the store has seen is a `Conflict`.
 #[async_trait]
 pub trait QueueStore: Send + Sync + 'static {
-    /// Begins a term and gives back all places of earlier ones.
+    /// Begins a term and gives back all places joined and not forgotten, in order. Again in the same term: the same.
     async fn open(&self, event: EventId, term: u32) -> Result<Vec<(Place, FanId)>, StoreError>;
 
     /// All or nothing; the same places again are no change.

@@ -1,1 +1,200 @@
-//! In work.
+//! The queue in SQLite (`queue.db`), for one process.
+//!
+//! One task writes; what several events ask for at the same time goes into one commit. Only that task knows the tables'
+//! writing side; places are read back beside it, which the term makes safe.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use sqlx::{Connection as _, Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{OLD_TERM, QueueStore};
+use crate::{
+    domain::{
+        id::{EventId, FanId},
+        queue::Place,
+    },
+    stores::{error::StoreError, sqlite},
+};
+
+/// Calls that wait for the writing task; more wait to be let in.
+const WAITING_CALLS: usize = 256;
+/// Places that one read gives back.
+const PAGE: i64 = 10_000;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS queue (number INTEGER PRIMARY KEY, event BLOB NOT NULL UNIQUE, term INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS place (
+    queue INTEGER NOT NULL, fan BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (queue, fan)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS place_in_order ON place (queue, place);
+";
+
+/// Gives no row when the store has seen a newer term.
+const FENCE: &str = "
+INSERT INTO queue (event, term) VALUES (?1, ?2)
+ON CONFLICT (event) DO UPDATE SET term = excluded.term WHERE excluded.term >= term
+RETURNING number";
+const JOIN: &str = "
+INSERT INTO place (queue, fan, place) SELECT ?1, unhex(value ->> 0), value ->> 1 FROM json_each(?2) WHERE true
+ON CONFLICT (queue, fan) DO UPDATE SET place = excluded.place";
+/// By place: a fan who has joined again since keeps the newer one.
+const FORGET: &str = "DELETE FROM place WHERE queue = ?1 AND place IN (SELECT value FROM json_each(?2))";
+const READ: &str = "
+SELECT place, fan FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1) AND place > ?2
+ORDER BY place LIMIT ?3";
+
+pub struct EmbeddedQueue {
+    calls: mpsc::Sender<Call>,
+    pool: SqlitePool,
+}
+
+struct Call {
+    event: EventId,
+    term: u32,
+    verb: Verb,
+    answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+enum Verb {
+    Open,
+    /// JSON array of [fan, place].
+    Join(String),
+    /// JSON array of places.
+    Forget(String),
+}
+
+impl EmbeddedQueue {
+    /// Opens the file, made when missing. The data directory's lock keeps other processes away.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let pool = sqlite::open(path, 2, SCHEMA).await?;
+        let connection = pool.acquire().await.map_err(sqlite::error)?.detach();
+        let (calls, waiting) = mpsc::channel(WAITING_CALLS);
+        tokio::spawn(write(connection, waiting));
+        Ok(Self { calls, pool })
+    }
+
+    async fn call(&self, event: EventId, term: u32, verb: Verb) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let call = Call { event, term, verb, answer };
+        self.calls.send(call).await.map_err(|_| StoreError::Unavailable(STOPPED.into()))?;
+        answered.await.unwrap_or_else(|_| Err(StoreError::Unknown(STOPPED.into())))
+    }
+}
+
+const STOPPED: &str = "the queue's file has failed and needs a restart";
+
+#[async_trait]
+impl QueueStore for EmbeddedQueue {
+    async fn open(&self, event: EventId, term: u32) -> Result<Vec<(Place, FanId)>, StoreError> {
+        self.call(event, term, Verb::Open).await?;
+        let mut found: Vec<(Place, FanId)> = Vec::new();
+        loop {
+            let after = found.last().map_or(-1, |(place, _)| stored(*place));
+            let rows = sqlx::query(READ)
+                .bind(event.as_bytes().as_slice())
+                .bind(after)
+                .bind(PAGE)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(sqlite::error)?;
+            let is_last = rows.len() < PAGE as usize;
+            for row in rows {
+                found.push(member(&row)?);
+            }
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn join(&self, event: EventId, term: u32, joins: &[(Place, FanId)]) -> Result<(), StoreError> {
+        let rows: Vec<(FanId, i64)> = joins.iter().map(|(place, fan)| (*fan, stored(*place))).collect();
+        self.call(event, term, Verb::Join(json(&rows)?)).await
+    }
+
+    async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError> {
+        let places: Vec<i64> = places.iter().map(|place| stored(*place)).collect();
+        self.call(event, term, Verb::Forget(json(&places)?)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.calls.is_closed() {
+            return Err(StoreError::Unavailable(STOPPED.into()));
+        }
+        Ok(())
+    }
+}
+
+/// Commits what is waiting, until the store is dropped or its file fails.
+async fn write(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Call>) {
+    let mut calls = Vec::with_capacity(WAITING_CALLS);
+    while waiting.recv_many(&mut calls, WAITING_CALLS).await > 0 {
+        let committed = commit(&mut connection, &calls).await;
+        let failed = matches!(committed, Err(StoreError::Unknown(_)));
+        match committed {
+            Ok(outcomes) => {
+                for (call, outcome) in calls.drain(..).zip(outcomes) {
+                    // Who has stopped waiting needs no answer.
+                    let _ = call.answer.send(outcome);
+                }
+            }
+            Err(error) => {
+                for call in calls.drain(..) {
+                    let _ = call.answer.send(Err(error.for_another()));
+                }
+            }
+        }
+        if failed {
+            // What the file holds now is only known again when it is opened again.
+            return;
+        }
+    }
+}
+
+/// All calls in one transaction. An older term concerns its call only; an error concerns all.
+async fn commit(connection: &mut SqliteConnection, calls: &[Call]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(sqlite::error)?;
+    let mut outcomes = Vec::with_capacity(calls.len());
+    for call in calls {
+        let queue: Option<i64> = sqlx::query_scalar(FENCE)
+            .bind(call.event.as_bytes().as_slice())
+            .bind(call.term)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(sqlite::error)?;
+        let Some(queue) = queue else {
+            outcomes.push(Err(StoreError::Conflict(OLD_TERM)));
+            continue;
+        };
+        let (statement, rows) = match &call.verb {
+            Verb::Open => {
+                outcomes.push(Ok(()));
+                continue;
+            }
+            Verb::Join(rows) => (JOIN, rows),
+            Verb::Forget(rows) => (FORGET, rows),
+        };
+        sqlx::query(statement).bind(queue).bind(rows).execute(&mut *transaction).await.map_err(sqlite::error)?;
+        outcomes.push(Ok(()));
+    }
+    transaction.commit().await.map_err(sqlite::error)?;
+    Ok(outcomes)
+}
+
+/// Terms stay far below 2^31, so that a place is never negative here.
+fn stored(place: Place) -> i64 {
+    place.0.cast_signed()
+}
+
+fn member(row: &SqliteRow) -> Result<(Place, FanId), StoreError> {
+    let place: i64 = row.try_get(0).map_err(sqlite::error)?;
+    let fan: &[u8] = row.try_get(1).map_err(sqlite::error)?;
+    let fan = fan.try_into().map_err(|_| StoreError::Corrupt(format!("place {place}: fan of {} bytes", fan.len())))?;
+    Ok((Place(place.cast_unsigned()), FanId::from_u128(u128::from_be_bytes(fan))))
+}
+
+fn json(rows: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::Unavailable(error.into()))
+}
