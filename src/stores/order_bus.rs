@@ -6,6 +6,8 @@
 pub mod embedded;
 pub mod rabbitmq;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -20,6 +22,58 @@ pub enum Topic {
     Payments,
 }
 
+impl Topic {
+    pub const ALL: [Self; 2] = [Self::Orders, Self::Payments];
+
+    /// The only keys that lead to it; others are refused.
+    pub const fn routing_keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Orders => &[
+                "order.created",
+                "order.extended",
+                "order.released",
+                "order.expired",
+                "order.confirmed",
+                "order.confirm-refused",
+                "order.voided",
+            ],
+            Self::Payments => &["order.payment-success", "order.payment-cancelled"],
+        }
+    }
+
+    /// Checked before anything is sent: a message that leads nowhere would hold up those behind it for ever.
+    fn check(self, messages: &[Message]) -> Result<(), StoreError> {
+        match messages.iter().find(|message| !self.routing_keys().contains(&message.routing_key.as_str())) {
+            None => Ok(()),
+            Some(wrong) => Err(StoreError::Unavailable(format!("no way for key {:?}", wrong.routing_key).into())),
+        }
+    }
+}
+
+/// A message given back this often goes to the dead letters instead of a further attempt.
+pub const DELIVERY_LIMIT: u32 = 10;
+
+/// How long a message given back rests before it comes again: doubled at each attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryDelay {
+    pub first: Duration,
+    pub longest: Duration,
+}
+
+impl Default for RetryDelay {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(30) }
+    }
+}
+
+impl RetryDelay {
+    /// After this attempt, counted from 1.
+    fn after(self, attempt: u32) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(20);
+        self.first.saturating_mul(1 << doublings).min(self.longest)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub routing_key: String,
@@ -29,9 +83,10 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// One delivery. Dropped without an answer, it comes again.
+/// One delivery. Dropped without an answer, it comes again, as after [`Settle::retry`].
 pub struct Delivery {
     pub message: Message,
+    /// Counted from 1.
     pub attempt: u32,
     pub settle: Box<dyn Settle>,
 }
@@ -40,7 +95,8 @@ pub struct Delivery {
 pub trait Settle: Send + Sync {
     /// Done for good: only after its effect is durable.
     async fn ack(self: Box<Self>) -> Result<(), StoreError>;
-    /// Again later.
+    /// Again later, after a rest that grows with the attempts; after the last one to the dead letters. All attempts together
+    /// last less than a minute: while a store is down, keep the delivery and wait instead, which costs no attempt.
     async fn retry(self: Box<Self>) -> Result<(), StoreError>;
     /// Never again: to the dead letters.
     async fn reject(self: Box<Self>) -> Result<(), StoreError>;
@@ -60,4 +116,30 @@ pub trait OrderBus: Send + Sync + 'static {
     async fn dead_letters(&self) -> Result<u64, StoreError>;
 
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_doubles_up_to_the_longest() {
+        let delay = RetryDelay { first: Duration::from_millis(100), longest: Duration::from_secs(30) };
+        for (attempt, expected_ms) in [(0, 100), (1, 100), (2, 200), (9, 25_600), (10, 30_000), (u32::MAX, 30_000)] {
+            assert_eq!(delay.after(attempt), Duration::from_millis(expected_ms), "attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn a_key_leads_to_one_topic_only() {
+        let message = |key: &str| Message { routing_key: key.into(), id: String::new(), body: Vec::new() };
+        for topic in Topic::ALL {
+            for key in topic.routing_keys() {
+                for other in Topic::ALL {
+                    assert_eq!(other.check(&[message(key)]).is_ok(), other == topic, "{key} to {other:?}");
+                }
+            }
+            assert!(topic.check(&[message("order.unheard-of")]).is_err());
+        }
+    }
 }
