@@ -41,14 +41,22 @@ impl Topic {
         }
     }
 
-    /// Checked before anything is sent: a message that leads nowhere would hold up those behind it for ever.
+    /// Checked before anything is sent: a message that cannot be carried would hold up those behind it for ever.
     fn check(self, messages: &[Message]) -> Result<(), StoreError> {
-        match messages.iter().find(|message| !self.routing_keys().contains(&message.routing_key.as_str())) {
-            None => Ok(()),
-            Some(wrong) => Err(StoreError::Unavailable(format!("no way for key {:?}", wrong.routing_key).into())),
+        for message in messages {
+            if !self.routing_keys().contains(&message.routing_key.as_str()) {
+                return Err(StoreError::Unavailable(format!("no way for key {:?}", message.routing_key).into()));
+            }
+            if message.id.len() > MAX_ID_BYTES {
+                return Err(StoreError::Unavailable(format!("id {:?} is too long", message.id).into()));
+            }
         }
+        Ok(())
     }
 }
+
+/// What AMQP can carry.
+const MAX_ID_BYTES: usize = 255;
 
 /// A message given back this often goes to the dead letters instead of a further attempt.
 pub const DELIVERY_LIMIT: u32 = 10;
@@ -131,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_leads_to_one_topic_only() {
+    fn a_key_leads_to_one_topic_only_and_an_id_fits() {
         let message = |key: &str| Message { routing_key: key.into(), id: String::new(), body: Vec::new() };
         for topic in Topic::ALL {
             for key in topic.routing_keys() {
@@ -140,6 +148,8 @@ mod tests {
                 }
             }
             assert!(topic.check(&[message("order.unheard-of")]).is_err());
+            let id = |length| Message { id: "x".repeat(length), ..message(topic.routing_keys()[0]) };
+            assert!(topic.check(&[id(255)]).is_ok() && topic.check(&[id(256)]).is_err());
         }
     }
 }

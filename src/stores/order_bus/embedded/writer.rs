@@ -174,7 +174,7 @@ impl Writer {
         let settled = work.delete.into_iter().chain(work.bury).map(|(_, _, answer)| answer);
         for answer in work.publish.into_iter().map(|(_, _, answer)| answer).chain(settled) {
             // Who has stopped waiting needs no answer.
-            let _ = answer.send(written.as_ref().map(|()| ()).map_err(StoreError::for_another));
+            let _ = answer.send(written.as_ref().map_err(StoreError::for_another).copied());
         }
         written?;
         for topic in Topic::ALL {

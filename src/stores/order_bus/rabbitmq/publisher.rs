@@ -57,7 +57,7 @@ impl Publisher {
             let published = self.publish(&requests).await;
             for request in requests.drain(..) {
                 // Who has stopped waiting needs no answer.
-                let _ = request.answer.send(published.as_ref().map(|()| ()).map_err(StoreError::for_another));
+                let _ = request.answer.send(published.as_ref().map_err(StoreError::for_another).copied());
             }
         }
     }
