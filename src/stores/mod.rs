@@ -6,6 +6,7 @@ pub mod config;
 pub mod data_dir;
 pub mod database;
 pub mod error;
+pub mod etcd;
 pub mod journal;
 pub mod order_bus;
 pub mod ownership;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use onsale::{
     domain::id::EventId,
     stores::{
-        journal::{Append, Epoch, InventoryJournal, embedded::EmbeddedJournal},
-        ownership::{Ownership, embedded::EmbeddedOwnership},
+        etcd::Etcd,
+        journal::{Append, Epoch, InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
+        ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
         sqlite,
     },
 };
@@ -15,7 +16,6 @@ use onsale::{
 ///
 /// `None` only under `ONSALE_TEST_EMBEDDED_ONLY=1`, for a quick run without servers: a missing address is a failure
 /// otherwise, so that nothing is skipped in silence.
-#[expect(dead_code, reason = "the first real server comes next")]
 pub fn address(variable: &str) -> Option<String> {
     if std::env::var("ONSALE_TEST_EMBEDDED_ONLY").is_ok_and(|value| value == "1") {
         println!("ONSALE_TEST_EMBEDDED_ONLY=1: not run on the server of {variable}");
@@ -34,6 +34,7 @@ pub fn new_event() -> EventId {
 /// A place for the journal and ownership of one test, opened as often as the test likes.
 pub enum JournalHome {
     Embedded(tempfile::TempDir),
+    Etcd(Vec<String>),
 }
 
 /// One opening: what a process holds.
@@ -45,7 +46,8 @@ pub struct Opened {
 impl JournalHome {
     /// One for each adapter.
     pub fn all() -> Vec<Self> {
-        vec![Self::embedded()]
+        let etcd = address("ONSALE_TEST_ETCD").map(|list| Self::Etcd(list.split(',').map(str::to_owned).collect()));
+        [Self::embedded()].into_iter().chain(etcd).collect()
     }
 
     pub fn embedded() -> Self {
@@ -54,7 +56,7 @@ impl JournalHome {
 
     /// The embedded journal's file, to look into or to damage.
     pub async fn open_file(&self) -> sqlx::SqlitePool {
-        let Self::Embedded(folder) = self;
+        let Self::Embedded(folder) = self else { unreachable!("only embedded journals are files") };
         sqlite::open(&folder.path().join("journal.db"), 1, "SELECT 1").await.expect("open")
     }
 
@@ -67,8 +69,18 @@ impl JournalHome {
                 let ownership = Arc::new(EmbeddedOwnership::new(Arc::clone(&journal), "node-1"));
                 Opened { journal, ownership }
             }
+            Self::Etcd(endpoints) => {
+                println!("journal in etcd");
+                open_etcd(endpoints, "node-1").await
+            }
         }
     }
+}
+
+pub async fn open_etcd(endpoints: &[String], node: &str) -> Opened {
+    let etcd = Arc::new(Etcd::new(endpoints).await.expect("addresses"));
+    let ownership = Arc::new(EtcdOwnership::new(endpoints, node).await.expect("addresses"));
+    Opened { journal: Arc::new(EtcdJournal::new(etcd)), ownership }
 }
 
 /// An append without counters or mark.
