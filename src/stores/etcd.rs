@@ -102,7 +102,7 @@ impl Etcd {
                 Err(Failure::NoAnswer(source)) => source,
             };
             attempts = attempts.saturating_add(1);
-            if attempts % self.servers.len() == 0 {
+            if attempts.is_multiple_of(self.servers.len()) {
                 tracing::warn!(attempts, error = %source, "no etcd endpoint answers, trying on");
                 sleep(PAUSE.saturating_mul(rounds + 1).min(LONGEST_PAUSE)).await;
             }

@@ -13,3 +13,67 @@ pub mod ownership;
 pub mod queue;
 pub mod secret;
 pub mod sqlite;
+
+use std::sync::Arc;
+
+use self::{
+    config::Config,
+    data_dir::{DataDir, DataDirError},
+    database::Database,
+    error::StoreError,
+    etcd::Etcd,
+    journal::{InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
+    order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
+    ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
+    queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
+};
+
+/// One of each, on whatever the configuration says; nobody else knows which.
+pub struct Stores {
+    pub journal: Arc<dyn InventoryJournal>,
+    pub ownership: Arc<dyn Ownership>,
+    pub queue: Arc<dyn QueueStore>,
+    pub bus: Arc<dyn OrderBus>,
+    pub database: Database,
+    /// Last, so that it is given up after the files in it.
+    pub data_dir: DataDir,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("{store}: {source}")]
+    Store { store: &'static str, source: StoreError },
+}
+
+/// `node` is this node's name; no other live process on the same etcd may have it.
+pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
+    fn of(store: &'static str) -> impl FnOnce(StoreError) -> OpenError {
+        move |source| OpenError::Store { store, source }
+    }
+    let data_dir = DataDir::open(&config.data_dir)?;
+
+    let (journal, ownership): (Arc<dyn InventoryJournal>, Arc<dyn Ownership>) = if config.etcd.is_empty() {
+        let journal = EmbeddedJournal::open(&data_dir.file("journal.db")).await.map_err(of("journal"))?;
+        let journal = Arc::new(journal);
+        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)))
+    } else {
+        let etcd = Etcd::new(&config.etcd).await.map_err(of("journal"))?;
+        let ownership = EtcdOwnership::new(&config.etcd, node).await.map_err(of("ownership"))?;
+        (Arc::new(EtcdJournal::new(Arc::new(etcd))), Arc::new(ownership))
+    };
+    let queue: Arc<dyn QueueStore> = if config.redis.is_empty() {
+        Arc::new(EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?)
+    } else {
+        Arc::new(RedisQueue::open(&config.redis).map_err(of("queue"))?)
+    };
+    let bus: Arc<dyn OrderBus> = if config.rabbitmq.is_empty() {
+        let bus = EmbeddedBus::open(&data_dir.file("bus.db"), RetryDelay::default()).await;
+        Arc::new(bus.map_err(of("order bus"))?)
+    } else {
+        Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
+    };
+    let database = Database::connect(config).await.map_err(of("database"))?;
+    Ok(Stores { journal, ownership, queue, bus, database, data_dir })
+}
