@@ -3,3 +3,6 @@
 mod harness;
 mod journal_contract;
 mod ownership_contract;
+mod proxy;
+mod queue_contract;
+mod servers;

@@ -1,0 +1,316 @@
+//! What every queue store promises, and what the one in Redis does when Redis or the way to it fails.
+
+use std::{sync::Arc, time::Duration};
+
+use onsale::{
+    domain::{
+        id::{EventId, FanId},
+        queue::Place,
+    },
+    stores::{
+        error::StoreError,
+        queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
+    },
+};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    harness::{address, new_event},
+    proxy::{Proxy, server_of},
+    servers,
+};
+
+/// Where queues are kept in one test, opened as often as the test likes.
+enum Home {
+    Embedded(tempfile::TempDir),
+    Redis(String),
+}
+
+impl Home {
+    /// One for each adapter.
+    fn all() -> Vec<Self> {
+        let embedded = Self::Embedded(tempfile::tempdir().expect("temporary folder"));
+        [embedded].into_iter().chain(address("ONSALE_TEST_REDIS").map(Self::Redis)).collect()
+    }
+
+    async fn open(&self) -> Arc<dyn QueueStore> {
+        match self {
+            Self::Embedded(folder) => {
+                println!("embedded queue");
+                Arc::new(EmbeddedQueue::open(&folder.path().join("queue.db")).await.expect("open"))
+            }
+            Self::Redis(url) => {
+                println!("queue in Redis");
+                Arc::new(RedisQueue::open(url).expect("open"))
+            }
+        }
+    }
+}
+
+/// The places `numbers` of a term, each with a fan of its own.
+fn members(term: u32, numbers: std::ops::RangeInclusive<u32>) -> Vec<(Place, FanId)> {
+    numbers.map(|n| (Place::new(term, n), fan(term, n))).collect()
+}
+
+fn fan(term: u32, n: u32) -> FanId {
+    FanId::from_u128(0xFA00_0000_0000_0000_0000 + (u128::from(term) << 32) + u128::from(n))
+}
+
+fn places(members: &[(Place, FanId)]) -> Vec<Place> {
+    members.iter().map(|(place, _)| *place).collect()
+}
+
+#[tokio::test]
+async fn open_gives_back_what_was_joined_and_not_forgotten_in_order() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        assert_eq!(store.open(event, 1).await.expect("open"), []);
+
+        let mut shuffled = members(1, 1..=20);
+        shuffled.reverse();
+        store.join(event, 1, &shuffled).await.expect("join");
+        store.join(event, 1, &members(1, 21..=30)).await.expect("join");
+        store.forget(event, 1, &places(&members(1, 5..=24))).await.expect("forget");
+        store.forget(event, 1, &[Place::new(1, 999), Place::new(0, 0)]).await.expect("nothing to forget");
+        store.forget(event, 1, &[]).await.expect("nothing asked");
+        store.join(event, 1, &[]).await.expect("nothing asked");
+
+        let left = [members(1, 1..=4), members(1, 25..=30)].concat();
+        assert_eq!(store.open(event, 1).await.expect("the same term again"), left);
+        assert_eq!(home.open().await.open(event, 2).await.expect("reopened"), left);
+    }
+}
+
+#[tokio::test]
+async fn an_older_term_can_do_nothing() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        store.open(event, 4).await.expect("open");
+        store.join(event, 4, &members(4, 1..=3)).await.expect("join");
+        store.open(event, 5).await.expect("the next owner");
+
+        let refused = [
+            store.open(event, 4).await.map(|_| ()),
+            store.join(event, 4, &members(4, 4..=5)).await,
+            store.forget(event, 4, &places(&members(4, 1..=3))).await,
+            store.join(event, 4, &[]).await,
+            store.join(event, 0, &members(0, 1..=1)).await,
+        ];
+        for (n, refused) in refused.into_iter().enumerate() {
+            assert!(matches!(refused, Err(StoreError::Conflict(_))), "{n}: {refused:?}");
+        }
+        assert_eq!(store.open(event, 5).await.expect("open"), members(4, 1..=3));
+    }
+}
+
+#[tokio::test]
+async fn a_newer_term_is_known_from_any_verb() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        // As after a loss of the whole store under a living owner.
+        store.join(event, 7, &members(7, 1..=2)).await.expect("join without open");
+        store.forget(event, 8, &[Place::new(7, 1)]).await.expect("forget without open");
+        let refused = store.join(event, 7, &members(7, 3..=3)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert_eq!(store.open(event, 8).await.expect("open"), members(7, 2..=2));
+    }
+}
+
+#[tokio::test]
+async fn joining_again_is_no_change_and_a_fan_has_one_place() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        store.open(event, 1).await.expect("open");
+        for _ in 0..3 {
+            store.join(event, 1, &members(1, 1..=5)).await.expect("join");
+        }
+        // Left and joined again: whether the old place was forgotten before, after or twice makes no difference.
+        store.join(event, 1, &[(Place::new(1, 6), fan(1, 2))]).await.expect("a new place");
+        store.forget(event, 1, &[Place::new(1, 2)]).await.expect("forget the old one");
+        let mut expected = members(1, 1..=5);
+        expected.remove(1);
+        expected.push((Place::new(1, 6), fan(1, 2)));
+        assert_eq!(store.open(event, 1).await.expect("open"), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_join_of_many_is_all_or_nothing() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        store.open(event, 2).await.expect("open");
+        let joins = Arc::new(members(1, 1..=15_000));
+        let joining = {
+            let (store, joins) = (Arc::clone(&store), Arc::clone(&joins));
+            tokio::spawn(async move { store.join(event, 2, &joins).await })
+        };
+        // Meanwhile the next owner opens: it sees the whole join or none of it, and none of it later.
+        tokio::task::yield_now().await;
+        let seen = store.open(event, 3).await.expect("open").len();
+        match joining.await.expect("ran") {
+            Ok(()) => assert_eq!(seen, joins.len()),
+            Err(StoreError::Conflict(_)) => assert_eq!(seen, 0),
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(store.open(event, 3).await.expect("open").len(), seen);
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_any_length_comes_back_whole() {
+    // Below, at and above what one page and one chunk of a script hold.
+    for length in [1, 1_000, 1_001, 9_999, 10_000, 10_001, 25_000] {
+        for home in Home::all() {
+            let (store, event) = (home.open().await, new_event());
+            let joined = members(1, 1..=length);
+            store.join(event, 1, &joined).await.expect("join");
+            assert!(store.open(event, 2).await.expect("open") == joined, "{length}");
+            let (forgotten, kept) = joined.split_at(joined.len() * 4 / 5);
+            store.forget(event, 2, &places(forgotten)).await.expect("forget");
+            assert!(home.open().await.open(event, 3).await.expect("open") == kept, "{length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_do_not_see_each_other() {
+    for home in Home::all() {
+        let store = home.open().await;
+        let tasks: Vec<_> = (1..=16)
+            .map(|n: u32| {
+                let (store, event) = (Arc::clone(&store), new_event());
+                tokio::spawn(async move {
+                    store.open(event, n).await.expect("open");
+                    for k in 1..=20 {
+                        store.join(event, n, &members(n, k..=k)).await.expect("join");
+                    }
+                    assert_eq!(store.open(event, n).await.expect("open"), members(n, 1..=20));
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("each has its own queue");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_there_answers_a_ping() {
+    for home in Home::all() {
+        home.open().await.ping().await.expect("ping");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_connections_has_done_nothing() {
+    let Some(url) = address("ONSALE_TEST_REDIS") else { return };
+    let proxy = Proxy::to(server_of(&url)).await;
+    let closed = proxy.url(&url);
+    drop(proxy);
+    let store = RedisQueue::open(&closed).expect("open");
+    for outcome in [
+        store.open(new_event(), 1).await.map(|_| ()),
+        store.join(new_event(), 1, &members(1, 1..=1)).await,
+        store.forget(new_event(), 1, &[Place::new(1, 1)]).await,
+        store.ping().await,
+    ] {
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(RedisQueue::open("http://127.0.0.1").is_err());
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_unknown_and_repeating_has_one_effect() {
+    let Some(url) = address("ONSALE_TEST_REDIS") else { return };
+    let proxy = Proxy::to(server_of(&url)).await;
+    let (store, event) = (RedisQueue::open(&proxy.url(&url)).expect("open"), new_event());
+    store.open(event, 1).await.expect("open");
+    store.join(event, 1, &members(1, 1..=3)).await.expect("join");
+
+    proxy.eat_replies();
+    let joined = store.join(event, 1, &members(1, 4..=6)).await;
+    assert!(matches!(joined, Err(StoreError::Unknown(_))), "{joined:?}");
+    proxy.eaten().await;
+    proxy.heal();
+    let direct = RedisQueue::open(&url).expect("open");
+    assert_eq!(direct.open(event, 1).await.expect("open"), members(1, 1..=6), "it was done");
+
+    store.join(event, 1, &members(1, 4..=6)).await.expect("again");
+    assert_eq!(store.open(event, 1).await.expect("open"), members(1, 1..=6));
+
+    proxy.eat_replies();
+    let forgotten = store.forget(event, 1, &[Place::new(1, 1)]).await;
+    assert!(matches!(forgotten, Err(StoreError::Unknown(_))), "{forgotten:?}");
+    proxy.heal();
+    store.forget(event, 1, &[Place::new(1, 1)]).await.expect("again");
+    assert_eq!(store.open(event, 1).await.expect("open"), members(1, 2..=6));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_cut_while_idle_costs_no_error() {
+    let Some(url) = address("ONSALE_TEST_REDIS") else { return };
+    let proxy = Proxy::to(server_of(&url)).await;
+    let (store, event) = (RedisQueue::open(&proxy.url(&url)).expect("open"), new_event());
+    for n in 1..=5 {
+        store.join(event, 1, &members(1, n..=n)).await.expect("join");
+        proxy.cut();
+    }
+    assert_eq!(store.open(event, 1).await.expect("open"), members(1, 1..=5));
+}
+
+#[tokio::test]
+async fn a_silent_redis_does_not_hold_a_caller_for_long() {
+    let Some(url) = address("ONSALE_TEST_REDIS") else { return };
+    let proxy = Proxy::to(server_of(&url)).await;
+    let (store, event) = (RedisQueue::open(&proxy.url(&url)).expect("open"), new_event());
+    store.ping().await.expect("ping");
+    proxy.fall_silent();
+    let started = Instant::now();
+    let joins = members(1, 1..=1);
+    let (first, second) = tokio::join!(store.join(event, 1, &joins), store.open(event, 1));
+    assert!(matches!(first, Err(StoreError::Unknown(_))), "{first:?}");
+    assert!(second.is_err(), "{second:?}");
+    assert!(started.elapsed() < Duration::from_secs(4));
+    proxy.heal();
+    store.join(event, 1, &members(1, 1..=1)).await.expect("works again");
+}
+
+#[tokio::test]
+async fn a_redis_restarted_in_the_middle_is_used_again_by_itself() {
+    if address("ONSALE_TEST_REDIS").is_none() {
+        return;
+    }
+    let mut server = servers::Redis::start().await;
+    let (store, event) = (Arc::new(RedisQueue::open(&server.url()).expect("open")), new_event());
+    store.open(event, 1).await.expect("open");
+
+    let joining = tokio::spawn(join_until(Arc::clone(&store), event, 400));
+    for _ in 0..3 {
+        server.restart().await;
+        store_answers(&store).await;
+    }
+    server.kill();
+    // The first to notice may be unsure; who comes later has certainly done nothing.
+    store.ping().await.expect_err("dead");
+    let refused = store.join(event, 1, &members(1, 9_999..=9_999)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    server.restart().await;
+
+    timeout(Duration::from_secs(60), joining).await.expect("in time").expect("ran");
+    assert_eq!(store.open(event, 1).await.expect("open"), members(1, 1..=400));
+}
+
+/// Repeats each join until it is acknowledged.
+async fn join_until(store: Arc<RedisQueue>, event: EventId, last: u32) {
+    for n in 1..=last {
+        while store.join(event, 1, &members(1, n..=n)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn store_answers(store: &RedisQueue) {
+    let until = async { while store.ping().await.is_err() {} };
+    timeout(Duration::from_secs(10), until).await.expect("the store finds its server again");
+}

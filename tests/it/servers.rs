@@ -1,0 +1,164 @@
+//! Servers of one test's own, for those tests that stop, kill and restart them. Others share the ones of `scripts/test`.
+
+use std::{
+    net::TcpListener,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Free when asked; others may take it before it is used, which the caller then sees as a server that does not start.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
+}
+
+/// A process and its children; killed with it.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let command = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("the server is installed"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The group is ours: it was made with the process.
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until the server answers `question` with a first byte of `answer`.
+async fn answers(port: u16, question: &[u8], answer: u8) {
+    let ask = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(question).await?;
+        stream.read_u8().await
+    };
+    let until = async {
+        while !matches!(timeout(Duration::from_secs(1), ask()).await, Ok(Ok(byte)) if byte == answer) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(START_DEADLINE, until).await.expect("the server starts in time");
+}
+
+pub struct Redis {
+    folder: TempDir,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Redis {
+    pub async fn start() -> Self {
+        let mut server = Self { folder: tempfile::tempdir().expect("folder"), port: free_port(), process: None };
+        server.restart().await;
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// As a loss of power would, but for what the kernel already has.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub async fn restart(&mut self) {
+        self.kill();
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always"]).arg("--dir").arg(self.folder.path());
+        self.process = Some(Process::start(&mut command));
+        answers(self.port, b"PING\r\n", b'+').await;
+    }
+}
+
+pub struct Rabbit {
+    folder: TempDir,
+    port: u16,
+    distribution_port: u16,
+    port_mapper_port: u16,
+    _port_mapper: Process,
+    process: Option<Process>,
+}
+
+impl Rabbit {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let port_mapper_port = free_port();
+        // Our own: otherwise the broker leaves a daemon behind that everybody shares.
+        let mut command = Command::new("epmd");
+        command.args(["-address", "127.0.0.1", "-port", &port_mapper_port.to_string()]);
+        let mut server = Self {
+            folder,
+            port: free_port(),
+            distribution_port: free_port(),
+            port_mapper_port,
+            _port_mapper: Process::start(&mut command),
+            process: None,
+        };
+        let path = server.folder.path();
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n",
+            server.port
+        );
+        std::fs::write(path.join("rabbitmq.conf"), config).expect("write");
+        std::fs::write(path.join("enabled_plugins"), "[].").expect("write");
+        server.restart().await;
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub async fn restart(&mut self) {
+        self.kill();
+        let mut command = self.command("rabbitmq-server");
+        self.process = Some(Process::start(&mut command));
+        answers(self.port, b"AMQP\0\0\x09\x01", 1).await;
+    }
+
+    /// One of the broker's own programs, told which broker is meant.
+    pub fn command(&self, program: &str) -> Command {
+        let path = self.folder.path();
+        // Not the one in /usr/sbin, which changes user and folder.
+        let mut command = Command::new(Path::new("/usr/lib/rabbitmq/bin").join(program));
+        command
+            .env("HOME", path)
+            .env("LC_ALL", "C.UTF-8")
+            .env("RABBITMQ_NODENAME", format!("onsale{}@localhost", self.port))
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("ERL_EPMD_PORT", self.port_mapper_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", path.join("log"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("enabled_plugins"))
+            .env("RABBITMQ_PID_FILE", path.join("pid"));
+        command
+    }
+}
