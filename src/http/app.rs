@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{config::Config, limits::Limits, password::Passwords, session::Sessions, tokens::Tokens};
+use super::{
+    auth::RefreshTokens, config::Config, health::Readiness, limits::Limits, origins::Origins, password::Passwords,
+    session::Sessions, tokens::Tokens,
+};
 use crate::{
     actors::directory::Directory,
     stores::{
@@ -37,12 +40,17 @@ pub struct App {
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
     pub tokens: Tokens,
+    pub refresh_tokens: RefreshTokens,
     pub ticket_keys: Vec<TicketKey>,
     pub passwords: Passwords,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub origins: Origins,
+    pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
+    /// What a shutdown waits for beside connections: each socket's task.
+    pub tasks: TaskTracker,
 }
 
 impl App {
@@ -50,11 +58,15 @@ impl App {
         let Below { database, queue, bus, ownership, directory } = below;
         Arc::new(Self {
             tokens: Tokens::new(secret, &config.issuer),
+            refresh_tokens: RefreshTokens::new(secret),
             ticket_keys: TicketKey::all(secret),
             passwords: Passwords::new(secret, &config),
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),
+            origins: Origins::new(&config),
+            readiness: Readiness::default(),
             closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             config,
             database,
             queue,

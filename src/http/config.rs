@@ -35,6 +35,8 @@ pub struct Config {
     pub bcrypt_workers: usize,
     pub bcrypt_queue: usize,
     pub max_connections: usize,
+    /// Requests under way at once, on each listener; more are answered 503.
+    pub max_in_flight: usize,
     pub max_sockets_per_account: usize,
     pub header_timeout: u64,
     pub request_timeout: u64,
@@ -72,6 +74,7 @@ impl Default for Config {
             bcrypt_workers: 2,
             bcrypt_queue: 64,
             max_connections: 100_000,
+            max_in_flight: 16_384,
             max_sockets_per_account: 5,
             header_timeout: 10,
             request_timeout: 10,

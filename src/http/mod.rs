@@ -3,23 +3,32 @@
 //! Architecture invariant: knows `actors`, `stores` and `domain`, not `cluster`. May read stores; does not write what an
 //! actor owns.
 
+pub mod accounts;
 pub mod acting;
 pub mod app;
+pub mod auth;
 pub mod config;
+pub mod edge;
 pub mod events;
 pub mod extract;
 pub mod health;
 pub mod holds;
 pub mod idempotency;
 pub mod limits;
+pub mod metrics;
+pub mod openapi;
+pub mod origins;
 pub mod password;
 pub mod payments;
 pub mod problem;
+pub mod proxies;
 pub mod routes;
 pub mod sandbox;
 pub mod seat_plan;
+pub mod server;
 pub mod session;
 pub mod shapes;
+pub mod ticket_keys;
 pub mod tokens;
 pub mod websocket;
 

@@ -2,31 +2,71 @@
 
 use std::sync::Arc;
 
-use utoipa::OpenApi;
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{app::App, health};
+use super::{
+    accounts,
+    app::App,
+    auth, health, metrics, openapi,
+    problem::{Code, Problem},
+    ticket_keys,
+};
 
-/// Public listener, under `/api/v1`.
+pub const API: &str = "/api/v1";
+pub const ADMIN: &str = "/api/v1/admin";
+
+/// Public listener, under [`API`].
 pub fn public() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        // accounts
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::change_password))
+        .routes(routes!(auth::socket_ticket))
+        // tickets
+        .routes(routes!(ticket_keys::get))
         // health
         .routes(routes!(health::live))
+        .routes(routes!(health::ready))
 }
 
-/// Admin listener, under `/api/v1/admin`.
+/// Admin listener, under [`ADMIN`].
 pub fn admin() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::get))
+        .routes(routes!(accounts::set_roles))
+        .routes(routes!(accounts::set_status))
+        .routes(routes!(accounts::audit_list))
 }
 
-#[derive(OpenApi)]
-#[openapi(info(title = "onsale", description = "A fair waiting room joined with a ticket shop."))]
-struct Document;
+/// What the public listener serves, and its paths as the router names them.
+pub fn public_service(app: &Arc<App>) -> (Router, Vec<String>) {
+    let (api, described) = OpenApiRouter::new().nest(API, public()).split_for_parts();
+    let router = api.merge(health_at_the_root()).merge(openapi::pages());
+    (finish(router, app), described.paths.paths.into_keys().collect())
+}
 
-/// Both listeners' paths in one document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::<Arc<App>>::with_openapi(Document::openapi())
-        .nest("/api/v1", public())
-        .nest("/api/v1/admin", admin())
-        .into_openapi()
+/// What the admin listener serves, and its paths.
+pub fn admin_service(app: &Arc<App>) -> (Router, Vec<String>) {
+    let (api, described) = OpenApiRouter::new().nest(ADMIN, admin()).split_for_parts();
+    let router = api.merge(health_at_the_root()).route("/metrics", get(metrics::render));
+    (finish(router, app), described.paths.paths.into_keys().collect())
+}
+
+/// Where load balancers look.
+fn health_at_the_root() -> Router<Arc<App>> {
+    Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready))
+}
+
+fn finish(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    router
+        .fallback(|| async { Problem::new(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
+        .layer(DefaultBodyLimit::max(app.config.body_limit))
+        .with_state(app.clone())
 }

@@ -4,6 +4,7 @@
 //! a [`Database`]; writes that may be part of something larger take a [`Write`], and count when it is committed; writes that
 //! must be one transaction of their own take a [`Database`] and are durable when they return. Decides nothing about stock.
 
+pub mod access;
 pub mod accounts;
 pub mod audit;
 pub mod checks;

@@ -1,0 +1,66 @@
+//! Signing in: accounts make themselves, prove who they are, and keep sessions.
+//!
+//! Owns what the answers say. Passwords are `password`'s, access tokens `tokens`', refresh tokens [`refresh`]'s.
+
+mod account;
+mod refresh;
+mod sign_in;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use self::{account::*, refresh::*, sign_in::*};
+use super::app::App;
+use crate::{
+    domain::{
+        account::Role,
+        claims::{Access, Kind},
+        id::FanId,
+    },
+    stores::database::accounts,
+};
+
+/// An account as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Account {
+    #[schema(value_type = String)]
+    pub id: FanId,
+    pub email: String,
+    pub name: String,
+    pub language: String,
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+}
+
+impl From<accounts::Account> for Account {
+    fn from(account: accounts::Account) -> Self {
+        let accounts::Account { id, email, name, language, roles, .. } = account;
+        Self { id, email, name, language, roles }
+    }
+}
+
+/// What signing in gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedInAs {
+    pub account: Account,
+    #[serde(flatten)]
+    pub tokens: TokenPair,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenPair {
+    pub access_token: String,
+    pub refresh_token: String,
+    /// Seconds that the access token lives.
+    pub expires_in: u64,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshTokenBody {
+    pub refresh_token: String,
+}
+
+fn access_token(app: &App, account: FanId, session_version: u32) -> String {
+    app.tokens.sign(Kind::Access, account, app.config.access_ttl, Access { sv: session_version })
+}

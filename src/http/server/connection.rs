@@ -1,0 +1,214 @@
+//! One connection: its bytes, its place under the cap, and when it is cut.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::http::{edge::Peer, metrics};
+
+/// Turns of the idle clock, each as long as a head may take: then no further request is awaited,
+const IDLE_TURNS: u32 = 3;
+/// and then what is still being sent is cut off.
+const STUCK_TURNS: u32 = 12;
+
+/// A client's connection, plain or TLS. Keeps its place under the cap for as long as anybody holds it: also as a socket.
+pub struct Connection {
+    stream: Stream,
+    _place: Place,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Counts the connection as open.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    open: ::metrics::Gauge,
+}
+
+impl Place {
+    pub fn new(permit: OwnedSemaphorePermit, listener: &'static str) -> Self {
+        let open = ::metrics::gauge!(metrics::CONNECTIONS, "listener" => listener);
+        open.increment(1);
+        Self { _permit: permit, open }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.decrement(1);
+    }
+}
+
+impl Connection {
+    /// Shakes hands if there is TLS; `None` if that fails or takes too long.
+    pub async fn open(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, within: Duration) -> Option<Self> {
+        let Some(tls) = tls else { return Some(Self { stream: Stream::Plain(stream), _place: place }) };
+        match tokio::time::timeout(within, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Some(Self { stream: Stream::Tls(Box::new(stream)), _place: place }),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no TLS handshake");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}
+
+/// What a connection is served with.
+#[derive(Clone)]
+pub struct Serving {
+    pub http: auto::Builder<TokioExecutor>,
+    pub router: Router,
+    pub header_timeout: Duration,
+    /// No new requests: finish and close.
+    pub closing: CancellationToken,
+    /// The time to finish is over.
+    pub cut: CancellationToken,
+}
+
+/// Requests begun and under way on one connection: hyper's own timeouts do not cover a client that sends nothing at all, an
+/// idle HTTP/2 connection, or one that does not read.
+#[derive(Default)]
+struct Activity {
+    begun: AtomicU64,
+    under_way: AtomicU32,
+}
+
+impl Serving {
+    /// Ends when the client goes, idles too long, or the server closes. A connection that became a socket lives on elsewhere.
+    pub async fn run(self, connection: Connection, peer: SocketAddr) {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn({
+            let (activity, router) = (activity.clone(), self.router);
+            move |mut request: Request<Incoming>| {
+                activity.begun.fetch_add(1, Ordering::Relaxed);
+                activity.under_way.fetch_add(1, Ordering::Relaxed);
+                request.extensions_mut().insert(Peer(peer));
+                let answer = router.clone().call(request.map(Body::new));
+                let activity = activity.clone();
+                async move {
+                    let _under_way = UnderWay(activity);
+                    answer.await
+                }
+            }
+        });
+        let served = self.http.serve_connection_with_upgrades(TokioIo::new(connection), service);
+        tokio::pin!(served);
+        let mut clock = interval(self.header_timeout);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        clock.reset();
+        let (mut seen, mut idle_turns, mut closing) = (0, 0, false);
+        loop {
+            tokio::select! {
+                ended = &mut served => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, %peer, "connection ended");
+                    }
+                    return;
+                }
+                () = self.closing.cancelled(), if !closing => {
+                    closing = true;
+                    served.as_mut().graceful_shutdown();
+                }
+                () = self.cut.cancelled() => return,
+                _ = clock.tick() => {
+                    let begun = activity.begun.load(Ordering::Relaxed);
+                    let busy = activity.under_way.load(Ordering::Relaxed) > 0 || begun != seen;
+                    idle_turns = if busy { 0 } else { idle_turns + 1 };
+                    seen = begun;
+                    if (begun == 0 && idle_turns > 0) || idle_turns >= STUCK_TURNS {
+                        return;
+                    }
+                    if idle_turns == IDLE_TURNS {
+                        served.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,221 @@
+//! The listeners: accepts connections under a cap, serves them, and goes down in order.
+//!
+//! An accept loop of our own, because the ready one has no time-out for a request's head, no cap, and sleeps for a second
+//! when descriptors run out.
+
+mod connection;
+mod tls;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, lookup_host},
+    sync::Semaphore,
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{connection::Connection, tls::TlsError};
+use self::{
+    connection::{Place, Serving},
+    tls::Tls,
+};
+use super::{
+    app::App,
+    edge::{self, Edge},
+    metrics,
+    proxies::{NotANetwork, Proxies},
+    routes,
+};
+
+/// Connections of the kernel's queue before they are accepted.
+const BACKLOG: u32 = 4_096;
+/// Connections to the admin listener, whatever the public one has.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Bytes of a request's head.
+const HEAD_BYTES: u32 = 16 * 1024;
+const MAX_HEADERS: usize = 100;
+/// Requests at once on one HTTP/2 connection, and resets that are not waited for.
+const HTTP2_STREAMS: u32 = 64;
+const HTTP2_RESETS: usize = 32;
+const HTTP2_PING: Duration = Duration::from_secs(20);
+/// Pause when no descriptor is left: long enough for some to be closed, too short for anybody to notice.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("http.trusted_proxies: {0}")]
+    Proxies(#[from] NotANetwork),
+}
+
+/// A running server.
+pub struct Server {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    done: JoinHandle<()>,
+}
+
+impl Server {
+    /// Returns when the last connection is closed, after `shutdown` was cancelled.
+    pub async fn finished(self) {
+        if let Err(error) = self.done.await {
+            tracing::error!(%error, "the server's task failed");
+        }
+    }
+}
+
+/// Listens, and serves until `shutdown` is cancelled: then accepts nothing more, tells sockets, lets requests finish, and
+/// cuts what is left after `shutdown_grace`.
+pub async fn serve(app: Arc<App>, shutdown: CancellationToken) -> Result<Server, ServeError> {
+    let config = app.config.clone();
+    let proxies = Proxies::parse(&config.trusted_proxies)?;
+    let tls = Tls::open(&config)?;
+    metrics::recorder();
+    let edge = |paths| {
+        Arc::new(Edge {
+            proxies: proxies.clone(),
+            in_flight: Semaphore::new(config.max_in_flight),
+            routes: metrics::Routes::new(paths),
+            request_timeout: Duration::from_secs(config.request_timeout),
+            tls: tls.is_some(),
+        })
+    };
+    let (public, public_paths) = routes::public_service(&app);
+    let (admin, admin_paths) = routes::admin_service(&app);
+    let wrap = |router: Router, paths| router.layer(axum::middleware::from_fn_with_state(edge(paths), edge::pass));
+    let (public, admin) = (wrap(public, public_paths), wrap(admin, admin_paths));
+
+    let cut = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    let listener = |router| Listener {
+        serving: Serving {
+            http: protocol(Duration::from_secs(config.header_timeout)),
+            router,
+            header_timeout: Duration::from_secs(config.header_timeout),
+            closing: app.closing.clone(),
+            cut: cut.clone(),
+        },
+        tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
+        tracker: tracker.clone(),
+    };
+    let public_socket = bind(&config.listen).await?;
+    let admin_socket = bind(&config.admin_listen).await?;
+    let addresses = (local(&public_socket, &config.listen)?, local(&admin_socket, &config.admin_listen)?);
+    let (public, admin) = (listener(public), listener(admin));
+    let most = config.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+    let grace = Duration::from_secs(config.shutdown_grace);
+
+    let done = tokio::spawn(async move {
+        let watch = async {
+            match &tls {
+                Some(tls) => tls.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = public.accept(public_socket, most, "public") => {}
+            () = admin.accept(admin_socket, ADMIN_CONNECTIONS, "admin") => {}
+            () = watch => {}
+            () = metrics::upkeep() => {}
+            () = shutdown.cancelled() => {}
+        }
+        // The sockets of the accept loops are closed now.
+        app.closing.cancel();
+        tracker.close();
+        app.tasks.close();
+        let finished = async { tokio::join!(tracker.wait(), app.tasks.wait()) };
+        if tokio::time::timeout(grace, finished).await.is_err() {
+            tracing::warn!(left = tracker.len() + app.tasks.len(), "connections cut: they did not finish in time");
+            cut.cancel();
+            tracker.wait().await;
+        }
+    });
+    let (public, admin) = addresses;
+    tracing::info!(%public, %admin, "listening");
+    Ok(Server { public, admin, done })
+}
+
+fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEAD_BYTES as usize)
+        .max_headers(MAX_HEADERS)
+        .pipeline_flush(true);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_pending_accept_reset_streams(HTTP2_RESETS)
+        .max_local_error_reset_streams(HTTP2_RESETS)
+        .max_header_list_size(HEAD_BYTES)
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING);
+    http
+}
+
+async fn bind(address: &str) -> Result<TcpListener, ServeError> {
+    let listen = async {
+        let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // So that a restart need not wait for the old connections' minute to end.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen.await.map_err(|source| ServeError::Listen { address: address.to_owned(), source })
+}
+
+fn local(listener: &TcpListener, address: &str) -> Result<SocketAddr, ServeError> {
+    listener.local_addr().map_err(|source| ServeError::Listen { address: address.to_owned(), source })
+}
+
+struct Listener {
+    serving: Serving,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    tracker: TaskTracker,
+}
+
+impl Listener {
+    /// Never returns: dropped, it stops listening. A connection is accepted only when there is a place for it; until then it
+    /// waits in the kernel.
+    async fn accept(&self, listener: TcpListener, most: usize, name: &'static str) {
+        let places = Arc::new(Semaphore::new(most));
+        loop {
+            let permit = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "no TCP_NODELAY");
+                    }
+                    let (serving, tls, place) = (self.serving.clone(), self.tls.clone(), Place::new(permit, name));
+                    self.tracker.spawn(async move {
+                        let within = serving.header_timeout;
+                        if let Some(connection) = Connection::open(stream, place, tls, within).await {
+                            serving.run(connection, peer).await;
+                        }
+                    });
+                }
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept");
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

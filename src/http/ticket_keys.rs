@@ -1,0 +1,43 @@
+//! The public keys of ticket codes, so that a door can check them with no network.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderName, header::CACHE_CONTROL};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{app::App, extract::Json};
+
+/// A JSON Web Key Set (RFC 7517, 8037).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeySet {
+    keys: Vec<PublicKey>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PublicKey {
+    kty: &'static str,
+    crv: &'static str,
+    #[serde(rename = "use")]
+    purpose: &'static str,
+    alg: &'static str,
+    /// The key id byte of ticket codes, in decimal.
+    kid: String,
+    x: String,
+}
+
+/// The keys that ticket codes are signed with, newest first.
+#[utoipa::path(get, path = "/ticket-keys", tag = "tickets", responses((status = 200, description = "JWKS.", body = KeySet)))]
+pub async fn get(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], Json<KeySet>) {
+    let keys = app.ticket_keys.iter().map(|key| PublicKey {
+        kty: "OKP",
+        crv: "Ed25519",
+        purpose: "sig",
+        alg: "EdDSA",
+        kid: key.id().to_string(),
+        x: URL_SAFE_NO_PAD.encode(key.public()),
+    });
+    ([(CACHE_CONTROL, "public, max-age=300")], Json(KeySet { keys: keys.collect() }))
+}
