@@ -3,6 +3,8 @@
 //! Architecture invariant: knows `domain` and `stores`, not `cluster` or `http`. Other code reaches an actor through its
 //! `Handle` only, found through a [`directory::Directory`].
 
+mod backoff;
+mod beside;
 pub mod clock;
 pub mod config;
 mod gate;

@@ -2,11 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::message::AdmissionChange;
-use crate::domain::inventory::{
-    View,
-    configuration::Configuration,
-    entry::{Entry, Segment},
+use crate::domain::{
+    id::FanId,
+    inventory::{
+        Inventory, View,
+        configuration::Configuration,
+        entry::{Entry, Segment},
+        request::Admission,
+    },
+    queue::Place,
 };
 
 /// Read from the state that includes the batch: none of it may be seen before the commit.
@@ -19,15 +26,39 @@ pub(super) struct InFlight {
     pub configuration: Option<Arc<Configuration>>,
     pub active: bool,
     pub admissions: Vec<AdmissionChange>,
+    pub _work: AbortOnDropHandle<()>,
 }
 
-pub(super) fn admission_changes(segment: &Segment) -> Vec<AdmissionChange> {
-    let change = |entry: &Entry| match *entry {
-        Entry::Claimed { place, until } => Some(AdmissionChange::Claimed { place, until }),
-        Entry::AdmissionEnded { place, .. } => Some(AdmissionChange::Ended { place }),
-        _ => None,
-    };
-    segment.entries.iter().filter_map(change).collect()
+/// Whose the live admissions are: the journal's later entries name the place only.
+pub(super) struct Admitted {
+    fans: HashMap<Place, FanId>,
+}
+
+impl Admitted {
+    pub fn new(recovered: &Inventory) -> Self {
+        let admissions = recovered.admissions().into_iter();
+        Self { fans: admissions.map(|admission| (admission.place, admission.fan)).collect() }
+    }
+
+    /// What the waiting room has to hear of.
+    pub fn changes(&mut self, segment: &Segment) -> Vec<AdmissionChange> {
+        let mut changes = Vec::new();
+        for entry in &segment.entries {
+            match *entry {
+                Entry::Admitted { place, fan, .. } => drop(self.fans.insert(place, fan)),
+                Entry::Claimed { place, until } => changes.extend(
+                    self.fans
+                        .get(&place)
+                        .map(|&fan| AdmissionChange::Claimed(Admission { place, fan, claim_by: None, until })),
+                ),
+                Entry::AdmissionEnded { place, .. } => {
+                    changes.extend(self.fans.remove(&place).map(|fan| AdmissionChange::Ended { fan, place }));
+                }
+                _ => {}
+            }
+        }
+        changes
+    }
 }
 
 pub(super) fn holds(segment: &Segment) -> u64 {

@@ -63,8 +63,8 @@ pub(in crate::actors) struct Begun {
 /// Told to the waiting room after the commit, in journal order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionChange {
-    Claimed { place: Place, until: EventTime },
-    Ended { place: Place },
+    Claimed(Admission),
+    Ended { fan: FanId, place: Place },
 }
 
 pub(super) struct SnapshotMade {

@@ -8,17 +8,18 @@ use std::{
 
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     AdmissionChange, Arguments, AskError, SeatsSeen,
-    in_flight::{self, Counters, InFlight},
+    in_flight::{self, Admitted, Counters, InFlight},
     message::{Begun, Message, Reply, SnapshotMade},
     show::Shown,
     slots::{Caller, Slot, Slots},
     snapshot,
 };
 use crate::{
-    actors::{clock::Clock, config::Config, gate::Permit, measures::InventoryMeasures},
+    actors::{beside, clock::Clock, config::Config, gate::Permit, measures::InventoryMeasures},
     domain::{
         id::{EventId, FanId},
         inventory::{
@@ -57,6 +58,7 @@ pub(super) struct State {
     shown: Arc<Shown>,
     seats: Option<Arc<SeatsSeen>>,
     counters: Counters,
+    admitted: Admitted,
     marked_active: Option<bool>,
     tail: Tail,
     drained: Option<oneshot::Sender<()>>,
@@ -66,19 +68,22 @@ pub(super) struct State {
 /// How much of the journal no snapshot covers.
 struct Tail {
     bytes: u64,
-    /// As of the snapshot being made.
-    bytes_before: Option<u64>,
     make_at_bytes: u64,
+    making: Option<Making>,
+}
+
+/// A snapshot under way, and how much it covers at least.
+struct Making {
+    covers_bytes: u64,
+    _work: AbortOnDropHandle<()>,
 }
 
 impl State {
     pub fn new(arguments: Arguments, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
         let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
-        let tail = Tail {
-            bytes: folded.tail_bytes,
-            bytes_before: None,
-            make_at_bytes: config.snapshot_tail_bytes.max(folded.snapshot_bytes),
-        };
+        let make_at_bytes = config.snapshot_tail_bytes.max(folded.snapshot_bytes);
+        let tail = Tail { bytes: folded.tail_bytes, make_at_bytes, making: None };
+        let admitted = Admitted::new(&folded.inventory);
         // The seed only has to differ between activations, so that no two batches can be taken for one another.
         let batcher = Batcher::new(folded.inventory, folded.seq, epoch.0, rand::random(), config.outbox_limit);
         Self {
@@ -98,6 +103,7 @@ impl State {
             shown,
             seats: None,
             counters: Counters::default(),
+            admitted,
             marked_active: None,
             tail,
             drained: None,
@@ -195,7 +201,7 @@ impl State {
     }
 
     pub fn snapshot_returned(&mut self, made: Result<SnapshotMade, String>) {
-        let covered = self.tail.bytes_before.take().unwrap_or_default();
+        let covered = self.tail.making.take().map_or(0, |making| making.covers_bytes);
         match made {
             Ok(SnapshotMade { size_bytes }) => {
                 self.tail.bytes = self.tail.bytes.saturating_sub(covered);
@@ -210,15 +216,12 @@ impl State {
     }
 
     fn snapshot_if_due(&mut self, me: &ActorRef<Message>) {
-        if self.tail.bytes_before.is_some() || self.tail.bytes <= self.tail.make_at_bytes {
+        if self.tail.making.is_some() || self.tail.bytes <= self.tail.make_at_bytes {
             return;
         }
-        self.tail.bytes_before = Some(self.tail.bytes);
-        let (me, making) = (me.clone(), snapshot::make(Arc::clone(&self.journal), self.event, self.epoch));
-        tokio::spawn(async move {
-            let made = making.await;
-            let _ = me.cast(Message::SnapshotReturned(made));
-        });
+        let making = snapshot::make(Arc::clone(&self.journal), self.event, self.epoch);
+        let work = beside::run(me, async move { Message::SnapshotReturned(making.await) });
+        self.tail.making = Some(Making { covers_bytes: self.tail.bytes, _work: work });
     }
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Slot>) -> Result<(), ActorProcessingErr> {
@@ -291,29 +294,29 @@ impl State {
     }
 
     fn append(&mut self, me: &ActorRef<Message>, seq: u64, bytes: Vec<u8>, active: bool) {
+        debug_assert!(self.in_flight.is_none(), "one batch at a time");
         let inventory = self.batcher.inventory();
         let view = Arc::new(inventory.view(self.clock.now()));
-        let segment = self.batcher.in_flight();
-        self.in_flight = Some(InFlight {
-            sent: Instant::now(),
-            size_bytes: bytes.len() as u64,
-            entries: segment.map_or(0, |segment| segment.entries.len()),
-            holds: segment.map_or(0, in_flight::holds),
-            configuration: inventory.configuration().cloned(),
-            active,
-            admissions: segment.map(in_flight::admission_changes).unwrap_or_default(),
-            view: Arc::clone(&view),
-        });
+        let configuration = inventory.configuration().cloned();
         let counters = self.counters.changed(&view);
         // The mark is a key of its own in the journal: written only when it changes.
         let mark = (self.marked_active != Some(active)).then_some(active);
         self.marked_active = Some(active);
+        let size_bytes = bytes.len() as u64;
         let append = Append { event: self.event, epoch: self.epoch, seq, bytes, counters, active: mark };
-        let (journal, me) = (Arc::clone(&self.journal), me.clone());
-        tokio::spawn(async move {
-            let returned = journal.append(append).await;
-            // The actor may have ended meanwhile; then its keeper recovers from the journal.
-            let _ = me.cast(Message::AppendReturned(returned));
+        let journal = Arc::clone(&self.journal);
+        let work = beside::run(me, async move { Message::AppendReturned(journal.append(append).await) });
+        let segment = self.batcher.in_flight();
+        self.in_flight = Some(InFlight {
+            sent: Instant::now(),
+            size_bytes,
+            entries: segment.map_or(0, |segment| segment.entries.len()),
+            holds: segment.map_or(0, in_flight::holds),
+            admissions: segment.map(|segment| self.admitted.changes(segment)).unwrap_or_default(),
+            view,
+            configuration,
+            active,
+            _work: work,
         });
     }
 

@@ -1,12 +1,38 @@
 //! WaitingRoom: the one actor that decides about an event's queue.
+//!
+//! Owns the event's [`WaitingRoom`](crate::domain::queue::WaitingRoom) machine and the sockets tied to it. Accepts what its
+//! [`Handle`] offers. Records joins in the queue's store before they are answered, and admissions in the event's journal, by
+//! way of the inventory, before anybody is told.
+//!
+//! Limits: `waiting_room_in_flight` requests inside; the machine bounds places, joins under way and proposals.
+//!
+//! After a restart places come back from the store and admissions from the journal; everybody counts as just gone and has
+//! the grace time to attach again.
 
-use std::sync::Arc;
+mod attachment;
+mod handle;
+mod message;
+mod position;
+mod state;
 
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{
-    id::FanId,
-    queue::{News, Outcome, Place, Queue, Standing},
+pub use self::{attachment::Attachment, handle::Handle, position::Position};
+use self::{message::Message, state::State};
+use super::{
+    clock::Clock,
+    config::Config,
+    inventory::{self, AdmissionChange, Begun},
+};
+use crate::{
+    domain::{
+        id::EventId,
+        queue::{self, Queue},
+    },
+    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,68 +46,84 @@ pub enum WaitError {
     Unavailable,
 }
 
-#[derive(Clone)]
-pub struct Handle {}
-
-/// A socket's tie to the room: while it lives the fan counts as present.
-pub struct Attachment {
-    /// Turns, admissions and removals of this fan; closed when the actor stops: attach again through the directory.
-    pub news: mpsc::Receiver<News>,
-    /// The queue about once a second.
-    pub queue: watch::Receiver<Arc<Queue>>,
+/// What one activation starts from.
+pub(super) struct Arguments {
+    pub event: EventId,
+    pub epoch: Epoch,
+    pub clock: Clock,
+    pub inventory: inventory::Handle,
+    pub begun: Begun,
+    pub store: Arc<dyn QueueStore>,
+    pub ownership: Arc<dyn Ownership>,
+    pub config: Config,
+    pub admissions: mpsc::UnboundedReceiver<AdmissionChange>,
 }
 
-impl Handle {
-    /// Idempotent: a fan has one place. `Waiting` only when it is stored.
-    pub async fn join(&self, _fan: FanId) -> Result<Outcome, WaitError> {
-        todo!("actors helper")
+/// How often the machine looks at the clock, the slots and the stock.
+const PULSE: Duration = Duration::from_millis(200);
+
+pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
+    let config = arguments.config.clone();
+    let settings = arguments.inventory.configuration().queue;
+    let Begun { term, places, admissions } = &arguments.begun;
+    let now = arguments.clock.now();
+    let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), settings);
+    let (publish, queue) = watch::channel(Arc::new(room.publish(now)));
+    let (actor, _) = Actor::spawn_linked(None, WaitingRoom, (arguments, room, publish), supervisor).await?;
+    let deadline = Duration::from_millis(config.ask_deadline_ms);
+    Ok(Handle::new(actor, config.waiting_room_in_flight, deadline, queue))
+}
+
+struct WaitingRoom;
+
+impl Actor for WaitingRoom {
+    type Msg = Message;
+    type State = State;
+    type Arguments = (Arguments, queue::WaitingRoom<message::Caller>, watch::Sender<Arc<Queue>>);
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<Message>,
+        (arguments, room, publish): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        me.send_interval(PULSE, || Message::Pulse);
+        Ok(State::new(&me, arguments, room, publish))
     }
 
-    /// Ends waiting or the admission.
-    pub async fn leave(&self, _fan: FanId) -> Result<Outcome, WaitError> {
-        todo!("actors helper")
+    async fn handle(
+        &self,
+        me: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Ask { request, caller } => state.ask(&me, request, caller),
+            Message::Standing { fan, poll, reply, permit: _permit } => state.tell_standing(&me, fan, poll, reply),
+            Message::Attach { fan, reply, permit: _permit } => state.attach(&me, fan, reply),
+            Message::Detach { fan, socket } => state.detach(&me, fan, socket),
+            Message::Members { after, limit, reply, permit: _permit } => state.tell_members(after, limit, reply),
+            Message::AdmitNow { count } => state.admit_now(&me, count),
+            Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
+            Message::AdmitReturned(returned) => state.admit_returned(&me, returned),
+            Message::ClaimReturned { caller, returned } => state.claim_returned(&me, caller, returned),
+            Message::EndReturned { admission, caller, returned } => {
+                state.end_returned(&me, admission, caller, returned);
+            }
+            Message::Changed(change) => state.changed(&me, change),
+            Message::Pulse => state.pulse(&me),
+            Message::Drain { reply } => state.drain(reply),
+        }
+        state.end_if_drained(&me);
+        Ok(())
     }
 
-    /// Takes up a called admission.
-    pub async fn claim(&self, _fan: FanId) -> Result<Outcome, WaitError> {
-        todo!("actors helper")
-    }
-
-    pub async fn standing(&self, _fan: FanId) -> Result<Standing, WaitError> {
-        todo!("actors helper")
-    }
-
-    /// A poll: tells the standing, and counts as presence.
-    pub async fn poll(&self, _fan: FanId) -> Result<Standing, WaitError> {
-        todo!("actors helper")
-    }
-
-    pub async fn attach(&self, _fan: FanId) -> Result<Attachment, WaitError> {
-        todo!("actors helper")
-    }
-
-    pub fn queue(&self) -> watch::Receiver<Arc<Queue>> {
-        todo!("actors helper")
-    }
-
-    pub async fn members(&self, _after: Option<Place>, _limit: usize) -> Result<Vec<(Place, FanId)>, WaitError> {
-        todo!("actors helper")
-    }
-
-    /// Admits the first `count` now, within free slots; how many were proposed.
-    pub async fn admit_now(&self, _count: u32) -> Result<(), WaitError> {
-        todo!("actors helper")
-    }
-
-    pub async fn remove(&self, _fans: Vec<FanId>) -> Result<u32, WaitError> {
-        todo!("actors helper")
-    }
-
-    pub async fn remove_first(&self, _count: u32) -> Result<u32, WaitError> {
-        todo!("actors helper")
-    }
-
-    pub async fn clear(&self) -> Result<u32, WaitError> {
-        todo!("actors helper")
+    /// It has no children; nothing that ends elsewhere may end it.
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        _: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
     }
 }

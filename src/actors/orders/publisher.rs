@@ -1,0 +1,71 @@
+//! Takes an event's facts to the bus, in journal order.
+//!
+//! One round at a time is under way beside the actor: it waits for facts, publishes some, and comes back. What fails is
+//! published again for ever; the bus may then have some of it twice, which its readers bear.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::envelope::Envelope;
+use crate::{
+    actors::backoff::Backoff,
+    domain::{id::EventId, inventory::fact::OrderFact},
+    stores::order_bus::{Message, OrderBus, Topic},
+};
+
+/// Facts in one call: large enough for the confirms to cost little, small enough to repeat.
+const BATCH: usize = 256;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+pub(super) struct Publisher {
+    event: EventId,
+    bus: Arc<dyn OrderBus>,
+    /// Taken from the channel or recovered, not yet published.
+    backlog: VecDeque<OrderFact>,
+    facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+}
+
+/// What one round has done.
+pub(super) enum Round {
+    /// The bus has everything up to this number.
+    Published { up_to: u64, publisher: Publisher },
+    /// The inventory has ended and everything is published.
+    Finished,
+}
+
+impl Publisher {
+    pub fn new(
+        event: EventId,
+        bus: Arc<dyn OrderBus>,
+        recovered: Vec<OrderFact>,
+        facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    ) -> Self {
+        Self { event, bus, backlog: recovered.into(), facts }
+    }
+
+    pub async fn round(mut self) -> Round {
+        while let Ok(facts) = self.facts.try_recv() {
+            self.backlog.extend(facts);
+        }
+        if self.backlog.is_empty() {
+            let Some(facts) = self.facts.recv().await else { return Round::Finished };
+            self.backlog.extend(facts);
+        }
+        let batch = self.backlog.len().min(BATCH);
+        let facts: Vec<OrderFact> = self.backlog.drain(..batch).collect();
+        let up_to = facts.last().map_or(0, |fact| fact.number);
+        let messages: Vec<Message> =
+            facts.into_iter().map(|fact| Envelope::new(self.event, fact).to_message()).collect();
+        self.publish(&messages).await;
+        Round::Published { up_to, publisher: self }
+    }
+
+    async fn publish(&self, messages: &[Message]) {
+        let mut backoff = Backoff::up_to(LONGEST_WAIT);
+        while let Err(error) = self.bus.publish(Topic::Orders, messages).await {
+            tracing::warn!(event = %self.event, %error, count = messages.len(), "facts not published; trying again");
+            backoff.wait().await;
+        }
+    }
+}

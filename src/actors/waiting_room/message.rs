@@ -1,0 +1,97 @@
+//! What the waiting room actor is told.
+
+use ractor_cluster::RactorMessage;
+use tokio::sync::oneshot;
+
+use super::{Attachment, WaitError};
+use crate::{
+    actors::{
+        gate::Permit,
+        inventory::{AdmissionChange, AskError},
+    },
+    domain::{
+        id::FanId,
+        inventory::request::{Admission, Answer},
+        queue::{Outcome, Place, Standing},
+    },
+    stores::error::StoreError,
+};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, WaitError>>;
+
+#[derive(RactorMessage)]
+pub(super) enum Message {
+    Ask {
+        request: Request,
+        caller: Caller,
+    },
+    Standing {
+        fan: FanId,
+        poll: bool,
+        reply: Reply<Standing>,
+        permit: Permit,
+    },
+    Attach {
+        fan: FanId,
+        reply: Reply<Attachment>,
+        permit: Permit,
+    },
+    Detach {
+        fan: FanId,
+        socket: Socket,
+    },
+    Members {
+        after: Option<Place>,
+        limit: usize,
+        reply: Reply<Vec<(Place, FanId)>>,
+        permit: Permit,
+    },
+    AdmitNow {
+        count: u32,
+    },
+    StoreReturned(Result<(), StoreError>),
+    AdmitReturned(Result<Answer, AskError>),
+    ClaimReturned {
+        caller: Caller,
+        returned: Result<Answer, AskError>,
+    },
+    EndReturned {
+        admission: Admission,
+        caller: Caller,
+        returned: Result<Answer, AskError>,
+    },
+    Changed(AdmissionChange),
+    Pulse,
+    /// Take nothing more, finish what is under way, say so, end.
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+pub(super) enum Request {
+    Join(FanId),
+    Leave(FanId),
+    Claim(FanId),
+    Remove(Vec<FanId>),
+    RemoveFirst(u32),
+    Clear,
+}
+
+/// Who is to be told the outcome.
+pub(super) struct Caller {
+    pub reply: Reply<Outcome>,
+    /// Wants to leave: an admission that the place has become is ended too.
+    pub leaving: bool,
+    pub _permit: Permit,
+}
+
+impl Caller {
+    /// A caller that gave up is no error.
+    pub fn tell(self, outcome: Result<Outcome, WaitError>) {
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// Names one socket of this activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Socket(pub u64);

@@ -1,0 +1,331 @@
+//! What the waiting room actor keeps, and how each message changes it.
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ractor::{ActorProcessingErr, ActorRef};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Arguments, WaitError,
+    attachment::{Attachment, Sockets},
+    message::{Caller, Message, Reply, Request, Socket},
+};
+use crate::{
+    actors::{
+        beside,
+        clock::Clock,
+        inventory::{self, AdmissionChange, AskError},
+        measures::Share,
+    },
+    domain::{
+        event::Status,
+        id::{EventId, FanId},
+        inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
+        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
+    },
+    stores::{error::StoreError, journal::Epoch, ownership::Ownership, queue::QueueStore},
+};
+
+/// More places than this are not told at once.
+const MEMBERS: usize = 1_000;
+
+pub(super) struct State {
+    event: EventId,
+    epoch: Epoch,
+    term: u32,
+    clock: Clock,
+    inventory: inventory::Handle,
+    store: Arc<dyn QueueStore>,
+    ownership: Arc<dyn Ownership>,
+    room: WaitingRoom<Caller>,
+    effects: Vec<Effect<Caller>>,
+    sockets: Sockets,
+    queue: watch::Sender<Arc<Queue>>,
+    published: Instant,
+    publish_every: Duration,
+    storing: Option<AbortOnDropHandle<()>>,
+    admitting: Option<AbortOnDropHandle<()>>,
+    /// Claims and ends that the inventory is being asked for, places that the store forgets, the pump of changes.
+    beside: JoinSet<()>,
+    drained: Option<oneshot::Sender<()>>,
+    length: Share,
+}
+
+impl State {
+    pub fn new(
+        me: &ActorRef<Message>,
+        arguments: Arguments,
+        room: WaitingRoom<Caller>,
+        queue: watch::Sender<Arc<Queue>>,
+    ) -> Self {
+        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions } = arguments;
+        let mut beside = JoinSet::new();
+        let pump = me.clone();
+        beside.spawn(async move {
+            while let Some(change) = admissions.recv().await {
+                let _ = pump.cast(Message::Changed(change));
+            }
+        });
+        Self {
+            event,
+            epoch,
+            term: begun.term,
+            clock,
+            inventory,
+            store,
+            ownership,
+            room,
+            effects: Vec::new(),
+            sockets: Sockets::default(),
+            queue,
+            published: Instant::now(),
+            publish_every: Duration::from_millis(config.queue_publish_ms),
+            storing: None,
+            admitting: None,
+            beside,
+            drained: None,
+            length: Share::of_queue_length(),
+        }
+    }
+
+    pub fn ask(&mut self, me: &ActorRef<Message>, request: Request, caller: Caller) {
+        if self.drained.is_some() {
+            return caller.tell(Err(WaitError::Unavailable));
+        }
+        let input = match request {
+            Request::Join(fan) => Input::Join { fan, reply: caller },
+            Request::Leave(fan) => Input::Leave { fan, reply: caller },
+            Request::Claim(fan) => return self.claim(me, fan, caller),
+            Request::Remove(fans) => Input::Remove { fans, reply: caller },
+            Request::RemoveFirst(count) => Input::RemoveFirst { count, reply: caller },
+            Request::Clear => Input::Clear { reply: caller },
+        };
+        self.step(me, input);
+    }
+
+    pub fn tell_standing(&mut self, me: &ActorRef<Message>, fan: FanId, poll: bool, reply: Reply<Standing>) {
+        if poll {
+            self.step(me, Input::Present { fan });
+            self.step(me, Input::Absent { fan });
+        }
+        let _ = reply.send(self.if_sure(self.room.standing(fan)));
+    }
+
+    pub fn tell_members(&self, after: Option<Place>, limit: usize, reply: Reply<Vec<(Place, FanId)>>) {
+        let _ = reply.send(Ok(self.room.members(after, limit.min(MEMBERS))));
+    }
+
+    pub fn attach(&mut self, me: &ActorRef<Message>, fan: FanId, reply: Reply<Attachment>) {
+        if self.drained.is_some() {
+            let _ = reply.send(Err(WaitError::Unavailable));
+            return;
+        }
+        self.step(me, Input::Present { fan });
+        // If nobody receives it, it is dropped and detaches by itself.
+        let _ = reply.send(Ok(self.sockets.attach(me, fan, self.queue.subscribe())));
+    }
+
+    pub fn detach(&mut self, me: &ActorRef<Message>, fan: FanId, socket: Socket) {
+        self.sockets.detach(fan, socket);
+        self.step(me, Input::Absent { fan });
+    }
+
+    pub fn admit_now(&mut self, me: &ActorRef<Message>, count: u32) {
+        // The wish is only good with slots and stock as they are now.
+        self.tick(me);
+        self.step(me, Input::AdmitNow { count });
+    }
+
+    pub fn store_returned(
+        &mut self,
+        me: &ActorRef<Message>,
+        returned: Result<(), StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        self.storing = None;
+        match returned {
+            Ok(()) => {
+                self.step(me, Input::Stored);
+                // Whoever finds free slots need not wait for the next pulse.
+                self.tick(me);
+            }
+            // A younger term has begun: somebody else runs this event.
+            Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(event = %self.event, %error, "joins not stored; their fans are told to try again");
+                self.step(me, Input::StoreFailed);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn admit_returned(&mut self, me: &ActorRef<Message>, returned: Result<Answer, AskError>) {
+        self.admitting = None;
+        match returned {
+            Ok(Answer::Admitted(admissions)) => self.step(me, Input::Admitted { admissions }),
+            Ok(_) | Err(_) => self.step(me, Input::AdmitFailed),
+        }
+    }
+
+    pub fn claim_returned(&mut self, me: &ActorRef<Message>, caller: Caller, returned: Result<Answer, AskError>) {
+        match returned {
+            Ok(Answer::Claimed(admission)) => {
+                self.step(me, Input::Claimed { admission });
+                caller.tell(Ok(Outcome::Admitted(admission)));
+            }
+            // It ended meanwhile; the change that says so is on its way.
+            Err(AskError::Refused(_)) => caller.tell(Ok(Outcome::NotHere)),
+            Ok(_) | Err(_) => caller.tell(Err(WaitError::TryAgain)),
+        }
+    }
+
+    pub fn end_returned(
+        &mut self,
+        me: &ActorRef<Message>,
+        admission: Admission,
+        caller: Caller,
+        returned: Result<Answer, AskError>,
+    ) {
+        match returned {
+            Ok(Answer::AdmissionEnded) | Err(AskError::Refused(Refusal::NotAdmitted)) => {
+                self.step(me, Input::Ended { fan: admission.fan, place: admission.place });
+                caller.tell(Ok(Outcome::Left));
+            }
+            Ok(_) | Err(_) => caller.tell(Err(WaitError::TryAgain)),
+        }
+    }
+
+    pub fn changed(&mut self, me: &ActorRef<Message>, change: AdmissionChange) {
+        match change {
+            AdmissionChange::Claimed(admission) => self.step(me, Input::Claimed { admission }),
+            AdmissionChange::Ended { fan, place } => self.step(me, Input::Ended { fan, place }),
+        }
+    }
+
+    pub fn pulse(&mut self, me: &ActorRef<Message>) {
+        while self.beside.try_join_next().is_some() {}
+        self.tick(me);
+        self.length.set(self.room.waiting() as u64);
+        if self.published.elapsed() >= self.publish_every {
+            self.published = Instant::now();
+            let queue = Arc::new(self.room.publish(self.clock.now()));
+            self.queue.send_replace(queue);
+        }
+    }
+
+    pub fn drain(&mut self, reply: oneshot::Sender<()>) {
+        self.drained = Some(reply);
+    }
+
+    pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
+        if self.storing.is_some() || self.admitting.is_some() {
+            return;
+        }
+        if let Some(reply) = self.drained.take() {
+            let _ = reply.send(());
+            me.stop(Some("drained".into()));
+        }
+    }
+
+    /// A called fan takes the admission up; who has done so already is told the same again.
+    fn claim(&mut self, me: &ActorRef<Message>, fan: FanId, caller: Caller) {
+        let admission = match self.room.standing(fan) {
+            Standing::Admitted(admission) if admission.claim_by.is_some() => admission,
+            Standing::Admitted(admission) => return caller.tell(self.if_sure(Outcome::Admitted(admission))),
+            Standing::Waiting(place) => return caller.tell(self.if_sure(Outcome::Waiting { place })),
+            Standing::NotHere => return caller.tell(self.if_sure(Outcome::NotHere)),
+        };
+        let (me, inventory) = (me.clone(), self.inventory.clone());
+        self.beside.spawn(async move {
+            let returned = inventory.ask(plain(Command::Claim { place: admission.place, fan })).await;
+            let _ = me.cast(Message::ClaimReturned { caller, returned });
+        });
+    }
+
+    fn end_admission(&mut self, me: &ActorRef<Message>, admission: Admission, caller: Caller) {
+        let (me, inventory) = (me.clone(), self.inventory.clone());
+        self.beside.spawn(async move {
+            let command = Command::EndAdmission { place: admission.place, why: AdmissionEnd::Finished };
+            let returned = inventory.ask(plain(command)).await;
+            let _ = me.cast(Message::EndReturned { admission, caller, returned });
+        });
+    }
+
+    fn tick(&mut self, me: &ActorRef<Message>) {
+        if self.drained.is_some() {
+            return;
+        }
+        let view = self.inventory.view();
+        let room = Room {
+            settings: self.inventory.configuration().queue,
+            slots_free: view.slots.saturating_sub(view.slots_taken),
+            stock_free: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.free)).sum(),
+            selling: view.status == Status::OnSale,
+        };
+        self.step(me, Input::Tick { room });
+    }
+
+    fn step(&mut self, me: &ActorRef<Message>, input: Input<Caller>) {
+        self.room.step(self.clock.now(), input, &mut self.effects);
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Store { joins } => self.store(me, joins),
+                Effect::Forget { places } => self.forget(places),
+                Effect::Admit { admittees } => self.admit(me, admittees),
+                Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),
+                Effect::Tell { fan, news } => self.sockets.tell(fan, news),
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn tell(&mut self, me: &ActorRef<Message>, caller: Caller, outcome: Outcome) {
+        match outcome {
+            Outcome::Admitted(admission) if caller.leaving => self.end_admission(me, admission, caller),
+            Outcome::TryAgain => caller.tell(Err(WaitError::TryAgain)),
+            outcome => caller.tell(self.if_sure(outcome)),
+        }
+    }
+
+    /// Places and admissions are told only by who is sure to be the owner.
+    fn if_sure<T>(&self, answer: T) -> Result<T, WaitError> {
+        if self.ownership.is_sure(self.epoch) { Ok(answer) } else { Err(WaitError::Unavailable) }
+    }
+
+    fn store(&mut self, me: &ActorRef<Message>, joins: Vec<(Place, FanId)>) {
+        let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
+        self.storing =
+            Some(beside::run(me, async move { Message::StoreReturned(store.join(event, term, &joins).await) }));
+    }
+
+    /// A place that is not forgotten is dropped at the next activation if it was admitted, or given up again after the
+    /// grace time: no harm.
+    fn forget(&mut self, places: Vec<Place>) {
+        let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
+        self.beside.spawn(async move {
+            if let Err(error) = store.forget(event, term, &places).await {
+                tracing::debug!(%event, %error, count = places.len(), "used places stay in the queue's store");
+            }
+        });
+    }
+
+    fn admit(&mut self, me: &ActorRef<Message>, admittees: Vec<Admittee>) {
+        let inventory = self.inventory.clone();
+        self.admitting = Some(beside::run(me, async move {
+            Message::AdmitReturned(inventory.ask(plain(Command::Admit(admittees))).await)
+        }));
+    }
+}
+
+/// Repeating these is harmless by what they say: no identity is needed.
+fn plain(command: Command) -> request::Request {
+    request::Request { identity: None, command }
+}
