@@ -2,12 +2,17 @@
 //!
 //! Owns the shape and its validation. It reaches the inventory only as a journal entry.
 
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     code::{Code, SeatId},
     event::Phase,
-    money::Currency,
+    money::{Currency, Money},
     time::{EventTime, Millis},
 };
 
@@ -135,9 +140,119 @@ pub enum Invalid {
     Schedule,
 }
 
+/// Ticket types, and quotas, of one event.
+pub const MAX_TICKET_TYPES: usize = 200;
+pub const MAX_SEATS: usize = 200_000;
+pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
+/// Of one ticket type or quota.
+pub const MAX_QUANTITY: u32 = 10_000_000;
+pub const MAX_NAME_LEN: usize = 100;
+
 impl Configuration {
     /// Checks everything that does not depend on what is held or sold.
     pub fn validate(&self) -> Result<(), Invalid> {
-        todo!("inventory helper")
+        in_range("version", self.version, 1, u32::MAX)?;
+        if self.sale_ends_at.is_some_and(|end| end <= self.on_sale_at) {
+            return Err(Invalid::Schedule);
+        }
+        self.validate_limits()?;
+        self.validate_quotas()?;
+        self.validate_types()?;
+        self.validate_seats()?;
+        if matches!(self.phase, Phase::Published | Phase::Paused) && !self.sells_something() {
+            return Err(Invalid::Nothing);
+        }
+        Ok(())
     }
+
+    fn sells_something(&self) -> bool {
+        !self.seats.is_empty()
+            || self.ticket_types.iter().any(|t| matches!(t.stock, Stock::Quantity(quantity) if quantity > 0))
+    }
+
+    fn validate_limits(&self) -> Result<(), Invalid> {
+        let Limits { per_order, per_fan, hold_ttl, hold_extension } = self.limits;
+        in_range("per_order", per_order, 1, 20)?;
+        in_range("per_fan", per_fan, 1, 20)?;
+        in_time("hold_ttl", hold_ttl, Millis::seconds(1), Millis::minutes(60))?;
+        in_time("hold_extension", hold_extension, Millis(0), Millis::minutes(60))?;
+        let QueueSettings { slots, rate_per_minute, session, claim_window, grace, paused: _ } = self.queue;
+        in_range("slots", slots, 0, MAX_QUANTITY)?;
+        in_range("rate_per_minute", rate_per_minute, 0, MAX_QUANTITY)?;
+        in_time("session", session, Millis::seconds(1), Millis::minutes(24 * 60))?;
+        in_time("claim_window", claim_window, Millis::seconds(1), Millis::minutes(60))?;
+        in_time("grace", grace, Millis(0), Millis::minutes(24 * 60))
+    }
+
+    fn validate_quotas(&self) -> Result<(), Invalid> {
+        at_most("quotas", self.quotas.len(), MAX_TICKET_TYPES)?;
+        let mut codes = HashSet::new();
+        for quota in &self.quotas {
+            once(&mut codes, &quota.code, &quota.code)?;
+            in_range("quota capacity", quota.capacity, 0, MAX_QUANTITY)?;
+        }
+        let named = self.ticket_types.iter().flat_map(|ticket_type| &ticket_type.quotas);
+        match named.into_iter().find(|code| !codes.contains(code)) {
+            Some(unknown) => Err(Invalid::Unknown(unknown.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_types(&self) -> Result<(), Invalid> {
+        at_most("ticket types", self.ticket_types.len(), MAX_TICKET_TYPES)?;
+        let mut codes = HashSet::new();
+        for ticket_type in &self.ticket_types {
+            once(&mut codes, &ticket_type.code, &ticket_type.code)?;
+            at_most("name", ticket_type.name.chars().count(), MAX_NAME_LEN)?;
+            in_range("price", ticket_type.price_minor, 0, Money::MAX_MINOR)?;
+            if let Stock::Quantity(quantity) = ticket_type.stock {
+                in_range("stock", quantity, 0, MAX_QUANTITY)?;
+            }
+            let mut quotas = HashSet::new();
+            for quota in &ticket_type.quotas {
+                once(&mut quotas, quota, quota)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_seats(&self) -> Result<(), Invalid> {
+        at_most("seats", self.seats.len(), MAX_SEATS)?;
+        let seated = self.ticket_types.iter().filter(|ticket_type| ticket_type.stock == Stock::Seats);
+        let seated: HashSet<&Code> = seated.map(|ticket_type| &ticket_type.code).collect();
+        let mut ids = HashSet::new();
+        let mut places = HashSet::new();
+        let mut rows: HashMap<(&Code, &Code), usize> = HashMap::new();
+        for seat in &self.seats {
+            if !seated.contains(&seat.ticket_type) {
+                return Err(Invalid::Unknown(seat.ticket_type.clone()));
+            }
+            once(&mut ids, &seat.id, &seat.id)?;
+            once(&mut places, (&seat.zone, &seat.row, seat.number), &seat.id)?;
+            let in_row = rows.entry((&seat.zone, &seat.row)).or_default();
+            *in_row += 1;
+            at_most("seats in a row", *in_row, MAX_SEATS_IN_A_ROW)?;
+        }
+        Ok(())
+    }
+}
+
+fn once<T: Eq + Hash>(seen: &mut HashSet<T>, item: T, name: &Code) -> Result<(), Invalid> {
+    if seen.insert(item) { Ok(()) } else { Err(Invalid::Duplicate(name.clone())) }
+}
+
+fn in_range<N: Copy + Into<i64>>(field: &'static str, value: N, min: N, max: N) -> Result<(), Invalid> {
+    let (value, min, max) = (value.into(), min.into(), max.into());
+    if (min..=max).contains(&value) { Ok(()) } else { Err(Invalid::OutOfRange { field, min, max }) }
+}
+
+/// The range in the error is in milliseconds.
+fn in_time(field: &'static str, value: Millis, min: Millis, max: Millis) -> Result<(), Invalid> {
+    let ms = |span: Millis| i64::try_from(span.0).unwrap_or(i64::MAX);
+    in_range(field, ms(value), ms(min), ms(max))
+}
+
+fn at_most(field: &'static str, count: usize, max: usize) -> Result<(), Invalid> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    in_range(field, count, 0, u32::try_from(max).unwrap_or(u32::MAX))
 }

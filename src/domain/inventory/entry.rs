@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     configuration::{Configuration, Seat},
     request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
+    sealed::{open, seal},
 };
 use crate::domain::{
     id::{FanId, OrderId, PaymentId},
@@ -134,10 +135,10 @@ impl Segment {
     pub const VERSION: u8 = 1;
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!("inventory helper")
+        seal(Self::VERSION, self)
     }
 
-    pub fn from_bytes(_bytes: &[u8]) -> Result<Self, Unreadable> {
-        todo!("inventory helper")
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        open(Self::VERSION, bytes)
     }
 }

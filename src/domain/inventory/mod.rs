@@ -4,25 +4,47 @@
 //! Knows nothing of stores, actors or clocks: `decide` looks, `apply` changes, and recovery, production, simulation and
 //! fuzzing run the same two functions.
 
+mod admissions;
+mod apply;
 pub mod batch;
+mod best;
 pub mod configuration;
+mod decide;
 pub mod entry;
 pub mod fact;
+mod fans;
+mod orders;
+mod orphans;
+mod outbox;
+mod outcomes;
 pub mod request;
+mod sealed;
+mod seats;
+mod slab;
+mod snapshot;
+mod stock;
+mod view;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use self::{
-    configuration::Configuration,
+    admissions::Admissions,
+    configuration::{Configuration, Seat},
     entry::Entry,
     fact::OrderFact,
-    request::{Admission, Answer, HoldView, Refusal, Request},
+    fans::Fans,
+    orders::Orders,
+    outbox::Outbox,
+    outcomes::Outcomes,
+    request::{Admission, AdmissionEnd, Answer, HoldView, Refusal, Request},
+    seats::Seats,
+    stock::Stock,
 };
 use super::{
     code::{Code, SeatId},
-    event::Status,
+    event::{Phase, Status},
     id::{FanId, OrderId},
     queue::Place,
     time::EventTime,
@@ -30,7 +52,23 @@ use super::{
 
 /// Everything the journal says about one event.
 #[derive(Debug, Clone, Default)]
-pub struct Inventory {}
+pub struct Inventory {
+    term: u32,
+    last_at: EventTime,
+    configuration: Option<Arc<Configuration>>,
+    /// The version that last changed what a buyer sees: types, prices, seats.
+    terms_version: u32,
+    /// Seats of the configuration that comes next.
+    staged: Vec<Seat>,
+    stock: Stock,
+    seats: Seats,
+    seats_revision: u64,
+    orders: Orders,
+    fans: Fans,
+    admissions: Admissions,
+    outcomes: Outcomes,
+    outbox: Outbox,
+}
 
 /// A journal that contradicts itself: the event must not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,91 +134,117 @@ pub enum SeatState {
 
 impl Inventory {
     /// Decides without changing anything.
-    pub fn decide(&self, _now: EventTime, _request: &Request) -> Result<Decision, Refusal> {
-        todo!("inventory helper")
+    pub fn decide(&self, now: EventTime, request: &Request) -> Result<Decision, Refusal> {
+        self.decision(now, request)
     }
 
     /// Applies an entry; recovery and live decisions go through here alike. The order fact it makes, if any, joins the
     /// outbox.
-    pub fn apply(&mut self, _at: EventTime, _entry: &Entry) -> Result<(), Corrupt> {
-        todo!("inventory helper")
+    pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Result<(), Corrupt> {
+        self.fold(at, entry)
     }
 
     /// Entries that time makes due: holds and admissions that end. At most `limit`, earliest first.
-    pub fn due(&self, _now: EventTime, _limit: usize) -> Vec<Entry> {
-        todo!("inventory helper")
+    pub fn due(&self, now: EventTime, limit: usize) -> Vec<Entry> {
+        let mut holds = self.orders.deadlines().take_while(|(at, _)| *at <= now).peekable();
+        let mut admissions = self.admissions.deadlines().take_while(|(at, _)| *at <= now).peekable();
+        let next = || {
+            let hold_first = match (holds.peek(), admissions.peek()) {
+                (Some((hold, _)), Some((admission, _))) => hold <= admission,
+                (hold, _) => hold.is_some(),
+            };
+            if hold_first {
+                return holds.next().map(|(_, order)| Entry::Expired { order });
+            }
+            let (_, place) = admissions.next()?;
+            let unclaimed = self.admissions.live(place).is_some_and(|live| live.claim_by.is_some());
+            let why = if unclaimed { AdmissionEnd::Unclaimed } else { AdmissionEnd::Expired };
+            Some(Entry::AdmissionEnded { place, why })
+        };
+        std::iter::from_fn(next).take(limit).collect()
     }
 
     /// Event time of the last entry applied: a new activation's clock must not start before it.
     pub fn last_at(&self) -> EventTime {
-        todo!("inventory helper")
+        self.last_at
     }
 
     /// When `due` will next have something.
     pub fn next_due(&self) -> Option<EventTime> {
-        todo!("inventory helper")
+        let hold = self.orders.deadlines().next().map(|(at, _)| at);
+        let admission = self.admissions.deadlines().next().map(|(at, _)| at);
+        hold.into_iter().chain(admission).min()
     }
 
     /// Facts after `number`, oldest first, not yet marked as published.
-    pub fn outbox(&self, _after: u64, _limit: usize) -> Vec<OrderFact> {
-        todo!("inventory helper")
+    pub fn outbox(&self, after: u64, limit: usize) -> Vec<OrderFact> {
+        self.outbox.after(after, limit)
+    }
+
+    /// How many facts are not yet marked as published.
+    pub fn unpublished(&self) -> u64 {
+        self.outbox.len() as u64
     }
 
     /// Facts up to and including `number` need not be kept any more. Recovery says so before it applies segments, and then
     /// those facts are never kept.
-    pub fn published(&mut self, _number: u64) {
-        todo!("inventory helper")
+    pub fn published(&mut self, number: u64) {
+        self.outbox.published(number);
     }
 
-    pub fn view(&self, _now: EventTime) -> View {
-        todo!("inventory helper")
+    pub fn view(&self, now: EventTime) -> View {
+        self.look(now)
     }
 
     /// Every seat and its state, in the configuration's order.
     pub fn seats(&self) -> Vec<(SeatId, SeatState)> {
-        todo!("inventory helper")
+        self.seats.states()
     }
 
     /// The order as the inventory knows it: held, or how it ended, while remembered.
-    pub fn order(&self, _order: OrderId) -> Option<HoldView> {
-        todo!("inventory helper")
+    pub fn order(&self, order: OrderId) -> Option<HoldView> {
+        self.orders.get(order).map(|record| self.hold_view(record, self.orders.orphans(order)))
     }
 
     /// The fan's live admission, if any.
-    pub fn admission_of(&self, _fan: FanId) -> Option<Admission> {
-        todo!("inventory helper")
+    pub fn admission_of(&self, fan: FanId) -> Option<Admission> {
+        self.admissions.live(self.fans.admission(fan)?)
     }
 
     pub fn admissions(&self) -> Vec<Admission> {
-        todo!("inventory helper")
+        self.admissions.iter_live().collect()
     }
 
     /// Whether the place was ever admitted: a queue that came back from an older copy drops such places.
-    pub fn was_admitted(&self, _place: Place) -> bool {
-        todo!("inventory helper")
+    pub fn was_admitted(&self, place: Place) -> bool {
+        self.admissions.was_admitted(place)
     }
 
     pub fn configuration(&self) -> Option<&Arc<Configuration>> {
-        todo!("inventory helper")
+        self.configuration.as_ref()
     }
 
     /// Activations so far: the term of the current one.
     pub fn term(&self) -> u32 {
-        todo!("inventory helper")
+        self.term
     }
 
     /// Whether somebody must run this event although nobody asks: live holds or admissions, unpublished facts, a
     /// scheduled opening.
     pub fn is_active(&self) -> bool {
-        todo!("inventory helper")
+        let opens_later = self
+            .configuration
+            .as_ref()
+            .is_some_and(|c| matches!(c.phase, Phase::Published | Phase::Paused) && c.on_sale_at > self.last_at);
+        self.orders.held() > 0 || self.admissions.any_live() || self.outbox.len() > 0 || opens_later
     }
 
     /// The whole state as bytes (versioned, with checksum), for a snapshot.
     pub fn to_snapshot(&self) -> Vec<u8> {
-        todo!("inventory helper")
+        self.seal_snapshot()
     }
 
-    pub fn from_snapshot(_bytes: &[u8]) -> Result<Self, entry::Unreadable> {
-        todo!("inventory helper")
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, entry::Unreadable> {
+        Self::open_snapshot(bytes)
     }
 }

@@ -1,0 +1,333 @@
+//! What each entry changes. Recovery and live decisions go through here alike, so every entry is checked: a journal that
+//! contradicts itself must stop the event rather than sell a seat twice.
+
+use std::sync::Arc;
+
+use super::{
+    Corrupt, Inventory,
+    configuration::Configuration,
+    entry::{Entry, EntryLine, SeatPlan},
+    fact::{FactKind, OrderFact},
+    orders::{CompactLine, Lines, Order},
+    outcomes::Done,
+    request::{Admission, ConfirmRefusal, HoldState, Identity, Line},
+    seats::Use,
+    stock::{Move, Portion},
+};
+use crate::domain::{
+    id::{FanId, OrderId, PaymentId},
+    queue::Place,
+    time::EventTime,
+};
+
+impl Inventory {
+    pub(super) fn fold(&mut self, at: EventTime, entry: &Entry) -> Result<(), Corrupt> {
+        if at < self.last_at {
+            return Err(Corrupt(format!("time runs back from {} to {at}", self.last_at)));
+        }
+        self.last_at = at;
+        self.outcomes.forget(at);
+        self.orders.forget(at);
+        match entry {
+            Entry::Activated { term } => self.activated(*term),
+            Entry::SeatsStaged { version, seats } => {
+                self.next_version(*version)?;
+                self.staged.extend_from_slice(seats);
+                Ok(())
+            }
+            Entry::Configured { configuration, seats, identity } => {
+                self.configured(configuration, *seats)?;
+                self.remember(at, *identity, Done::Configured { version: configuration.version });
+                Ok(())
+            }
+            Entry::Admitted { place, fan, claim_by, until } => {
+                let admission = Admission { place: *place, fan: *fan, claim_by: *claim_by, until: *until };
+                self.admitted(admission)
+            }
+            Entry::Claimed { place, until } => self.admissions.claim(*place, *until),
+            Entry::AdmissionEnded { place, why: _ } => {
+                let fan = self.admissions.end(*place)?;
+                self.fans.set_admission(fan, None);
+                Ok(())
+            }
+            Entry::Held { order, fan, admission, lines, expires_at, orphans, identity } => {
+                let order = self.new_order(*order, *fan, *admission, lines, *expires_at)?;
+                self.held(at, order, orphans, *identity)
+            }
+            Entry::Extended { order, expires_at, identity } => self.extended(at, *order, *expires_at, *identity),
+            Entry::Released { order, identity } => {
+                self.lapsed(at, *order, HoldState::Released)?;
+                self.remember(at, *identity, Done::Released);
+                Ok(())
+            }
+            Entry::Expired { order } => self.lapsed(at, *order, HoldState::Expired),
+            Entry::Confirmed { order, payment, fan, taken_again: None } => self.sold(at, *order, *payment, *fan),
+            Entry::Confirmed { order, payment, fan, taken_again: Some(lines) } => {
+                self.taken_again(at, *order, *payment, *fan, lines)
+            }
+            Entry::ConfirmRefused { order, payment, fan, lines, why } => {
+                self.refused(at, (*order, *payment), *fan, lines, *why)
+            }
+            Entry::Voided { order } => self.voided(at, *order),
+        }
+    }
+
+    fn activated(&mut self, term: u32) -> Result<(), Corrupt> {
+        if term <= self.term {
+            return Err(Corrupt(format!("term {term} follows term {}", self.term)));
+        }
+        self.term = term;
+        // An owner that was lost amid a large plan never said `Configured`.
+        self.staged.clear();
+        Ok(())
+    }
+
+    fn next_version(&self, version: u32) -> Result<(), Corrupt> {
+        let current = self.configuration.as_ref().map_or(0, |current| current.version);
+        if Some(version) != current.checked_add(1) {
+            return Err(Corrupt(format!("configuration {version} follows {current}")));
+        }
+        Ok(())
+    }
+
+    fn configured(&mut self, configuration: &Configuration, plan: SeatPlan) -> Result<(), Corrupt> {
+        self.next_version(configuration.version)?;
+        let staged = std::mem::take(&mut self.staged);
+        let seats = match plan {
+            SeatPlan::Staged => staged,
+            SeatPlan::Unchanged => self.configuration.as_ref().map_or(Vec::new(), |current| current.seats.clone()),
+        };
+        let configuration = Configuration { seats, ..configuration.clone() };
+        let changed = self.reconfigured(&configuration, plan);
+        let changed = changed.map_err(|refusal| Corrupt(format!("configuration does not fit: {refusal}")))?;
+        self.stock = changed.stock;
+        if let Some(seats) = changed.seats {
+            self.seats = seats;
+            self.seats_revision += 1;
+        }
+        if Self::changes_terms(self.configuration.as_ref(), &configuration) {
+            self.terms_version = configuration.version;
+        }
+        self.configuration = Some(Arc::new(configuration));
+        Ok(())
+    }
+
+    fn remember(&mut self, at: EventTime, identity: Option<Identity>, done: Done) {
+        if let Some(identity) = identity {
+            self.outcomes.remember(identity, at, done);
+        }
+    }
+
+    fn admitted(&mut self, admission: Admission) -> Result<(), Corrupt> {
+        if self.fans.admission(admission.fan).is_some() {
+            return Err(Corrupt(format!("fan {} is admitted twice", admission.fan)));
+        }
+        self.admissions.admit(admission)?;
+        self.fans.set_admission(admission.fan, Some(admission.place));
+        Ok(())
+    }
+
+    fn new_order(
+        &self,
+        order: OrderId,
+        fan: FanId,
+        admission: Place,
+        lines: &[EntryLine],
+        expires_at: EventTime,
+    ) -> Result<Order, Corrupt> {
+        if self.orders.get(order).is_some() {
+            return Err(Corrupt(format!("order {order} is made twice")));
+        }
+        let configuration = self.configuration.as_ref();
+        let version = configuration.ok_or_else(|| Corrupt("an order before any configuration".into()))?.version;
+        Ok(Order::held(order, fan, admission, lines, expires_at, version))
+    }
+
+    fn held(
+        &mut self,
+        at: EventTime,
+        order: Order,
+        orphans: &[u32],
+        identity: Option<Identity>,
+    ) -> Result<(), Corrupt> {
+        self.admissions.hold_taken(order.admission)?;
+        self.move_lines(&order.lines, Move::Hold)?;
+        self.fans.take(order.fan, order.lines.quantity());
+        let done = Done::Held { order: order.id, expires_at: order.expires_at };
+        self.push_fact(at, &order, FactKind::Created);
+        self.orders.hold(order, orphans);
+        self.remember(at, identity, done);
+        Ok(())
+    }
+
+    fn extended(
+        &mut self,
+        at: EventTime,
+        order: OrderId,
+        expires_at: EventTime,
+        identity: Option<Identity>,
+    ) -> Result<(), Corrupt> {
+        self.in_state(order, &[HoldState::Held])?;
+        if let Some(record) = self.orders.extend(order, expires_at).cloned() {
+            self.push_fact(at, &record, FactKind::Extended);
+        }
+        self.remember(at, identity, Done::Extended { order, expires_at });
+        Ok(())
+    }
+
+    fn lapsed(&mut self, at: EventTime, order: OrderId, state: HoldState) -> Result<(), Corrupt> {
+        let record = self.in_state(order, &[HoldState::Held])?.clone();
+        self.give_up(&record)?;
+        self.orders.end(order, state, at);
+        let what = if state == HoldState::Released { FactKind::Released } else { FactKind::Expired };
+        self.push_fact(at, &record, what);
+        Ok(())
+    }
+
+    /// Stock, limit and slot of a hold that ends unsold.
+    fn give_up(&mut self, record: &Order) -> Result<(), Corrupt> {
+        self.move_lines(&record.lines, Move::GiveUp)?;
+        self.fans.give_back(record.fan, record.lines.quantity())?;
+        self.admissions.hold_settled(record.admission)
+    }
+
+    fn sold(&mut self, at: EventTime, order: OrderId, payment: PaymentId, fan: FanId) -> Result<(), Corrupt> {
+        let record = self.in_state(order, &[HoldState::Held])?.clone();
+        if record.fan != fan {
+            return Err(Corrupt(format!("order {order} is not of fan {fan}")));
+        }
+        self.move_lines(&record.lines, Move::Sell)?;
+        self.admissions.hold_settled(record.admission)?;
+        self.orders.sell(order, payment);
+        self.push_fact(at, &record, FactKind::Confirmed { payment });
+        Ok(())
+    }
+
+    fn taken_again(
+        &mut self,
+        at: EventTime,
+        order: OrderId,
+        payment: PaymentId,
+        fan: FanId,
+        lines: &[EntryLine],
+    ) -> Result<(), Corrupt> {
+        let known = self.orders.get(order).cloned();
+        let record = match &known {
+            Some(_) => self.in_state(order, &[HoldState::Released, HoldState::Expired])?.clone(),
+            None => self.new_order(order, fan, Place(0), lines, at)?,
+        };
+        if record.fan != fan {
+            return Err(Corrupt(format!("order {order} is not of fan {fan}")));
+        }
+        self.move_lines(&record.lines, Move::SellAtOnce)?;
+        self.fans.take(fan, record.lines.quantity());
+        self.push_fact(at, &record, FactKind::Confirmed { payment });
+        match known {
+            Some(_) => self.orders.sell(order, payment),
+            None => self.orders.insert_sold(record, payment),
+        }
+        Ok(())
+    }
+
+    fn refused(
+        &mut self,
+        at: EventTime,
+        (order, payment): (OrderId, PaymentId),
+        fan: FanId,
+        lines: &[Line],
+        why: ConfirmRefusal,
+    ) -> Result<(), Corrupt> {
+        let known = self.orders.get(order).cloned();
+        if let Some(record) = &known
+            && record.state == HoldState::Held
+        {
+            self.give_up(record)?;
+        }
+        if known.as_ref().is_some_and(|record| record.payment().is_none()) {
+            self.orders.end(order, HoldState::Refused, at);
+        }
+        self.orders.refuse(order, payment, why);
+        let what = FactKind::ConfirmRefused { payment, why };
+        match known {
+            Some(record) => self.push_fact(at, &record, what),
+            None => {
+                let record = self.new_order(order, fan, Place(0), &[], at)?;
+                self.push_fact_with(at, &record, lines.to_vec(), what);
+            }
+        }
+        Ok(())
+    }
+
+    fn voided(&mut self, at: EventTime, order: OrderId) -> Result<(), Corrupt> {
+        let record = self.in_state(order, &[HoldState::Sold])?.clone();
+        self.move_lines(&record.lines, Move::TakeBack)?;
+        self.fans.give_back(record.fan, record.lines.quantity())?;
+        self.orders.void(order);
+        self.push_fact(at, &record, FactKind::Voided);
+        Ok(())
+    }
+
+    fn in_state(&self, order: OrderId, states: &[HoldState]) -> Result<&Order, Corrupt> {
+        let record = self.orders.get(order).ok_or_else(|| Corrupt(format!("order {order} is not known")))?;
+        if !states.contains(&record.state) {
+            return Err(Corrupt(format!("order {order} is {:?}, not {states:?}", record.state)));
+        }
+        Ok(record)
+    }
+
+    fn move_lines(&mut self, lines: &Lines, step: Move) -> Result<(), Corrupt> {
+        for line in lines.as_slice() {
+            let blocked = self.move_seats(line, step)?;
+            let portion = Portion { ticket_type: line.ticket_type, quantity: line.quantity, blocked };
+            self.stock.apply(step, portion)?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many of the seats are kept from the public.
+    fn move_seats(&mut self, line: &CompactLine, step: Move) -> Result<u32, Corrupt> {
+        let (from, to) = match step {
+            Move::Hold => (Use::Free, Use::Held),
+            Move::GiveUp => (Use::Held, Use::Free),
+            Move::Sell => (Use::Held, Use::Sold),
+            Move::SellAtOnce => (Use::Free, Use::Sold),
+            Move::TakeBack => (Use::Sold, Use::Free),
+        };
+        let seated = self.stock.get(line.ticket_type).is_some_and(|stock| stock.seated);
+        if line.seats.len() != if seated { line.quantity as usize } else { 0 } {
+            return Err(Corrupt(format!("{} seats for {} tickets", line.seats.len(), line.quantity)));
+        }
+        let mut blocked = 0;
+        for &seat in &line.seats {
+            let of_type = self.seats.get(seat).is_some_and(|record| record.ticket_type == line.ticket_type);
+            if !of_type {
+                return Err(Corrupt(format!("seat {seat} is of another ticket type")));
+            }
+            blocked += u32::from(self.seats.change(seat, from, to)?);
+        }
+        self.seats_revision += u64::from(!line.seats.is_empty());
+        Ok(blocked)
+    }
+
+    fn push_fact(&mut self, at: EventTime, record: &Order, what: FactKind) {
+        let lines = self.public_lines(&record.lines);
+        self.push_fact_with(at, record, lines, what);
+    }
+
+    fn push_fact_with(&mut self, at: EventTime, record: &Order, lines: Vec<Line>, what: FactKind) {
+        let Some(configuration) = &self.configuration else { return };
+        let total_minor = lines.iter().map(Line::total_minor).fold(0, i64::saturating_add);
+        self.outbox.push(OrderFact {
+            number: self.outbox.next_number(),
+            order: record.id,
+            fan: record.fan,
+            at,
+            what,
+            lines,
+            total_minor,
+            currency: configuration.currency,
+            expires_at: record.expires_at,
+            version: record.version,
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! Who may shop, as far as slots go.
+
+use std::collections::BTreeSet;
+
+use super::super::{
+    Decision, Inventory,
+    entry::Entry,
+    request::{Admission, AdmissionEnd, Admittee, Answer, Refusal},
+};
+use crate::domain::{id::FanId, queue::Place, time::EventTime};
+
+/// More admittees of one request than this are left for the next.
+pub const ADMITTED_AT_ONCE: usize = 512;
+
+impl Inventory {
+    pub(super) fn decide_admit(&self, now: EventTime, admittees: &[Admittee]) -> Decision {
+        let mut entries = Vec::new();
+        let mut admitted = Vec::new();
+        let mut fans = BTreeSet::new();
+        let mut slots_free = self.slots_free(now);
+        for admittee in admittees {
+            if let Some(live) = self.admissions.live(admittee.place) {
+                // The same place is the same admission, whoever asks again.
+                if live.fan == admittee.fan {
+                    admitted.push(live);
+                }
+                continue;
+            }
+            let taken = self.admissions.was_admitted(admittee.place) || self.fans.admission(admittee.fan).is_some();
+            if taken || slots_free == 0 || entries.len() == ADMITTED_AT_ONCE || !fans.insert(admittee.fan) {
+                continue;
+            }
+            let Some(admission) = self.new_admission(now, admittee) else { continue };
+            if admitted.iter().any(|other| other.place == admission.place) {
+                continue;
+            }
+            let Admission { place, fan, claim_by, until } = admission;
+            entries.push(Entry::Admitted { place, fan, claim_by, until });
+            admitted.push(admission);
+            slots_free -= 1;
+        }
+        Decision { entries, answer: Answer::Admitted(admitted) }
+    }
+
+    /// None while nothing can be bought.
+    fn slots_free(&self, now: EventTime) -> usize {
+        let Some(configuration) = &self.configuration else { return 0 };
+        if !self.is_selling(now) {
+            return 0;
+        }
+        (configuration.queue.slots as usize).saturating_sub(self.admissions.slots_taken())
+    }
+
+    fn new_admission(&self, now: EventTime, admittee: &Admittee) -> Option<Admission> {
+        let queue = &self.configuration.as_ref()?.queue;
+        let Admittee { place, fan, present } = *admittee;
+        if present {
+            return Some(Admission { place, fan, claim_by: None, until: now + queue.session });
+        }
+        let claim_by = now + queue.claim_window;
+        // Claiming it moves the end; unclaimed, it ends with the window.
+        Some(Admission { place, fan, claim_by: Some(claim_by), until: claim_by })
+    }
+
+    pub(super) fn decide_claim(&self, now: EventTime, place: Place, fan: FanId) -> Result<Decision, Refusal> {
+        let admission = self.admissions.live(place).filter(|admission| admission.fan == fan);
+        let admission = admission.ok_or(Refusal::NotAdmitted)?;
+        if now >= admission.until {
+            return Err(Refusal::NotAdmitted);
+        }
+        if admission.claim_by.is_none() {
+            return Ok(Decision::already(Answer::Claimed(admission)));
+        }
+        let configuration = self.configuration.as_ref().ok_or(Refusal::NotAdmitted)?;
+        let until = now + configuration.queue.session;
+        let claimed = Admission { claim_by: None, until, ..admission };
+        Ok(Decision::one(Entry::Claimed { place, until }, Answer::Claimed(claimed)))
+    }
+
+    pub(super) fn decide_end_admission(&self, place: Place, why: AdmissionEnd) -> Result<Decision, Refusal> {
+        if self.admissions.live(place).is_some() {
+            return Ok(Decision::one(Entry::AdmissionEnded { place, why }, Answer::AdmissionEnded));
+        }
+        if self.admissions.was_admitted(place) {
+            return Ok(Decision::already(Answer::AdmissionEnded));
+        }
+        Err(Refusal::NotAdmitted)
+    }
+
+    /// The admission, if the fan may take holds by it now.
+    pub(super) fn may_hold(&self, now: EventTime, place: Place, fan: FanId) -> bool {
+        let admission = self.admissions.live(place);
+        admission.is_some_and(|live| live.fan == fan && live.claim_by.is_none() && now < live.until)
+    }
+}

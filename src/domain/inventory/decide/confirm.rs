@@ -1,0 +1,110 @@
+//! The money is here: sell what is held, take it again if the hold lapsed, or refuse for good.
+//!
+//! The decision is one and for ever. The same payment always gets the same answer; an order that was refused once is
+//! refused to every later payment; one that was sold is refused to every other payment, and stays sold.
+
+use super::super::{
+    Decision, Inventory,
+    configuration::Limits,
+    entry::{Entry, EntryLine},
+    request::{Answer, Confirm, ConfirmRefusal, HoldState, Line, Refusal},
+    seats::SeatRecord,
+    stock::Stock,
+};
+use crate::domain::{event::Phase, id::OrderId};
+
+/// No order has more than this, see `Limits`.
+const MAX_QUANTITY: u32 = 20;
+
+impl Inventory {
+    pub(super) fn decide_confirm(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
+        let configuration = self.configuration.as_ref().ok_or(Refusal::UnknownOrder)?;
+        let quantity = confirm.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
+        if quantity > MAX_QUANTITY || confirm.lines.iter().any(|line| line.seats.len() > MAX_QUANTITY as usize) {
+            return Err(Refusal::Quantity { max: MAX_QUANTITY });
+        }
+        let record = self.orders.get(confirm.order);
+        if record.is_some_and(|record| record.fan != confirm.fan) {
+            return Err(Refusal::UnknownOrder);
+        }
+        if let Some(why) = self.orders.refusal(confirm.order, confirm.payment) {
+            return Ok(Decision::already(Answer::ConfirmRefused(why)));
+        }
+        if record.and_then(|record| record.payment()) == Some(confirm.payment) {
+            return Ok(Decision::already(Answer::Confirmed));
+        }
+        let state = record.map(|record| record.state);
+        let refused_before = self.orders.any_refusal(confirm.order);
+        match (state, refused_before) {
+            (Some(HoldState::Sold), _) => Ok(refuse(confirm, ConfirmRefusal::AlreadyPaid)),
+            (Some(HoldState::Voided), _) => Ok(refuse(confirm, ConfirmRefusal::Voided)),
+            (_, Some(why)) => Ok(refuse(confirm, why)),
+            _ if configuration.phase == Phase::Cancelled => Ok(refuse(confirm, ConfirmRefusal::EventCancelled)),
+            (Some(HoldState::Held), _) => Ok(confirmed(confirm, None)),
+            _ => Ok(self.take_again(confirm, configuration.limits)),
+        }
+    }
+
+    /// Respects stock and the fan's limit, nothing else: the fan was admitted, and has paid the frozen price.
+    fn take_again(&self, confirm: &Confirm, limits: Limits) -> Decision {
+        let lines = match self.orders.get(confirm.order) {
+            Some(record) => Some(record.lines.to_entry()),
+            None => confirm.lines.iter().map(|line| self.line_paid_for(line)).collect(),
+        };
+        let Some(lines) = lines.filter(|lines| !lines.is_empty() && self.is_free_again(lines)) else {
+            return refuse(confirm, ConfirmRefusal::Gone);
+        };
+        if !self.may_have_again(confirm.fan, &lines, limits) {
+            return refuse(confirm, ConfirmRefusal::LimitReached);
+        }
+        confirmed(confirm, Some(lines))
+    }
+
+    /// `None` if there is no such stock any more.
+    fn line_paid_for(&self, line: &Line) -> Option<EntryLine> {
+        let (ticket_type, stock) = self.stock.offered(&line.ticket_type)?;
+        let seats: Vec<u32> = line.seats.iter().map(|id| self.seats.find(id)).collect::<Option<_>>()?;
+        let seats_wanted = if stock.seated { line.quantity as usize } else { 0 };
+        if line.quantity == 0 || seats.len() != seats_wanted || line.unit_price_minor < 0 {
+            return None;
+        }
+        Some(EntryLine { ticket_type, quantity: line.quantity, unit_price_minor: line.unit_price_minor, seats })
+    }
+
+    fn is_free_again(&self, lines: &[EntryLine]) -> bool {
+        let seats: Vec<u32> = lines.iter().flat_map(|line| &line.seats).copied().collect();
+        let twice = seats.iter().enumerate().any(|(n, seat)| seats.iter().skip(n + 1).any(|other| other == seat));
+        let seat_is_free = |line: &EntryLine, seat: u32| {
+            self.seats.get(seat).is_some_and(|r| r.ticket_type == line.ticket_type && SeatRecord::is_retakable(r))
+        };
+        !twice
+            && lines.iter().all(|line| line.seats.iter().all(|&seat| seat_is_free(line, seat)))
+            && lines.iter().all(|line| is_sold_so(&self.stock, line))
+            && self.stock.shortage(&self.portions(lines)).is_none()
+    }
+
+    pub(super) fn decide_void(&self, order: OrderId) -> Result<Decision, Refusal> {
+        match self.orders.get(order).map(|record| record.state) {
+            None => Err(Refusal::UnknownOrder),
+            Some(HoldState::Sold) => Ok(Decision::one(Entry::Voided { order }, Answer::Voided)),
+            Some(HoldState::Voided) => Ok(Decision::already(Answer::Voided)),
+            Some(state) => Err(Refusal::NotSold { state }),
+        }
+    }
+}
+
+/// Whether the type is still sold the way the line has it: with seats or without.
+fn is_sold_so(stock: &Stock, line: &EntryLine) -> bool {
+    stock.get(line.ticket_type).is_some_and(|stock| stock.offered && stock.seated != line.seats.is_empty())
+}
+
+fn confirmed(confirm: &Confirm, taken_again: Option<Vec<EntryLine>>) -> Decision {
+    let Confirm { order, payment, fan, .. } = *confirm;
+    Decision::one(Entry::Confirmed { order, payment, fan, taken_again }, Answer::Confirmed)
+}
+
+fn refuse(confirm: &Confirm, why: ConfirmRefusal) -> Decision {
+    let Confirm { order, payment, fan, .. } = *confirm;
+    let entry = Entry::ConfirmRefused { order, payment, fan, lines: confirm.lines.clone(), why };
+    Decision::one(entry, Answer::ConfirmRefused(why))
+}

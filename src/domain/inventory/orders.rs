@@ -1,0 +1,252 @@
+//! The orders of an event: held, sold, or lapsed and still remembered; and every confirmation that was refused.
+//!
+//! Owns the records and their deadlines. Does not touch stock, limits or admissions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::EntryLine,
+    request::{ConfirmRefusal, HoldState, REMEMBERED},
+    slab::{Keyed, Slab},
+};
+use crate::domain::{
+    id::{FanId, OrderId, PaymentId},
+    queue::Place,
+    time::EventTime,
+};
+
+/// About a hundred bytes, as there are millions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub id: OrderId,
+    pub fan: FanId,
+    pub admission: Place,
+    /// Meaningful once sold.
+    payment: PaymentId,
+    pub expires_at: EventTime,
+    pub lines: Lines,
+    /// Of the configuration that priced it.
+    pub version: u32,
+    pub state: HoldState,
+    pub extended: bool,
+}
+
+impl Keyed for Order {
+    fn key(&self) -> u128 {
+        self.id.as_u128()
+    }
+}
+
+/// Nearly every order is of one ticket type, and needs no allocation then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Lines {
+    One(CompactLine),
+    Many(Box<[CompactLine]>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CompactLine {
+    pub ticket_type: u16,
+    pub quantity: u32,
+    pub unit_price_minor: i64,
+    pub seats: Box<[u32]>,
+}
+
+impl From<&EntryLine> for CompactLine {
+    fn from(line: &EntryLine) -> Self {
+        Self {
+            ticket_type: line.ticket_type,
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            seats: line.seats.as_slice().into(),
+        }
+    }
+}
+
+impl From<&CompactLine> for EntryLine {
+    fn from(line: &CompactLine) -> Self {
+        Self {
+            ticket_type: line.ticket_type,
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            seats: line.seats.to_vec(),
+        }
+    }
+}
+
+impl Lines {
+    pub fn of(lines: &[EntryLine]) -> Self {
+        match lines {
+            [line] => Self::One(line.into()),
+            lines => Self::Many(lines.iter().map(CompactLine::from).collect()),
+        }
+    }
+
+    pub fn as_slice(&self) -> &[CompactLine] {
+        match self {
+            Self::One(line) => std::slice::from_ref(line),
+            Self::Many(lines) => lines,
+        }
+    }
+
+    pub fn to_entry(&self) -> Vec<EntryLine> {
+        self.as_slice().iter().map(EntryLine::from).collect()
+    }
+
+    pub fn quantity(&self) -> u32 {
+        self.as_slice().iter().map(|line| line.quantity).sum()
+    }
+}
+
+impl Order {
+    pub fn held(
+        id: OrderId,
+        fan: FanId,
+        admission: Place,
+        lines: &[EntryLine],
+        expires_at: EventTime,
+        version: u32,
+    ) -> Self {
+        Self {
+            id,
+            fan,
+            admission,
+            payment: PaymentId::from_u128(0),
+            expires_at,
+            lines: Lines::of(lines),
+            version,
+            state: HoldState::Held,
+            extended: false,
+        }
+    }
+
+    /// The payment that bought it, also if it was voided since.
+    pub fn payment(&self) -> Option<PaymentId> {
+        matches!(self.state, HoldState::Sold | HoldState::Voided).then_some(self.payment)
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Orders {
+    records: Slab<Order>,
+    /// Of held orders only, so its length is their number.
+    deadlines: BTreeSet<(EventTime, OrderId)>,
+    /// When each lapsed order ended, oldest first: forgotten when no outcome can refer to it any more.
+    lapsed: VecDeque<(EventTime, OrderId)>,
+    /// Seats that a hold left single; rare.
+    orphans: BTreeMap<OrderId, Box<[u32]>>,
+    /// Kept for ever: the same payment must get the same answer.
+    refused: BTreeMap<(OrderId, PaymentId), ConfirmRefusal>,
+}
+
+/// Records forgotten with each entry at most, so that no entry pays for a long rest.
+const FORGOTTEN_AT_ONCE: usize = 8;
+
+impl Orders {
+    pub fn get(&self, order: OrderId) -> Option<&Order> {
+        self.records.by_key(order.as_u128())
+    }
+
+    fn get_mut(&mut self, order: OrderId) -> Option<&mut Order> {
+        let slot = self.records.find(order.as_u128())?;
+        self.records.get_mut(slot)
+    }
+
+    pub fn held(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    pub fn orphans(&self, order: OrderId) -> &[u32] {
+        self.orphans.get(&order).map_or(&[], |seats| seats)
+    }
+
+    /// Earliest first.
+    pub fn deadlines(&self) -> impl Iterator<Item = (EventTime, OrderId)> {
+        self.deadlines.iter().copied()
+    }
+
+    /// What was decided about this payment, if it was a refusal.
+    pub fn refusal(&self, order: OrderId, payment: PaymentId) -> Option<ConfirmRefusal> {
+        self.refused.get(&(order, payment)).copied()
+    }
+
+    /// Why the order was refused to some payment.
+    pub fn any_refusal(&self, order: OrderId) -> Option<ConfirmRefusal> {
+        let range = (order, PaymentId::from_u128(0))..=(order, PaymentId::from_u128(u128::MAX));
+        self.refused.range(range).next().map(|(_, why)| *why)
+    }
+
+    /// The order must not be here yet.
+    pub fn hold(&mut self, order: Order, orphans: &[u32]) {
+        self.deadlines.insert((order.expires_at, order.id));
+        if !orphans.is_empty() {
+            self.orphans.insert(order.id, orphans.into());
+        }
+        self.records.insert(order);
+    }
+
+    pub fn extend(&mut self, order: OrderId, expires_at: EventTime) -> Option<&Order> {
+        let slot = self.records.find(order.as_u128())?;
+        let record = self.records.get_mut(slot)?;
+        self.deadlines.remove(&(record.expires_at, order));
+        self.deadlines.insert((expires_at, order));
+        record.expires_at = expires_at;
+        record.extended = true;
+        Some(record)
+    }
+
+    /// Ends a hold unsold, or a lapsed one for good.
+    pub fn end(&mut self, order: OrderId, state: HoldState, at: EventTime) {
+        let Some(record) = self.get_mut(order) else { return };
+        let was_held = record.state == HoldState::Held;
+        record.state = state;
+        let deadline = (record.expires_at, order);
+        if was_held {
+            self.deadlines.remove(&deadline);
+            self.lapsed.push_back((at, order));
+        }
+    }
+
+    pub fn sell(&mut self, order: OrderId, payment: PaymentId) {
+        let Some(record) = self.get_mut(order) else { return };
+        record.state = HoldState::Sold;
+        record.payment = payment;
+        let deadline = (record.expires_at, order);
+        self.deadlines.remove(&deadline);
+    }
+
+    /// An order forgotten or never seen, bought after all.
+    pub fn insert_sold(&mut self, order: Order, payment: PaymentId) {
+        self.records.insert(Order { state: HoldState::Sold, payment, ..order });
+    }
+
+    pub fn void(&mut self, order: OrderId) {
+        if let Some(record) = self.get_mut(order) {
+            record.state = HoldState::Voided;
+        }
+    }
+
+    pub fn refuse(&mut self, order: OrderId, payment: PaymentId, why: ConfirmRefusal) {
+        self.refused.insert((order, payment), why);
+    }
+
+    /// Forgets what lapsed so long ago that no remembered outcome can refer to it.
+    pub fn forget(&mut self, now: EventTime) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let Some(&(at, order)) = self.lapsed.front() else { return };
+            if now.since(at) < REMEMBERED {
+                return;
+            }
+            self.lapsed.pop_front();
+            let lapsed =
+                |order: &Order| matches!(order.state, HoldState::Released | HoldState::Expired | HoldState::Refused);
+            let Some(slot) = self.records.find(order.as_u128()) else { continue };
+            if self.records.get(slot).is_some_and(lapsed) {
+                self.records.remove(slot);
+                self.orphans.remove(&order);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Order facts not yet published, numbered from 1 by the fold.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::fact::OrderFact;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Outbox {
+    /// Facts made so far, which is the number of the newest.
+    made: u64,
+    /// Facts up to this number are with the broker. Can run ahead of `made` during recovery.
+    published: u64,
+    /// The newest ones without a gap, up to `made`.
+    facts: VecDeque<OrderFact>,
+}
+
+impl Outbox {
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// The number that the next fact gets.
+    pub fn next_number(&self) -> u64 {
+        self.made + 1
+    }
+
+    pub fn push(&mut self, fact: OrderFact) {
+        self.made += 1;
+        debug_assert_eq!(fact.number, self.made);
+        if self.made > self.published {
+            self.facts.push_back(fact);
+        }
+    }
+
+    pub fn after(&self, number: u64, limit: usize) -> Vec<OrderFact> {
+        let oldest = self.next_number() - self.facts.len() as u64;
+        let skip = usize::try_from((number + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        self.facts.range(skip.min(self.facts.len())..).take(limit).cloned().collect()
+    }
+
+    pub fn published(&mut self, number: u64) {
+        self.published = self.published.max(number);
+        while self.facts.front().is_some_and(|fact| fact.number <= number) {
+            self.facts.pop_front();
+        }
+    }
+}

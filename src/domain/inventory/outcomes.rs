@@ -1,0 +1,123 @@
+//! What was done under which request identity, for [`REMEMBERED`]: a repeat gets the first answer.
+//!
+//! Owns the memory. What an answer looks like is rebuilt from the order, which is kept at least as long.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    request::{Identity, REMEMBERED},
+    slab::hash,
+};
+use crate::domain::{id::OrderId, time::EventTime};
+
+/// What a request did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Done {
+    Configured { version: u32 },
+    Held { order: OrderId, expires_at: EventTime },
+    Extended { order: OrderId, expires_at: EventTime },
+    Released,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Outcome {
+    /// As bytes, which need no alignment.
+    key: [u8; 16],
+    body: u64,
+    at: EventTime,
+    done: Done,
+}
+
+/// In the order in which they were done, so the oldest is forgotten first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outcomes {
+    /// Number of the oldest one.
+    first: u32,
+    list: VecDeque<Outcome>,
+    /// By key, as numbers. Never walked.
+    index: HashTable<u32>,
+}
+
+/// Outcomes forgotten with each entry at most, so that no entry pays for a long rest.
+const FORGOTTEN_AT_ONCE: usize = 8;
+
+impl Outcome {
+    fn hash(&self) -> u64 {
+        hash(u128::from_le_bytes(self.key))
+    }
+}
+
+/// Numbers wrap; there are never four billion at a time.
+fn at(list: &VecDeque<Outcome>, first: u32, number: u32) -> Option<&Outcome> {
+    list.get(number.wrapping_sub(first) as usize)
+}
+
+impl Outcomes {
+    /// What was done under the key, and the hash of the body then.
+    pub fn get(&self, key: u128, now: EventTime) -> Option<(u64, Done)> {
+        let outcome = at(&self.list, self.first, self.number(key)?)?;
+        (now.since(outcome.at) < REMEMBERED).then_some((outcome.body, outcome.done))
+    }
+
+    fn number(&self, key: u128) -> Option<u32> {
+        let bytes = key.to_le_bytes();
+        let same = |&number: &u32| at(&self.list, self.first, number).is_some_and(|outcome| outcome.key == bytes);
+        self.index.find(hash(key), same).copied()
+    }
+
+    pub fn remember(&mut self, identity: Identity, at_time: EventTime, done: Done) {
+        // An older outcome of the same key has had its time, or it would have been the answer.
+        if let Some(old) = self.number(identity.key) {
+            self.unlink(old);
+        }
+        let outcome = Outcome { key: identity.key.to_le_bytes(), body: identity.body, at: at_time, done };
+        let number = self.first.wrapping_add(self.list.len() as u32);
+        self.list.push_back(outcome);
+        let (list, first) = (&self.list, self.first);
+        self.index.insert_unique(hash(identity.key), number, |&other| at(list, first, other).map_or(0, Outcome::hash));
+    }
+
+    fn unlink(&mut self, number: u32) {
+        let Some(outcome) = at(&self.list, self.first, number) else { return };
+        if let Ok(entry) = self.index.find_entry(outcome.hash(), |&other| other == number) {
+            entry.remove();
+        }
+    }
+
+    pub fn forget(&mut self, now: EventTime) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            if self.list.front().is_none_or(|oldest| now.since(oldest.at) < REMEMBERED) {
+                return;
+            }
+            self.unlink(self.first);
+            self.list.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+    }
+}
+
+impl Serialize for Outcomes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.first, &self.list).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcomes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (first, list) = <(u32, VecDeque<Outcome>)>::deserialize(deserializer)?;
+        let mut index = HashTable::with_capacity(list.len());
+        for (place, outcome) in (0..).zip(&list) {
+            let number = first.wrapping_add(place);
+            // The later of two with one key counts, as when they were remembered.
+            let same = |&other: &u32| at(&list, first, other).is_some_and(|other| other.key == outcome.key);
+            if let Ok(old) = index.find_entry(outcome.hash(), same) {
+                old.remove();
+            }
+            index.insert_unique(outcome.hash(), number, |&other| at(&list, first, other).map_or(0, Outcome::hash));
+        }
+        Ok(Self { first, list, index })
+    }
+}

@@ -1,0 +1,102 @@
+//! The whole state as bytes, and back: `version u8 = 1 | postcard | CRC-32`, like a segment.
+//!
+//! The same history gives the same bytes. What can be worked out from the rest is not in them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Inventory,
+    admissions::Admissions,
+    configuration::{Configuration, Seat},
+    entry::Unreadable,
+    fans::Fans,
+    orders::Orders,
+    outbox::Outbox,
+    outcomes::Outcomes,
+    sealed::{open, seal},
+    seats::{SeatUse, Seats},
+    stock::Stock,
+};
+use crate::domain::time::EventTime;
+
+const VERSION: u8 = 1;
+
+#[derive(Serialize)]
+struct Kept<'a> {
+    term: u32,
+    last_at: EventTime,
+    configuration: Option<&'a Configuration>,
+    terms_version: u32,
+    staged: &'a [Seat],
+    stock: &'a Stock,
+    seats: Vec<SeatUse>,
+    seats_revision: u64,
+    orders: &'a Orders,
+    fans: &'a Fans,
+    admissions: &'a Admissions,
+    outcomes: &'a Outcomes,
+    outbox: &'a Outbox,
+}
+
+/// The same, field by field, as it is read.
+#[derive(Deserialize)]
+struct Found {
+    term: u32,
+    last_at: EventTime,
+    configuration: Option<Configuration>,
+    terms_version: u32,
+    staged: Vec<Seat>,
+    stock: Stock,
+    seats: Vec<SeatUse>,
+    seats_revision: u64,
+    orders: Orders,
+    fans: Fans,
+    admissions: Admissions,
+    outcomes: Outcomes,
+    outbox: Outbox,
+}
+
+impl Inventory {
+    pub(super) fn seal_snapshot(&self) -> Vec<u8> {
+        let kept = Kept {
+            term: self.term,
+            last_at: self.last_at,
+            configuration: self.configuration.as_deref(),
+            terms_version: self.terms_version,
+            staged: &self.staged,
+            stock: &self.stock,
+            seats: self.seats.uses(),
+            seats_revision: self.seats_revision,
+            orders: &self.orders,
+            fans: &self.fans,
+            admissions: &self.admissions,
+            outcomes: &self.outcomes,
+            outbox: &self.outbox,
+        };
+        seal(VERSION, &kept)
+    }
+
+    pub(super) fn open_snapshot(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let found: Found = open(VERSION, bytes)?;
+        let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
+        let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
+            .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
+        Ok(Self {
+            term: found.term,
+            last_at: found.last_at,
+            configuration: found.configuration.map(Arc::new),
+            terms_version: found.terms_version,
+            staged: found.staged,
+            stock: found.stock,
+            seats,
+            seats_revision: found.seats_revision,
+            orders: found.orders,
+            fans: found.fans,
+            admissions: found.admissions,
+            outcomes: found.outcomes,
+            outbox: found.outbox,
+        })
+    }
+}

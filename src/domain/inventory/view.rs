@@ -1,0 +1,115 @@
+//! What the state looks like from outside: views, orders as their fans see them.
+
+use super::{
+    Inventory, QuotaView, TypeView, View,
+    configuration::{Configuration, TicketType},
+    orders::{CompactLine, Lines, Order},
+    request::{HoldView, Line},
+    stock::QuotaStock,
+};
+use crate::domain::{code::SeatId, event::Status, money::Currency, time::EventTime};
+
+impl Line {
+    /// Saturates: lines that somebody paid for come from outside.
+    pub fn total_minor(&self) -> i64 {
+        self.unit_price_minor.saturating_mul(i64::from(self.quantity))
+    }
+}
+
+impl Inventory {
+    /// Published stock that somebody can still have.
+    fn free(&self) -> u64 {
+        let offered = (0..).zip(&self.stock.types).filter(|(_, stock)| stock.offered);
+        offered.map(|(ticket_type, _)| u64::from(self.stock.available(ticket_type))).sum()
+    }
+
+    pub(super) fn status(&self, now: EventTime) -> Status {
+        let Some(configuration) = &self.configuration else { return Status::Draft };
+        let (opens, ends) = (configuration.on_sale_at, configuration.sale_ends_at);
+        Status::of(configuration.phase, now, opens, ends, self.free())
+    }
+
+    /// Whether holds and admissions are given out: phase and schedule only, whatever is left.
+    pub(super) fn is_selling(&self, now: EventTime) -> bool {
+        let selling = |c: &Configuration| Status::of(c.phase, now, c.on_sale_at, c.sale_ends_at, 1) == Status::OnSale;
+        self.configuration.as_deref().is_some_and(selling)
+    }
+
+    pub(super) fn look(&self, now: EventTime) -> View {
+        let configuration = self.configuration.as_deref();
+        View {
+            seq: 0,
+            at: now,
+            status: self.status(now),
+            version: configuration.map_or(0, |c| c.version),
+            ticket_types: self.type_views(),
+            quotas: self.quota_views(),
+            slots_taken: self.admissions.slots_taken() as u32,
+            slots: configuration.map_or(0, |c| c.queue.slots),
+            outbox: self.outbox.len() as u64,
+            holds: self.orders.held() as u32,
+            seats_revision: self.seats_revision,
+        }
+    }
+
+    fn type_views(&self) -> Vec<TypeView> {
+        let ticket_types = self.configuration.iter().flat_map(|c| &c.ticket_types);
+        let view = |ticket_type: &TicketType| {
+            let (_, stock) = self.stock.offered(&ticket_type.code)?;
+            Some(TypeView {
+                code: ticket_type.code.clone(),
+                name: ticket_type.name.clone(),
+                price_minor: stock.price_minor,
+                seated: stock.seated,
+                capacity: stock.capacity,
+                free: stock.free(),
+                held: stock.held,
+                sold: stock.sold,
+                blocked: stock.blocked,
+            })
+        };
+        ticket_types.filter_map(view).collect()
+    }
+
+    fn quota_views(&self) -> Vec<QuotaView> {
+        let quotas = self.stock.quotas.iter();
+        let view = |quota: &QuotaStock| {
+            Some(QuotaView { code: quota.code.clone(), capacity: quota.capacity?, taken: quota.taken })
+        };
+        quotas.filter_map(view).collect()
+    }
+
+    pub(super) fn hold_view(&self, order: &Order, orphans: &[u32]) -> HoldView {
+        let lines = self.public_lines(&order.lines);
+        HoldView {
+            order: order.id,
+            fan: order.fan,
+            state: order.state,
+            total_minor: lines.iter().map(Line::total_minor).fold(0, i64::saturating_add),
+            lines,
+            // Orders exist only under a configuration, and it keeps its currency then.
+            currency: self.configuration.as_ref().map_or(Currency::EUR, |c| c.currency),
+            expires_at: order.expires_at,
+            extended: order.extended,
+            version: order.version,
+            orphans: self.seat_ids(orphans),
+        }
+    }
+
+    pub(super) fn public_lines(&self, lines: &Lines) -> Vec<Line> {
+        let public = |line: &CompactLine| {
+            let stock = self.stock.get(line.ticket_type)?;
+            Some(Line {
+                ticket_type: stock.code.clone(),
+                quantity: line.quantity,
+                unit_price_minor: line.unit_price_minor,
+                seats: self.seat_ids(&line.seats),
+            })
+        };
+        lines.as_slice().iter().filter_map(public).collect()
+    }
+
+    fn seat_ids(&self, seats: &[u32]) -> Vec<SeatId> {
+        seats.iter().filter_map(|&seat| self.seats.get(seat)).map(|record| record.id.clone()).collect()
+    }
+}
