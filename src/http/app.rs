@@ -7,8 +7,14 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    auth::RefreshTokens, config::Config, health::Readiness, limits::Limits, origins::Origins, password::Passwords,
-    session::Sessions, tokens::Tokens,
+    auth::RefreshTokens,
+    config::{Config, InvalidConfig},
+    health::Readiness,
+    limits::Limits,
+    origins::Origins,
+    password::Passwords,
+    session::Sessions,
+    tokens::Tokens,
 };
 use crate::{
     actors::directory::Directory,
@@ -54,9 +60,11 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(config: Config, below: Below, secret: &RootSecret) -> Arc<Self> {
+    /// Refuses a configuration that would weaken the edge. Costs a password hash.
+    pub fn new(config: Config, below: Below, secret: &RootSecret) -> Result<Arc<Self>, InvalidConfig> {
+        config.check()?;
         let Below { database, queue, bus, ownership, directory } = below;
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             tokens: Tokens::new(secret, &config.issuer),
             refresh_tokens: RefreshTokens::new(secret),
             ticket_keys: TicketKey::all(secret),
@@ -73,6 +81,6 @@ impl App {
             bus,
             ownership,
             directory,
-        })
+        }))
     }
 }

@@ -46,7 +46,7 @@ pub struct Config {
     pub login_per_minute: u32,
     pub join_per_second: u32,
     pub join_burst: u32,
-    /// Sessions of the account cache are believed this long.
+    /// Sessions of the account cache are believed this long, at most 60.
     pub account_cache_ttl: u64,
     pub shutdown_grace: u64,
     /// Relaxes limits for a demonstration on one machine; says so at start.
@@ -87,5 +87,68 @@ impl Default for Config {
             shutdown_grace: 25,
             insecure_demo: false,
         }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("http.{key}: {wrong}")]
+pub struct InvalidConfig {
+    pub key: &'static str,
+    pub wrong: &'static str,
+}
+
+/// S-4: what changes an account is in force within this.
+const MAX_ACCOUNT_CACHE_TTL: u64 = 60;
+/// A cheaper hash is guessed too quickly.
+const MIN_BCRYPT_COST: u32 = 10;
+
+impl Config {
+    /// What the server needs to be true; the types allow more.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let cheapest = if self.insecure_demo { 4 } else { MIN_BCRYPT_COST };
+        let checks = [
+            ("bcrypt_cost", (cheapest..=31).contains(&self.bcrypt_cost), "10 to 31 (from 4 with insecure_demo)"),
+            ("bcrypt_workers", self.bcrypt_workers > 0, "at least 1"),
+            ("issuer", !self.issuer.is_empty(), "must not be empty"),
+            ("access_ttl", (1..=86_400).contains(&self.access_ttl), "1 second to a day"),
+            ("refresh_idle_ttl", self.refresh_idle_ttl > 0, "at least 1 second"),
+            ("refresh_absolute_ttl", self.refresh_absolute_ttl >= self.refresh_idle_ttl, "not below refresh_idle_ttl"),
+            ("account_cache_ttl", self.account_cache_ttl <= MAX_ACCOUNT_CACHE_TTL, "at most 60 seconds"),
+            ("max_connections", self.max_connections > 0, "at least 1"),
+            ("max_in_flight", self.max_in_flight > 0, "at least 1"),
+            ("max_sockets_per_account", self.max_sockets_per_account > 0, "at least 1"),
+            ("header_timeout", self.header_timeout > 0, "at least 1 second"),
+            ("request_timeout", self.request_timeout > 0, "at least 1 second"),
+            ("body_limit", self.body_limit > 0, "at least 1 byte"),
+            ("seat_plan_limit", self.seat_plan_limit >= self.body_limit, "not below body_limit"),
+            ("login_per_minute", self.login_per_minute > 0, "at least 1"),
+            ("join_per_second", self.join_per_second > 0, "at least 1"),
+            ("join_burst", self.join_burst > 0, "at least 1"),
+        ];
+        match checks.into_iter().find(|(_, good, _)| !good) {
+            Some((key, _, wrong)) => Err(InvalidConfig { key, wrong }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_good_and_what_would_weaken_the_edge_is_refused() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let wrong = [
+            ("bcrypt_cost", Config { bcrypt_cost: 9, ..Config::default() }),
+            ("bcrypt_cost", Config { bcrypt_cost: 3, insecure_demo: true, ..Config::default() }),
+            ("account_cache_ttl", Config { account_cache_ttl: 61, ..Config::default() }),
+            ("header_timeout", Config { header_timeout: 0, ..Config::default() }),
+            ("issuer", Config { issuer: String::new(), ..Config::default() }),
+        ];
+        for (key, config) in wrong {
+            assert_eq!(config.check().expect_err(key).key, key);
+        }
+        assert_eq!(Config { bcrypt_cost: 4, insecure_demo: true, ..Config::default() }.check(), Ok(()));
     }
 }

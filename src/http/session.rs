@@ -16,8 +16,6 @@ use crate::{
 
 /// Accounts kept in memory at most.
 const MAX_CACHED: u64 = 200_000;
-/// S-4: changes are in force within this, whatever the configuration says.
-const MAX_TTL_S: u64 = 60;
 
 /// What the edge needs to know of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn new(config: &Config) -> Self {
-        let ttl = Duration::from_secs(config.account_cache_ttl.min(MAX_TTL_S));
+        let ttl = Duration::from_secs(config.account_cache_ttl);
         Self { cache: moka::sync::Cache::builder().max_capacity(MAX_CACHED).time_to_live(ttl).build() }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::problem::{Code, Problem};
 use crate::{
@@ -45,11 +45,6 @@ impl From<Refused> for Problem {
         })
     }
 }
-
-/// Any token: only what it is about differs. Claims beyond these are refused by `about`'s own shape or ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 /// All keys of all kinds. Cheap to clone.
 #[derive(Clone)]
@@ -141,7 +136,7 @@ impl Tokens {
         };
         // The library takes a token in its last second, and does not look at `iat`.
         let now = unix_now();
-        if claims.exp + ring.validation.leeway <= now {
+        if claims.exp.saturating_add(ring.validation.leeway) <= now {
             return Err(Refused::Expired);
         }
         if claims.iat > now + LEEWAY_S || claims.jti.is_empty() {

@@ -1,0 +1,186 @@
+//! Every code that an error of the edge can have: its status, whether to try again, and what it means.
+
+/// Every code that a client can meet. A code once published keeps its meaning; clients may branch on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    MalformedJson,
+    InvalidBody,
+    InvalidQuery,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    NotFound,
+    MethodNotAllowed,
+    Unauthenticated,
+    InvalidToken,
+    TokenExpired,
+    WrongCredentials,
+    RefreshReused,
+    AccountDisabled,
+    Forbidden,
+    OriginNotAllowed,
+    EmailTaken,
+    WeakPassword,
+    RateLimited,
+    PasswordQueueFull,
+    IdempotencyKeyMissing,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    RequestRunning,
+    NotOnSale,
+    NotAdmitted,
+    InvalidQuantity,
+    UnknownTicketType,
+    UnknownSeat,
+    SoldBySeat,
+    DuplicateSeat,
+    SoldOut,
+    SeatTaken,
+    NoSuchSeats,
+    OrphanSeat,
+    FanLimit,
+    EventChanged,
+    HoldEnded,
+    AlreadyExtended,
+    StaleVersion,
+    BelowTaken,
+    InvalidEvent,
+    InvalidTransition,
+    EventHasOrders,
+    QueueFull,
+    NotInQueue,
+    OrderState,
+    InvalidSignature,
+    OutcomeUnknown,
+    Overloaded,
+    EventUnavailable,
+    OrdersLagging,
+    StoreUnavailable,
+    ReadOnly,
+    RequestTimeout,
+    ShuttingDown,
+    Internal,
+}
+
+/// A row of the table below.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    pub code: Code,
+    pub name: &'static str,
+    pub status: u16,
+    /// Whether the same request may succeed later, unchanged and with the same key.
+    pub retryable: bool,
+    pub title: &'static str,
+}
+
+const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title: &'static str) -> Row {
+    Row { code, name, status, retryable, title }
+}
+
+/// In the order of [`Code`].
+pub const TABLE: [Row; 56] = [
+    row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
+    row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
+    row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
+    row(Code::UnsupportedMediaType, "unsupported_media_type", 415, false, "The Content-Type is not accepted here."),
+    row(Code::BodyTooLarge, "body_too_large", 413, false, "The body is larger than accepted here."),
+    row(Code::NotFound, "not_found", 404, false, "There is no such thing, or it is not yours."),
+    row(Code::MethodNotAllowed, "method_not_allowed", 405, false, "The path does not take this method."),
+    row(Code::Unauthenticated, "unauthenticated", 401, false, "Sign in first: an access token is needed."),
+    row(Code::InvalidToken, "invalid_token", 401, false, "The token is not valid here."),
+    row(Code::TokenExpired, "token_expired", 401, false, "The token has expired, or its session has ended."),
+    row(Code::WrongCredentials, "wrong_credentials", 401, false, "The e-mail address or the password is wrong."),
+    row(Code::RefreshReused, "refresh_reused", 401, false, "The refresh token was used before: its session has ended."),
+    row(Code::AccountDisabled, "account_disabled", 403, false, "The account is disabled."),
+    row(Code::Forbidden, "forbidden", 403, false, "Your account may not do this."),
+    row(Code::OriginNotAllowed, "origin_not_allowed", 403, false, "The page's origin may not do this."),
+    row(Code::EmailTaken, "email_taken", 409, false, "An account with this e-mail address exists."),
+    row(Code::WeakPassword, "weak_password", 422, false, "The password must have 8 to 256 characters."),
+    row(Code::RateLimited, "rate_limited", 429, true, "Too many requests; wait as long as Retry-After says."),
+    row(Code::PasswordQueueFull, "password_queue_full", 429, true, "Too many sign-ins at once; try again soon."),
+    row(Code::IdempotencyKeyMissing, "idempotency_key_missing", 400, false, "An Idempotency-Key header is needed."),
+    row(Code::IdempotencyKeyInvalid, "idempotency_key_invalid", 400, false, "The Idempotency-Key is not valid."),
+    row(Code::IdempotencyKeyReused, "idempotency_key_reused", 422, false, "The key was used for another request."),
+    row(Code::RequestRunning, "request_running", 409, true, "The request with this key is still running."),
+    row(Code::NotOnSale, "not_on_sale", 409, false, "The event is not on sale."),
+    row(Code::NotAdmitted, "not_admitted", 403, false, "Your admission to this event is missing or has ended."),
+    row(Code::InvalidQuantity, "invalid_quantity", 422, false, "The quantity is not allowed."),
+    row(Code::UnknownTicketType, "unknown_ticket_type", 422, false, "The event has no such ticket type."),
+    row(Code::UnknownSeat, "unknown_seat", 422, false, "The event has no such seat."),
+    row(Code::SoldBySeat, "sold_by_seat", 422, false, "This ticket type is sold by seat."),
+    row(Code::DuplicateSeat, "duplicate_seat", 422, false, "A seat is named twice."),
+    row(Code::SoldOut, "sold_out", 409, true, "Not enough is left."),
+    row(Code::SeatTaken, "seat_taken", 409, true, "A seat is taken."),
+    row(Code::NoSuchSeats, "no_such_seats", 409, true, "No such seats are left."),
+    row(Code::OrphanSeat, "orphan_seat", 409, false, "This would leave a single seat between taken ones."),
+    row(Code::FanLimit, "fan_limit", 409, false, "You may not hold or buy more tickets for this event."),
+    row(Code::EventChanged, "event_changed", 409, false, "The event has changed since you looked."),
+    row(Code::HoldEnded, "hold_ended", 409, false, "The hold has ended."),
+    row(Code::AlreadyExtended, "already_extended", 409, false, "The hold has been extended already."),
+    row(Code::StaleVersion, "stale_version", 409, false, "The event has a newer version: read it again."),
+    row(Code::BelowTaken, "below_taken", 409, false, "Stock cannot go below what is held and sold."),
+    row(Code::InvalidEvent, "invalid_event", 422, false, "The event's description is not valid."),
+    row(Code::InvalidTransition, "invalid_transition", 409, false, "This step is not allowed in the present state."),
+    row(Code::EventHasOrders, "event_has_orders", 409, false, "The event has holds or orders: cancel it instead."),
+    row(Code::QueueFull, "queue_full", 503, true, "The waiting room holds as many as it can."),
+    row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
+    row(Code::OrderState, "order_state", 409, false, "The order's state does not allow this."),
+    row(Code::InvalidSignature, "invalid_signature", 401, false, "The message's signature is not valid."),
+    row(Code::OutcomeUnknown, "outcome_unknown", 503, true, "It may have happened: repeat with the same key."),
+    row(Code::Overloaded, "overloaded", 503, true, "Too much to do; nothing was done. Try again soon."),
+    row(Code::EventUnavailable, "event_unavailable", 503, true, "The event is starting or moving; try again soon."),
+    row(Code::OrdersLagging, "orders_lagging", 503, true, "Orders lag behind; new holds are not taken now."),
+    row(Code::StoreUnavailable, "store_unavailable", 503, true, "A store cannot be reached; nothing was done."),
+    row(Code::ReadOnly, "read_only", 503, true, "The store takes no writes now; nothing was done."),
+    row(Code::RequestTimeout, "request_timeout", 503, true, "It took too long and may have happened: repeat it."),
+    row(Code::ShuttingDown, "shutting_down", 503, true, "The server is going down; try another one."),
+    row(Code::Internal, "internal", 500, true, "Something went wrong here; it has been logged."),
+];
+
+impl Code {
+    pub const fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+/// `docs/errors.md`: a test holds the page to the table.
+pub fn as_page() -> String {
+    let rows = TABLE.iter().map(|row| {
+        let again = if row.retryable { "yes" } else { "no" };
+        format!("| `{}` | {} | {again} | {} |\n", row.name, row.status, row.title)
+    });
+    "# Errors\n\n\
+     Every error is an RFC 9457 problem (`application/problem+json`): `type`, `title`, `status`, `code`, `detail`,\n\
+     `request_id`, `retryable`, and what the code adds, such as `left` or `version`. Branch on `code`: it is stable. `detail`\n\
+     is for people. \"Again\": the same request, unchanged and with the same `Idempotency-Key`, may succeed later; a 429 or\n\
+     503 says in `Retry-After` when.\n\n\
+     | code | status | again | meaning |\n|---|---|---|---|\n"
+        .to_owned()
+        + &rows.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn each_code_finds_its_own_row_and_has_a_name_of_its_own() {
+        let mut names = std::collections::HashSet::new();
+        for row in &TABLE {
+            assert_eq!(row.code.row().name, row.name);
+            assert!(names.insert(row.name), "{} twice", row.name);
+            assert!(StatusCode::from_u16(row.status).is_ok_and(|status| !status.is_success()));
+        }
+    }
+
+    #[test]
+    fn the_page_of_errors_says_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        if std::env::var_os("ONSALE_TEST_WRITE_DOCS").is_some() {
+            std::fs::write(path, as_page()).expect("written");
+        }
+        let page = std::fs::read_to_string(path).expect("docs/errors.md");
+        assert_eq!(page, as_page(), "run this test with ONSALE_TEST_WRITE_DOCS=1 and look at the difference");
+    }
+}

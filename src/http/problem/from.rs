@@ -1,0 +1,100 @@
+//! What the layers below refuse or fail at, as problems.
+
+use super::{Code, Problem};
+use crate::{
+    actors::{directory::DirectoryError, inventory::AskError, waiting_room::WaitError},
+    domain::inventory::request::{HoldState, Refusal},
+    stores::error::StoreError,
+};
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        let problem = match refusal {
+            Refusal::NotOnSale => Self::new(Code::NotOnSale),
+            Refusal::NotAdmitted => Self::new(Code::NotAdmitted),
+            Refusal::Quantity { max } => Self::new(Code::InvalidQuantity).with("max", max),
+            Refusal::UnknownTicketType(code) => Self::new(Code::UnknownTicketType).with("ticket_type", code.as_str()),
+            Refusal::UnknownSeat(seat) => Self::new(Code::UnknownSeat).with("seat", seat.as_str()),
+            Refusal::SoldBySeat(code) => Self::new(Code::SoldBySeat).with("ticket_type", code.as_str()),
+            Refusal::SeatTwice(seat) => Self::new(Code::DuplicateSeat).with("seat", seat.as_str()),
+            Refusal::SoldOut { ticket_type, left } => {
+                Self::new(Code::SoldOut).with("ticket_type", ticket_type.as_str()).with("left", left)
+            }
+            Refusal::SeatTaken(seat) => Self::new(Code::SeatTaken).with("seat", seat.as_str()),
+            Refusal::NoSuchSeats { quantity } => Self::new(Code::NoSuchSeats).with("quantity", quantity),
+            Refusal::Orphan(seat) => Self::new(Code::OrphanSeat).with("seat", seat.as_str()),
+            Refusal::FanLimit { allowed } => Self::new(Code::FanLimit).with("allowed", allowed),
+            Refusal::EventChanged { version } => Self::new(Code::EventChanged).with("version", version),
+            // The same answer as for another fan's order.
+            Refusal::UnknownOrder => return Self::new(Code::NotFound),
+            Refusal::HoldEnded { state } => Self::new(Code::HoldEnded).with("state", hold_state(state)),
+            Refusal::NotSold { state } => Self::new(Code::OrderState).with("state", hold_state(state)),
+            Refusal::AlreadyExtended => Self::new(Code::AlreadyExtended),
+            Refusal::KeyReused => Self::new(Code::IdempotencyKeyReused),
+            Refusal::StaleVersion { version } => Self::new(Code::StaleVersion).with("version", version),
+            Refusal::BelowTaken { code, taken } => {
+                Self::new(Code::BelowTaken).with("object", code.as_str()).with("taken", taken)
+            }
+            Refusal::InvalidConfiguration(_) => Self::new(Code::InvalidEvent),
+            Refusal::Transition { .. } => Self::new(Code::InvalidTransition),
+            Refusal::OrdersLagging => Self::new(Code::OrdersLagging),
+        };
+        problem.detail(text)
+    }
+}
+
+pub fn hold_state(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Held => "held",
+        HoldState::Released => "released",
+        HoldState::Expired => "expired",
+        HoldState::Sold => "sold",
+        HoldState::Voided => "voided",
+        HoldState::Refused => "refused",
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Refused(refusal) => refusal.into(),
+            AskError::Overloaded | AskError::TooLate => Self::new(Code::Overloaded),
+            AskError::Unknown => Self::new(Code::OutcomeUnknown),
+            AskError::Unavailable => Self::new(Code::EventUnavailable),
+        }
+    }
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        Self::new(match error {
+            WaitError::Overloaded => Code::Overloaded,
+            WaitError::TryAgain => Code::OutcomeUnknown,
+            WaitError::Unavailable => Code::EventUnavailable,
+        })
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Self {
+        Self::new(match error {
+            DirectoryError::UnknownEvent => Code::NotFound,
+            DirectoryError::Unavailable => Code::EventUnavailable,
+        })
+    }
+}
+
+/// Logs it: this is where a store's error ends. A conflict that means something to the caller is matched before this.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Unavailable(_) | StoreError::Conflict(_) => Code::StoreUnavailable,
+            StoreError::Unknown(_) => Code::OutcomeUnknown,
+            StoreError::Corrupt(_) => Code::Internal,
+            StoreError::ReadOnly(_) => Code::ReadOnly,
+        };
+        tracing::error!(error = &error as &dyn std::error::Error, code = code.row().name, "store failed");
+        Self::new(code)
+    }
+}
