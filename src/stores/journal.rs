@@ -113,6 +113,9 @@ pub trait InventoryJournal: Send + Sync + 'static {
     /// Every event that has a journal.
     async fn events(&self) -> Result<Vec<EventId>, StoreError>;
 
+    /// Whether the journal answers, within a second or two.
+    async fn ping(&self) -> Result<(), StoreError>;
+
     /// Returns when this process can no longer tell what is durable (an I/O error while committing): every later call
     /// fails. Answer "unknown", exit, start again, recover. On most stores it never returns.
     async fn poisoned(&self);

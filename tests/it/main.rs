@@ -1,7 +1,9 @@
 //! The contract suite: what each port promises, shown on every adapter, real servers included.
 
 mod harness;
+mod http2_proxy;
 mod journal_contract;
+mod journal_late;
 mod ownership_contract;
 mod proxy;
 mod queue_contract;

@@ -116,7 +116,7 @@ impl InventoryJournal for EmbeddedJournal {
 
     async fn recover(&self, event: EventId) -> Result<Recovered, StoreError> {
         if self.is_poisoned() {
-            return Err(StoreError::Unavailable("the journal is poisoned".into()));
+            return Err(poisoned());
         }
         let event = event.to_string();
         let snapshot = self.read_snapshot(&event).await?;
@@ -164,9 +164,20 @@ impl InventoryJournal for EmbeddedJournal {
         .await
     }
 
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.is_poisoned() {
+            return Err(poisoned());
+        }
+        Ok(())
+    }
+
     async fn poisoned(&self) {
         self.writer.poisoned().await;
     }
+}
+
+fn poisoned() -> StoreError {
+    StoreError::Unavailable("the journal is poisoned: this process must exit and recover".into())
 }
 
 fn as_store_error(error: AppendError) -> StoreError {

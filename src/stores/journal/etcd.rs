@@ -5,10 +5,11 @@
 mod commit;
 mod read;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp};
+use tokio::time::timeout;
 
 use super::{
     Append, AppendError, Epoch, InventoryJournal, Recovered, check_length,
@@ -25,6 +26,7 @@ use crate::{
 /// A transaction takes 128 operations; these leave room for the segment and the marks. The rest is left out: they are
 /// written for people's eyes only.
 const COUNTERS: usize = 120;
+const PING: Duration = Duration::from_secs(2);
 
 pub struct EtcdJournal {
     etcd: Arc<Etcd>,
@@ -136,6 +138,13 @@ impl InventoryJournal for EtcdJournal {
 
     async fn events(&self) -> Result<Vec<EventId>, StoreError> {
         read::events(&self.etcd, keys::PUBLISHED).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        match timeout(PING, self.etcd.get(keys::ACTIVE, GetOptions::new())).await {
+            Ok(answer) => answer.map(drop),
+            Err(late) => Err(StoreError::Unavailable(late.into())),
+        }
     }
 
     /// etcd decides; nothing is in doubt for longer than it does not answer.
