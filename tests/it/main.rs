@@ -3,6 +3,7 @@
 mod harness;
 mod http2_proxy;
 mod journal_contract;
+mod journal_crash;
 mod journal_late;
 mod ownership_contract;
 mod proxy;
