@@ -12,6 +12,7 @@ CREATE TABLE accounts (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
+CREATE INDEX accounts_created ON accounts (created_at, id);
 
 CREATE TABLE refresh_tokens (
     hash TEXT PRIMARY KEY,                   -- SHA-256 of the token
@@ -26,6 +27,7 @@ CREATE TABLE refresh_tokens (
 );
 CREATE INDEX refresh_tokens_family ON refresh_tokens (family);
 CREATE INDEX refresh_tokens_account ON refresh_tokens (account_id);
+CREATE INDEX refresh_tokens_age ON refresh_tokens (expires_at);
 
 CREATE TABLE events (
     id TEXT PRIMARY KEY,
@@ -41,6 +43,7 @@ CREATE TABLE events (
     doors_at BIGINT,
     age_limit BIGINT,
     search TEXT NOT NULL,                    -- title, venue, city, category in lower case
+    city_key TEXT NOT NULL,                  -- city in lower case
     phase TEXT NOT NULL,                     -- copies of what the configuration says, for lists
     on_sale_at BIGINT NOT NULL,
     sale_ends_at BIGINT,
@@ -50,6 +53,7 @@ CREATE TABLE events (
     updated_at BIGINT NOT NULL
 );
 CREATE INDEX events_start ON events (starts_at, id);
+CREATE INDEX events_created ON events (created_at, id);
 CREATE INDEX events_organizer ON events (organizer_id);
 
 CREATE TABLE orders (
@@ -59,6 +63,7 @@ CREATE TABLE orders (
     state TEXT NOT NULL,
     known TEXT NOT NULL,                     -- the facts that the state follows from
     lines TEXT NOT NULL,
+    quantity BIGINT NOT NULL,                -- tickets in all lines
     total_minor BIGINT NOT NULL,
     currency TEXT NOT NULL,
     event_version BIGINT NOT NULL,
@@ -84,6 +89,8 @@ CREATE TABLE payments (
     UNIQUE (provider, provider_session)
 );
 CREATE INDEX payments_order ON payments (order_reference);
+CREATE UNIQUE INDEX payments_open ON payments (order_reference) WHERE state = 'open';
+CREATE INDEX payments_refunding ON payments (updated_at) WHERE state = 'refunding';
 
 CREATE TABLE tickets (
     id TEXT PRIMARY KEY,
@@ -102,6 +109,7 @@ CREATE TABLE tickets (
 );
 -- The last guard: whatever else fails, a seat is on one live ticket only.
 CREATE UNIQUE INDEX tickets_seat ON tickets (event_id, seat) WHERE state = 'live' AND seat IS NOT NULL;
+CREATE INDEX tickets_event ON tickets (event_id, state);
 CREATE INDEX tickets_fan ON tickets (fan_id, issued_at, id);
 
 -- Ids of provider messages, for ever: repeats are answered and change nothing.
@@ -120,6 +128,7 @@ CREATE TABLE outbox (
     sent_at BIGINT
 );
 CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
 
 CREATE TABLE idempotency_keys (
     key TEXT PRIMARY KEY,                    -- SHA-256 over principal, route and key
@@ -133,7 +142,7 @@ CREATE INDEX idempotency_age ON idempotency_keys (created_at);
 CREATE TABLE audit (
     id TEXT PRIMARY KEY,                     -- ascending
     at BIGINT NOT NULL,
-    account_id TEXT NOT NULL,
+    account_id TEXT,                         -- NULL: the command line, or the shop itself
     role TEXT NOT NULL,
     address TEXT NOT NULL,
     action TEXT NOT NULL,
@@ -141,6 +150,7 @@ CREATE TABLE audit (
     reason TEXT NOT NULL,
     request_id TEXT NOT NULL
 );
+CREATE INDEX audit_at ON audit (at, id);
 
 -- The sandbox provider's own books: as foreign to the shop as any provider's.
 CREATE TABLE sandbox_sessions (

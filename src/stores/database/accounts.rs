@@ -1,8 +1,11 @@
 //! Accounts: who may sign in, and as what. Password hashes come and go as text; nothing here can check one.
 
+use std::{fmt, str::FromStr};
+
 use super::{
-    Database, Write,
-    page::{Cursor, Page},
+    Database, Query, Write,
+    page::{self, Cursor, Page},
+    row::{Row, millis},
 };
 use crate::{
     domain::{account::Role, id::FanId, time::EventTime},
@@ -32,44 +35,146 @@ pub enum Status {
 }
 
 /// [`StoreError::Conflict`] if the address is taken.
-pub async fn create(_write: &mut Write, _account: &Account) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn create(write: &mut Write, account: &Account) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO accounts (id, email, name, language, password_hash, roles, status, session_version, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(account.id.to_string())
+    .bind(account.email.clone())
+    .bind(account.name.clone())
+    .bind(account.language.clone())
+    .bind(account.password_hash.clone())
+    .bind(roles_text(&account.roles))
+    .bind(account.status.as_str())
+    .bind(i64::from(account.session_version))
+    .bind(millis(account.created_at))
+    .bind(millis(account.updated_at));
+    write.execute(insert).await.map(|_| ())
 }
 
 /// All of them in one transaction, or none.
-pub async fn create_many(_database: &Database, _accounts: &[Account]) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn create_many(database: &Database, accounts: &[Account]) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    for account in accounts {
+        create(&mut write, account).await?;
+    }
+    write.commit().await
 }
 
-pub async fn by_email(_database: &Database, _email: &str) -> Result<Option<Account>, StoreError> {
-    todo!("database helper")
+pub async fn by_email(database: &Database, email: &str) -> Result<Option<Account>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
+         FROM accounts WHERE email = $1",
+    );
+    database.fetch_optional(select.bind(email.to_owned())).await?.map(|row| of_row(&row)).transpose()
 }
 
-pub async fn by_id(_database: &Database, _id: FanId) -> Result<Option<Account>, StoreError> {
-    todo!("database helper")
+pub async fn by_id(database: &Database, id: FanId) -> Result<Option<Account>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
+         FROM accounts WHERE id = $1",
+    );
+    database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// Ends every access token: the answer is the new session version. [`StoreError::Conflict`] if there is no such account.
-pub async fn set_password(_write: &mut Write, _id: FanId, _hash: &str, _now: EventTime) -> Result<u32, StoreError> {
-    todo!("database helper")
+pub async fn set_password(write: &mut Write, id: FanId, hash: &str, now: EventTime) -> Result<u32, StoreError> {
+    let update = sqlx::query(
+        "UPDATE accounts SET password_hash = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
+         RETURNING session_version",
+    );
+    changed(write, update.bind(id.to_string()).bind(hash.to_owned()).bind(millis(now))).await
 }
 
 /// As [`set_password`].
-pub async fn set_roles(_write: &mut Write, _id: FanId, _roles: &[Role], _now: EventTime) -> Result<u32, StoreError> {
-    todo!("database helper")
+pub async fn set_roles(write: &mut Write, id: FanId, roles: &[Role], now: EventTime) -> Result<u32, StoreError> {
+    let update = sqlx::query(
+        "UPDATE accounts SET roles = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
+         RETURNING session_version",
+    );
+    changed(write, update.bind(id.to_string()).bind(roles_text(roles)).bind(millis(now))).await
 }
 
 /// As [`set_password`].
-pub async fn set_status(_write: &mut Write, _id: FanId, _status: Status, _now: EventTime) -> Result<u32, StoreError> {
-    todo!("database helper")
+pub async fn set_status(write: &mut Write, id: FanId, status: Status, now: EventTime) -> Result<u32, StoreError> {
+    let update = sqlx::query(
+        "UPDATE accounts SET status = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
+         RETURNING session_version",
+    );
+    changed(write, update.bind(id.to_string()).bind(status.as_str()).bind(millis(now))).await
 }
 
 /// Those whose address or name contains `q`, newest first.
 pub async fn list(
-    _database: &Database,
-    _q: &str,
-    _cursor: Option<&Cursor>,
-    _limit: u32,
+    database: &Database,
+    q: &str,
+    cursor: Option<&Cursor>,
+    limit: u32,
 ) -> Result<Page<Account>, StoreError> {
-    todo!("database helper")
+    let (at, id) = page::below(cursor);
+    let select = sqlx::query(
+        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
+         FROM accounts WHERE (email LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!') \
+         AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4",
+    )
+    .bind(page::containing(q))
+    .bind(at)
+    .bind(id)
+    .bind(page::rows_and_one(limit));
+    let accounts = database.fetch_all(select).await?.iter().map(of_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(accounts, limit, |account| (account.created_at, account.id.to_string())))
+}
+
+async fn changed(write: &mut Write, update: Query) -> Result<u32, StoreError> {
+    let row = write.fetch_optional(update).await?.ok_or(StoreError::Conflict("there is no such account"))?;
+    row.number("session_version")
+}
+
+fn of_row(row: &Row) -> Result<Account, StoreError> {
+    let roles = row.text("roles")?.split_whitespace().map(str::parse).collect::<Result<Vec<Role>, _>>();
+    Ok(Account {
+        id: row.parsed("id")?,
+        email: row.string("email")?,
+        name: row.string("name")?,
+        language: row.string("language")?,
+        password_hash: row.string("password_hash")?,
+        roles: roles.map_err(|error| StoreError::Corrupt(error.to_string()))?,
+        status: row.parsed("status")?,
+        session_version: row.number("session_version")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+fn roles_text(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a status: active or disabled is expected")]
+pub struct NotAStatus;
+
+impl FromStr for Status {
+    type Err = NotAStatus;
+
+    fn from_str(text: &str) -> Result<Self, NotAStatus> {
+        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == text).ok_or(NotAStatus)
+    }
+}
+
+impl fmt::Debug for Account {
+    /// Without the hash: an account may end up in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("id", &self.id).field("roles", &self.roles).finish_non_exhaustive()
+    }
 }

@@ -1,6 +1,6 @@
 //! What an audit of one event asks: each answer can be held against the journal, or must be empty.
 
-use super::Database;
+use super::{Database, Query};
 use crate::{
     domain::{
         code::SeatId,
@@ -10,26 +10,49 @@ use crate::{
     stores::error::StoreError,
 };
 
-pub async fn orders_by_state(_database: &Database, _event: EventId) -> Result<Vec<(OrderState, u64)>, StoreError> {
-    todo!("database helper")
+pub async fn orders_by_state(database: &Database, event: EventId) -> Result<Vec<(OrderState, u64)>, StoreError> {
+    let select = sqlx::query("SELECT state, COUNT(*) AS count FROM orders WHERE event_id = $1 GROUP BY state");
+    let rows = database.fetch_all(select.bind(event.to_string())).await?;
+    rows.iter().map(|row| Ok((row.named("state")?, row.number("count")?))).collect()
 }
 
 /// Seats on more than one live ticket. Must be empty.
-pub async fn seats_sold_twice(_database: &Database, _event: EventId) -> Result<Vec<(SeatId, u64)>, StoreError> {
-    todo!("database helper")
+pub async fn seats_sold_twice(database: &Database, event: EventId) -> Result<Vec<(SeatId, u64)>, StoreError> {
+    let select = sqlx::query(
+        "SELECT seat, COUNT(*) AS count FROM tickets WHERE event_id = $1 AND state = 'live' AND seat IS NOT NULL \
+         GROUP BY seat HAVING COUNT(*) > 1",
+    );
+    let rows = database.fetch_all(select.bind(event.to_string())).await?;
+    rows.iter().map(|row| Ok((row.parsed("seat")?, row.number("count")?))).collect()
 }
 
 /// Orders that have live tickets and are not ticketed. Must be empty.
-pub async fn ticketed_without_sale(_database: &Database, _event: EventId) -> Result<Vec<OrderRef>, StoreError> {
-    todo!("database helper")
+pub async fn ticketed_without_sale(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
+    let select = sqlx::query(
+        "SELECT DISTINCT o.reference FROM orders o JOIN tickets t ON t.order_reference = o.reference \
+         WHERE t.event_id = $1 AND t.state = 'live' AND o.state <> 'ticketed'",
+    );
+    references(database, select.bind(event.to_string())).await
 }
 
 /// Ticketed orders with more or fewer live tickets than their lines say. Must be empty.
-pub async fn miscounted(_database: &Database, _event: EventId) -> Result<Vec<OrderRef>, StoreError> {
-    todo!("database helper")
+pub async fn miscounted(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
+    let select = sqlx::query(
+        "SELECT o.reference FROM orders o LEFT JOIN tickets t ON t.order_reference = o.reference AND t.state = 'live' \
+         WHERE o.event_id = $1 AND o.state = 'ticketed' GROUP BY o.reference, o.quantity HAVING COUNT(t.id) <> o.quantity",
+    );
+    references(database, select.bind(event.to_string())).await
 }
 
-/// Orders with more than one payment that was captured and did not go back. Must be empty.
-pub async fn paid_twice(_database: &Database, _event: EventId) -> Result<Vec<OrderRef>, StoreError> {
-    todo!("database helper")
+/// Orders with more than one payment that was captured and does not go back. Must be empty.
+pub async fn paid_twice(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
+    let select = sqlx::query(
+        "SELECT o.reference FROM orders o JOIN payments p ON p.order_reference = o.reference \
+         WHERE o.event_id = $1 AND p.state = 'captured' GROUP BY o.reference HAVING COUNT(p.id) > 1",
+    );
+    references(database, select.bind(event.to_string())).await
+}
+
+async fn references(database: &Database, select: Query) -> Result<Vec<OrderRef>, StoreError> {
+    database.fetch_all(select).await?.iter().map(|row| row.parsed("reference")).collect()
 }

@@ -1,8 +1,11 @@
 //! Events: what people read about them, and a readable copy of the configuration. The journal decides; the copy follows.
 
+use std::iter;
+
 use super::{
-    Database, Write,
-    page::{Cursor, Page},
+    Database, Query, Write,
+    page::{self, Cursor, Page},
+    row::{Row, json, millis, millis_if_any},
 };
 use crate::{
     domain::{
@@ -82,52 +85,227 @@ pub enum Sort {
     Created,
 }
 
-pub async fn insert(_write: &mut Write, _event: &Event) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn insert(write: &mut Write, event: &Event) -> Result<(), StoreError> {
+    let Event { details, configuration, .. } = event;
+    let insert = sqlx::query(
+        "INSERT INTO events (id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, \
+         doors_at, age_limit, search, city_key, phase, on_sale_at, sale_ends_at, version, configuration, created_at, \
+         updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+    )
+    .bind(event.id.to_string())
+    .bind(event.organizer.to_string());
+    let insert = bind_copy(bind_details(insert, details), configuration)
+        .bind(millis(event.created_at))
+        .bind(millis(event.updated_at));
+    write.execute(insert).await.map(|_| ())
 }
 
-pub async fn by_id(_database: &Database, _id: EventId) -> Result<Option<Event>, StoreError> {
-    todo!("database helper")
+pub async fn by_id(database: &Database, id: EventId) -> Result<Option<Event>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, doors_at, \
+         age_limit, configuration, created_at, updated_at FROM events WHERE id = $1",
+    );
+    let Some(row) = database.fetch_optional(select.bind(id.to_string())).await? else { return Ok(None) };
+    Ok(Some(Event {
+        id: row.parsed("id")?,
+        organizer: row.parsed("organizer_id")?,
+        details: details_of_row(&row)?,
+        configuration: row.json("configuration")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    }))
 }
 
 pub async fn list(
-    _database: &Database,
-    _filter: &Filter,
-    _cursor: Option<&Cursor>,
-    _limit: u32,
+    database: &Database,
+    filter: &Filter,
+    cursor: Option<&Cursor>,
+    limit: u32,
 ) -> Result<Page<Summary>, StoreError> {
-    todo!("database helper")
+    // Two texts, so that each walks its own index.
+    let (select, (at, id)) = match filter.sort {
+        Sort::Start => (sqlx::query(LIST_BY_START), page::above(cursor)),
+        Sort::Created => (sqlx::query(LIST_BY_CREATION), page::below(cursor)),
+    };
+    let mut select = select
+        .bind(at)
+        .bind(id)
+        .bind(page::rows_and_one(limit))
+        .bind(filter.viewer.map(|viewer| viewer.to_string()).unwrap_or_default())
+        .bind(filter.category.clone())
+        .bind(filter.city.as_ref().map(|city| city.to_lowercase()))
+        .bind(filter.from.map_or(0, millis))
+        .bind(filter.to.map_or(i64::MAX, millis))
+        .bind(filter.organizer.map(|organizer| organizer.to_string()))
+        .bind(millis(filter.now))
+        .bind(filter.status.map(status_name));
+    let words = filter.q.iter().flat_map(|q| q.split_whitespace()).map(page::containing);
+    for word in words.chain(iter::repeat("%".into())).take(MAX_WORDS) {
+        select = select.bind(word);
+    }
+    let events = database.fetch_all(select).await?.iter().map(summary_of_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(events, limit, |event| {
+        let at = match filter.sort {
+            Sort::Start => event.details.starts_at,
+            Sort::Created => event.created_at,
+        };
+        (at, event.id.to_string())
+    }))
 }
 
 /// Writes details and configuration over the version that was read, or over the copy of this very configuration, which
 /// [`sync_configuration`] may have made first. [`StoreError::Conflict`] if the row has moved on.
 pub async fn update(
-    _write: &mut Write,
-    _id: EventId,
-    _seen_version: u32,
-    _details: &Details,
-    _configuration: &Configuration,
-    _now: EventTime,
+    write: &mut Write,
+    id: EventId,
+    seen_version: u32,
+    details: &Details,
+    configuration: &Configuration,
+    now: EventTime,
 ) -> Result<(), StoreError> {
-    todo!("database helper")
+    let update = sqlx::query(
+        "UPDATE events SET title = $3, description = $4, category = $5, venue = $6, city = $7, time_zone = $8, \
+         starts_at = $9, ends_at = $10, doors_at = $11, age_limit = $12, search = $13, city_key = $14, phase = $15, \
+         on_sale_at = $16, sale_ends_at = $17, version = $18, configuration = $19, updated_at = $20 \
+         WHERE id = $1 AND version IN ($2, $18)",
+    )
+    .bind(id.to_string())
+    .bind(i64::from(seen_version));
+    let update = bind_copy(bind_details(update, details), configuration).bind(millis(now));
+    match write.execute(update).await? {
+        0 => Err(StoreError::Conflict("the event has changed since it was read")),
+        _ => Ok(()),
+    }
 }
 
 /// Repairs the copy if the journal's configuration is newer; says whether it was.
 pub async fn sync_configuration(
-    _database: &Database,
-    _id: EventId,
-    _configuration: &Configuration,
-    _now: EventTime,
+    database: &Database,
+    id: EventId,
+    configuration: &Configuration,
+    now: EventTime,
 ) -> Result<bool, StoreError> {
-    todo!("database helper")
+    let update = sqlx::query(
+        "UPDATE events SET phase = $2, on_sale_at = $3, sale_ends_at = $4, version = $5, configuration = $6, \
+         updated_at = $7 WHERE id = $1 AND version < $5",
+    );
+    let update = bind_copy(update.bind(id.to_string()), configuration).bind(millis(now));
+    let mut write = database.begin().await?;
+    let count = write.execute(update).await?;
+    write.commit().await?;
+    Ok(count > 0)
 }
 
 /// [`StoreError::Conflict`] if it has orders, is not a draft any more, or is not there.
-pub async fn delete_draft(_write: &mut Write, _id: EventId) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn delete_draft(write: &mut Write, id: EventId) -> Result<(), StoreError> {
+    let delete = sqlx::query(
+        "DELETE FROM events WHERE id = $1 AND phase = 'draft' \
+         AND NOT EXISTS (SELECT 1 FROM orders WHERE event_id = $1)",
+    );
+    match write.execute(delete.bind(id.to_string())).await? {
+        0 => Err(StoreError::Conflict("only a draft without orders can be deleted")),
+        _ => Ok(()),
+    }
 }
 
-/// Published or paused ones: what a node looks through at start for openings that nobody has asked for yet.
-pub async fn running(_database: &Database, _after: Option<EventId>, _limit: u32) -> Result<Vec<EventId>, StoreError> {
-    todo!("database helper")
+/// Published or paused ones, after `after`, in the order of their ids: what a node looks through at its start for openings
+/// that nobody has asked for yet.
+pub async fn running(database: &Database, after: Option<EventId>, limit: u32) -> Result<Vec<EventId>, StoreError> {
+    let select =
+        sqlx::query("SELECT id FROM events WHERE phase IN ('published', 'paused') AND id > $1 ORDER BY id LIMIT $2")
+            .bind(after.map(|after| after.to_string()).unwrap_or_default())
+            .bind(i64::from(limit));
+    database.fetch_all(select).await?.iter().map(|row| row.parsed("id")).collect()
+}
+
+/// Words of a query beyond these are not looked at.
+const MAX_WORDS: usize = 8;
+
+/// What `domain::event::Status::of` says, but for the stock, which is not known here.
+const LIST_BY_START: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, \
+    ends_at, doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events \
+    WHERE (starts_at, id) > ($1, $2) AND (phase <> 'draft' OR organizer_id = $4) \
+    AND ($5 IS NULL OR category = $5) AND ($6 IS NULL OR city_key = $6) AND starts_at >= $7 AND starts_at < $8 \
+    AND ($9 IS NULL OR organizer_id = $9) AND ($11 IS NULL OR $11 = CASE WHEN phase <> 'published' THEN phase \
+    WHEN sale_ends_at <= $10 THEN 'ended' WHEN on_sale_at > $10 THEN 'scheduled' ELSE 'on_sale' END) \
+    AND search LIKE $12 ESCAPE '!' AND search LIKE $13 ESCAPE '!' AND search LIKE $14 ESCAPE '!' \
+    AND search LIKE $15 ESCAPE '!' AND search LIKE $16 ESCAPE '!' AND search LIKE $17 ESCAPE '!' \
+    AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ORDER BY starts_at, id LIMIT $3";
+const LIST_BY_CREATION: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, \
+    starts_at, ends_at, doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events \
+    WHERE (created_at, id) < ($1, $2) AND (phase <> 'draft' OR organizer_id = $4) \
+    AND ($5 IS NULL OR category = $5) AND ($6 IS NULL OR city_key = $6) AND starts_at >= $7 AND starts_at < $8 \
+    AND ($9 IS NULL OR organizer_id = $9) AND ($11 IS NULL OR $11 = CASE WHEN phase <> 'published' THEN phase \
+    WHEN sale_ends_at <= $10 THEN 'ended' WHEN on_sale_at > $10 THEN 'scheduled' ELSE 'on_sale' END) \
+    AND search LIKE $12 ESCAPE '!' AND search LIKE $13 ESCAPE '!' AND search LIKE $14 ESCAPE '!' \
+    AND search LIKE $15 ESCAPE '!' AND search LIKE $16 ESCAPE '!' AND search LIKE $17 ESCAPE '!' \
+    AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ORDER BY created_at DESC, id DESC LIMIT $3";
+
+/// Title to city key, in the order of the columns.
+fn bind_details(query: Query, details: &Details) -> Query {
+    let search = [&details.title, &details.venue, &details.city, &details.category].map(|text| text.to_lowercase());
+    query
+        .bind(details.title.clone())
+        .bind(details.description.clone())
+        .bind(details.category.clone())
+        .bind(details.venue.clone())
+        .bind(details.city.clone())
+        .bind(details.time_zone.clone())
+        .bind(millis(details.starts_at))
+        .bind(millis(details.ends_at))
+        .bind(millis_if_any(details.doors_at))
+        .bind(details.age_limit.map(i64::from))
+        .bind(search.join("\n"))
+        .bind(details.city.to_lowercase())
+}
+
+/// Phase to configuration, in the order of the columns.
+fn bind_copy(query: Query, configuration: &Configuration) -> Query {
+    query
+        .bind(configuration.phase.to_string())
+        .bind(millis(configuration.on_sale_at))
+        .bind(millis_if_any(configuration.sale_ends_at))
+        .bind(i64::from(configuration.version))
+        .bind(json(configuration))
+}
+
+fn details_of_row(row: &Row) -> Result<Details, StoreError> {
+    Ok(Details {
+        title: row.string("title")?,
+        description: row.string("description")?,
+        category: row.string("category")?,
+        venue: row.string("venue")?,
+        city: row.string("city")?,
+        time_zone: row.string("time_zone")?,
+        starts_at: row.time("starts_at")?,
+        ends_at: row.time("ends_at")?,
+        doors_at: row.time_if_any("doors_at")?,
+        age_limit: row.number_if_any("age_limit")?,
+    })
+}
+
+fn summary_of_row(row: &Row) -> Result<Summary, StoreError> {
+    Ok(Summary {
+        id: row.parsed("id")?,
+        organizer: row.parsed("organizer_id")?,
+        details: details_of_row(row)?,
+        version: row.number("version")?,
+        phase: row.named("phase")?,
+        on_sale_at: row.time("on_sale_at")?,
+        sale_ends_at: row.time_if_any("sale_ends_at")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Draft => "draft",
+        Status::Scheduled => "scheduled",
+        Status::OnSale | Status::SoldOut => "on_sale",
+        Status::Paused => "paused",
+        Status::Ended => "ended",
+        Status::Cancelled => "cancelled",
+    }
 }

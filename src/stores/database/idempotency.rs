@@ -3,7 +3,7 @@
 //! A key is *running* until its answer is there. One that has run for a minute belongs to a request that died: whoever asks
 //! next takes it over and must continue under the same keys at others.
 
-use super::{Database, Write};
+use super::{Database, Write, row::millis};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::error::StoreError,
@@ -32,22 +32,100 @@ pub enum Begun {
 }
 
 /// `key`: SHA-256 over principal, route and Idempotency-Key, `body`: over the request's body, both hexadecimal.
-pub async fn begin(_database: &Database, _key: &str, _body: &str, _now: EventTime) -> Result<Begun, StoreError> {
-    todo!("database helper")
+pub async fn begin(database: &Database, key: &str, body: &str, now: EventTime) -> Result<Begun, StoreError> {
+    let mut write = database.begin().await?;
+    for _ in 0..ROUNDS {
+        if insert(&mut write, key, body, now).await? {
+            write.commit().await?;
+            return Ok(Begun::Yours { resumed: false });
+        }
+        // It may be gone by now: given up, or too old.
+        let Some(found) = read(&mut write, key).await? else { continue };
+        let age = now.since(found.since);
+        if age >= KEPT {
+            delete(&mut write, key, found.since).await?;
+            continue;
+        }
+        if found.body != body {
+            return Ok(Begun::OtherBody);
+        }
+        if let Some((status, response)) = found.answer {
+            return Ok(Begun::Done { status, response });
+        }
+        if age < RESUMABLE {
+            return Ok(Begun::Running { since: found.since });
+        }
+        if resume(&mut write, key, found.since, now).await? {
+            write.commit().await?;
+            return Ok(Begun::Yours { resumed: true });
+        }
+    }
+    Err(StoreError::Conflict("the key is being used all the time"))
 }
 
 /// Best in the transaction of the effect. [`StoreError::Conflict`] if the key is not running: somebody resumed it and was
 /// first.
-pub async fn finish(_write: &mut Write, _key: &str, _status: u16, _response: &str) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn finish(write: &mut Write, key: &str, status: u16, response: &str) -> Result<(), StoreError> {
+    let update =
+        sqlx::query("UPDATE idempotency_keys SET status = $2, response = $3 WHERE key = $1 AND status IS NULL");
+    let update = update.bind(key.to_owned()).bind(i64::from(status)).bind(response.to_owned());
+    match write.execute(update).await? {
+        0 => Err(StoreError::Conflict("the key is not running")),
+        _ => Ok(()),
+    }
 }
 
 /// Nothing was done: the key is free again. Does nothing to a finished one.
-pub async fn abandon(_database: &Database, _key: &str) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn abandon(database: &Database, key: &str) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    let delete = sqlx::query("DELETE FROM idempotency_keys WHERE key = $1 AND status IS NULL");
+    write.execute(delete.bind(key.to_owned())).await?;
+    write.commit().await
 }
 
 /// Forgets what is older than [`KEPT`]; says how many.
-pub async fn purge(_database: &Database, _now: EventTime) -> Result<u64, StoreError> {
-    todo!("database helper")
+pub async fn purge(database: &Database, now: EventTime) -> Result<u64, StoreError> {
+    let mut write = database.begin().await?;
+    let delete = sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= $1");
+    let count = write.execute(delete.bind(millis(now - KEPT))).await?;
+    write.commit().await?;
+    Ok(count)
+}
+
+const ROUNDS: usize = 8;
+
+struct Found {
+    body: String,
+    since: EventTime,
+    answer: Option<(u16, String)>,
+}
+
+async fn insert(write: &mut Write, key: &str, body: &str, now: EventTime) -> Result<bool, StoreError> {
+    let insert =
+        sqlx::query("INSERT INTO idempotency_keys (key, body, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+    Ok(write.execute(insert.bind(key.to_owned()).bind(body.to_owned()).bind(millis(now))).await? == 1)
+}
+
+async fn read(write: &mut Write, key: &str) -> Result<Option<Found>, StoreError> {
+    let select = sqlx::query("SELECT body, status, response, created_at FROM idempotency_keys WHERE key = $1");
+    let Some(row) = write.fetch_optional(select.bind(key.to_owned())).await? else { return Ok(None) };
+    let status = row.number_if_any("status")?;
+    let answer = match status {
+        Some(status) => Some((status, row.string("response")?)),
+        None => None,
+    };
+    Ok(Some(Found { body: row.string("body")?, since: row.time("created_at")?, answer }))
+}
+
+async fn delete(write: &mut Write, key: &str, since: EventTime) -> Result<(), StoreError> {
+    let delete = sqlx::query("DELETE FROM idempotency_keys WHERE key = $1 AND created_at = $2");
+    write.execute(delete.bind(key.to_owned()).bind(millis(since))).await.map(|_| ())
+}
+
+/// Of several that would resume it, one does.
+async fn resume(write: &mut Write, key: &str, since: EventTime, now: EventTime) -> Result<bool, StoreError> {
+    let update = sqlx::query(
+        "UPDATE idempotency_keys SET created_at = $3 WHERE key = $1 AND created_at = $2 AND status IS NULL",
+    );
+    Ok(write.execute(update.bind(key.to_owned()).bind(millis(since)).bind(millis(now))).await? == 1)
 }

@@ -3,6 +3,14 @@
 //! Owns connections, deadlines, transactions and what an error means. A module beside it for each table or two: reads take
 //! a [`Database`]; writes that may be part of something larger take a [`Write`], and count when it is committed; writes that
 //! must be one transaction of their own take a [`Database`] and are durable when they return. Decides nothing about stock.
+//!
+//! The one text works under these rules: times are BIGINT milliseconds, ids and JSON are TEXT, no BOOLEAN, `$1` for
+//! parameters, sums are cast, rows are guarded by conditions and by the number of rows affected and not by locks.
+
+mod connect;
+mod fault;
+mod row;
+mod write;
 
 pub mod access;
 pub mod accounts;
@@ -19,16 +27,40 @@ pub mod sessions;
 pub mod tickets;
 pub mod webhooks;
 
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sqlx::{Any, AnyPool, any::AnyArguments, pool::PoolConnection};
+use tokio::time::{error::Elapsed, timeout};
+
+pub use self::write::Write;
+use self::{connect::Target, fault::DeadlinePassed, row::Row, write::STATEMENT_DEADLINE};
 use super::{config::Config, error::StoreError};
 
 /// Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Database {}
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
 
-/// A transaction that writes. Dropped without [`Write::commit`], nothing was done. On SQLite it is the only one: hold it
-/// across nothing but calls to the database. Must be committed within five seconds of [`Database::begin`].
-#[derive(Debug)]
-pub struct Write {}
+struct Inner {
+    backend: Backend,
+    target: Target,
+    writers: AnyPool,
+    readers: AnyPool,
+    poisoned: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Postgres,
+    Sqlite,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSize {
@@ -36,42 +68,122 @@ pub struct PoolSize {
     pub idle: u32,
 }
 
+type Query = sqlx::query::Query<'static, Any, AnyArguments>;
+
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier commit failed in the middle; the process must end and recover")]
+struct Poisoned;
+
 impl Database {
     /// Opens `database.db` in the data directory, or connects to PostgreSQL if an address is configured; refuses a standby.
-    pub async fn connect(_config: &Config) -> Result<Self, StoreError> {
-        todo!("database helper")
+    pub async fn connect(config: &Config) -> Result<Self, StoreError> {
+        let target = Target::of(config)?;
+        let (writers, readers) = target.pools().await?;
+        let inner = Inner { backend: target.backend, target, writers, readers, poisoned: AtomicBool::new(false) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Brings the tables up to date. Several nodes may do so at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        todo!("database helper")
+        self.inner.target.migrate().await
     }
 
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!("database helper")
+        self.inner.refuse_if_poisoned()?;
+        self.fetch_optional(sqlx::query("SELECT 1 AS one")).await.map(|_| ())
     }
 
     pub async fn begin(&self) -> Result<Write, StoreError> {
-        todo!("database helper")
+        self.inner.refuse_if_poisoned()?;
+        Write::begin(Arc::clone(&self.inner)).await
     }
 
     /// An I/O error in a commit left it open what is on the disk: nothing more is written; the process must end and recover.
     pub fn is_poisoned(&self) -> bool {
-        todo!("database helper")
+        self.inner.poisoned.load(Ordering::Acquire)
     }
 
     pub fn pool_size(&self) -> PoolSize {
-        todo!("database helper")
+        let Inner { backend, writers, readers, .. } = &*self.inner;
+        let idle = |pool: &AnyPool| u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        match backend {
+            Backend::Postgres => PoolSize { connections: writers.size(), idle: idle(writers) },
+            Backend::Sqlite => {
+                PoolSize { connections: writers.size() + readers.size(), idle: idle(writers) + idle(readers) }
+            }
+        }
     }
 
     pub async fn close(&self) {
-        todo!("database helper")
+        self.inner.readers.close().await;
+        self.inner.writers.close().await;
+    }
+
+    async fn fetch_optional(&self, query: Query) -> Result<Option<Row>, StoreError> {
+        let mut read = self.read().await?;
+        let answer = timeout(STATEMENT_DEADLINE, query.fetch_optional(&mut *read.connection)).await;
+        read.answered(self.inner.backend, answer).map(|row| row.map(Row))
+    }
+
+    async fn fetch_all(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let mut read = self.read().await?;
+        let answer = timeout(STATEMENT_DEADLINE, query.fetch_all(&mut *read.connection)).await;
+        read.answered(self.inner.backend, answer).map(|rows| rows.into_iter().map(Row).collect())
+    }
+
+    /// A single number.
+    async fn count(&self, query: Query) -> Result<u64, StoreError> {
+        match self.fetch_optional(query).await? {
+            Some(row) => row.number("count"),
+            None => Err(StoreError::Corrupt("a count gave no row".into())),
+        }
+    }
+
+    async fn read(&self) -> Result<Read, StoreError> {
+        let connection = self.inner.readers.acquire().await;
+        let connection = connection.map_err(|error| fault::of_statement(self.inner.backend, error))?;
+        Ok(Read { connection, is_answered: false })
     }
 }
 
-impl Write {
-    /// Durable when it returns `Ok`. [`StoreError::Unknown`] if the reply was lost.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        todo!("database helper")
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("backend", &self.inner.backend).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+        if self.poisoned.load(Ordering::Acquire) { Err(StoreError::Unavailable(Poisoned.into())) } else { Ok(()) }
+    }
+}
+
+/// One statement that reads. Left without an answer, its connection is not used again.
+struct Read {
+    connection: PoolConnection<Any>,
+    is_answered: bool,
+}
+
+impl Read {
+    fn answered<T>(
+        &mut self,
+        backend: Backend,
+        answer: Result<Result<T, sqlx::Error>, Elapsed>,
+    ) -> Result<T, StoreError> {
+        let Ok(answer) = answer else { return Err(StoreError::Unavailable(DeadlinePassed.into())) };
+        self.is_answered = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        answer.map_err(|error| fault::of_statement(backend, error))
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.connection.close_on_drop();
+        }
     }
 }

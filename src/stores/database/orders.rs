@@ -1,19 +1,27 @@
 //! Orders: a row follows from the facts known about it, whatever order they came in.
+//!
+//! Owns the row, and that no change to it is lost: a write names the revision that it read. The inventory's facts arrive
+//! through [`facts`], money through [`settling`].
 
+mod facts;
+mod settling;
+mod table;
+
+pub use self::{
+    facts::{apply_fact, apply_facts},
+    settling::{Settled, refunded, settle, settle_refused},
+};
 use super::{
     Database, Write,
-    page::{Cursor, Page},
-    tickets::Ticket,
+    page::{self, Cursor, Page},
+    row::Row,
 };
 use crate::{
     domain::{
-        id::{EventId, FanId, OrderRef, PaymentId},
-        inventory::{
-            fact::OrderFact,
-            request::{HoldView, Line},
-        },
+        id::{EventId, FanId, OrderRef},
+        inventory::request::{HoldState, HoldView, Line},
         money::Money,
-        order::{Known, OrderState},
+        order::{HoldFact, Known, OrderState},
         time::EventTime,
     },
     stores::error::StoreError,
@@ -36,94 +44,152 @@ pub struct Order {
     pub updated_at: EventTime,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    Now,
-    /// The same payment had settled it before; the tickets of then stay.
-    Already,
-}
-
 /// Writes the order of a hold if it is not there yet; the answer is what is there.
-pub async fn ensure(
-    _database: &Database,
-    _event: EventId,
-    _hold: &HoldView,
-    _now: EventTime,
-) -> Result<Order, StoreError> {
-    todo!("database helper")
-}
-
-/// Any number of times, in any order. Makes the row if it is not there; a voided order's tickets become void with it.
-pub async fn apply_fact(_database: &Database, _event: EventId, _fact: &OrderFact) -> Result<(), StoreError> {
-    todo!("database helper")
-}
-
-/// [`apply_fact`] for many, in one transaction.
-pub async fn apply_facts(_database: &Database, _facts: &[(EventId, OrderFact)]) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: EventTime) -> Result<Order, StoreError> {
+    let reference = OrderRef { event, order: hold.order };
+    if let Some(order) = by_reference(database, reference).await? {
+        return Ok(order);
+    }
+    let known = Known {
+        hold: match hold.state {
+            HoldState::Held => HoldFact::Held,
+            HoldState::Released | HoldState::Expired => HoldFact::Lapsed,
+            HoldState::Refused => HoldFact::Refused,
+            HoldState::Sold => HoldFact::Sold,
+            HoldState::Voided => HoldFact::Voided,
+        },
+        ..Known::default()
+    };
+    let order = Order {
+        reference,
+        fan: hold.fan,
+        state: known.state(),
+        known,
+        lines: hold.lines.clone(),
+        total: Money { minor: hold.total_minor, currency: hold.currency },
+        event_version: hold.version,
+        expires_at: hold.expires_at,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let mut write = database.begin().await?;
+    table::insert(&mut write, &[&order]).await?;
+    let stored = take(&mut write, reference).await?;
+    write.commit().await?;
+    Ok(stored)
 }
 
 /// Whoever's it is: for the shop's own work, not for a fan's request.
-pub async fn by_reference(_database: &Database, _reference: OrderRef) -> Result<Option<Order>, StoreError> {
-    todo!("database helper")
+pub async fn by_reference(database: &Database, reference: OrderRef) -> Result<Option<Order>, StoreError> {
+    let select = sqlx::query(
+        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
+         updated_at FROM orders WHERE reference = $1",
+    );
+    database.fetch_optional(select.bind(reference.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// Another fan's order is not there.
-pub async fn of_fan(_database: &Database, _reference: OrderRef, _fan: FanId) -> Result<Option<Order>, StoreError> {
-    todo!("database helper")
+pub async fn of_fan(database: &Database, reference: OrderRef, fan: FanId) -> Result<Option<Order>, StoreError> {
+    let select = sqlx::query(
+        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
+         updated_at FROM orders WHERE reference = $1 AND fan_id = $2",
+    );
+    let select = select.bind(reference.to_string()).bind(fan.to_string());
+    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// A fan's own, newest first.
 pub async fn list(
-    _database: &Database,
-    _fan: FanId,
-    _cursor: Option<&Cursor>,
-    _limit: u32,
+    database: &Database,
+    fan: FanId,
+    cursor: Option<&Cursor>,
+    limit: u32,
 ) -> Result<Page<Order>, StoreError> {
-    todo!("database helper")
+    let (at, reference) = page::below(cursor);
+    let select = sqlx::query(
+        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
+         updated_at FROM orders WHERE fan_id = $1 AND (created_at, reference) < ($2, $3) \
+         ORDER BY created_at DESC, reference DESC LIMIT $4",
+    )
+    .bind(fan.to_string())
+    .bind(at)
+    .bind(reference)
+    .bind(page::rows_and_one(limit));
+    let orders = database.fetch_all(select).await?.iter().map(of_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(orders, limit, |order| (order.created_at, order.reference.to_string())))
 }
 
-/// A checkout is open at the provider. [`StoreError::Conflict`] if there is no such order.
-pub async fn open_checkout(_write: &mut Write, _reference: OrderRef, _now: EventTime) -> Result<Order, StoreError> {
-    todo!("database helper")
+/// A checkout is open at the provider. [`StoreError::Conflict`] if there is no such order, or it can no longer be paid.
+pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTime) -> Result<Order, StoreError> {
+    let mut order = take(write, reference).await?;
+    match order.state {
+        OrderState::Paying => return Ok(order),
+        OrderState::Pending => order.known.checkout_open = true,
+        _ => return Err(StoreError::Conflict("the order can no longer be paid")),
+    }
+    put(write, order, now).await
 }
 
 /// The checkout ended without money: declined or given up. The hold may still be paid by another.
-pub async fn close_checkout(_write: &mut Write, _reference: OrderRef, _now: EventTime) -> Result<Order, StoreError> {
-    todo!("database helper")
+pub async fn close_checkout(write: &mut Write, reference: OrderRef, now: EventTime) -> Result<Order, StoreError> {
+    let mut order = take(write, reference).await?;
+    order.known.checkout_open = false;
+    put(write, order, now).await
 }
 
-/// The inventory has confirmed: payment captured, order ticketed, tickets there, in one transaction; any number of times.
-///
-/// `tickets` are numbered from 1; those of the first settling stay. [`StoreError::Conflict`] if order or payment are not
-/// there or another payment settled it; [`StoreError::Corrupt`] if a seat is on another live ticket: stock was oversold.
-pub async fn settle(
-    _database: &Database,
-    _reference: OrderRef,
-    _payment: PaymentId,
-    _lines: &[Line],
-    _tickets: &[Ticket],
-    _now: EventTime,
-) -> Result<Settled, StoreError> {
-    todo!("database helper")
+/// Reads the order and takes its row: whoever else would change it waits until the transaction ends.
+async fn take(write: &mut Write, reference: OrderRef) -> Result<Order, StoreError> {
+    let update = sqlx::query(
+        "UPDATE orders SET revision = revision WHERE reference = $1 RETURNING reference, fan_id, known, lines, \
+         total_minor, currency, event_version, expires_at, revision, created_at, updated_at",
+    );
+    let row = write.fetch_optional(update.bind(reference.to_string())).await?;
+    row.map(|row| of_row(&row)).transpose()?.ok_or(StoreError::Conflict("there is no such order"))
 }
 
-/// The inventory has refused: the captured money must go back. An order that another payment settled stays ticketed.
-pub async fn settle_refused(
-    _database: &Database,
-    _reference: OrderRef,
-    _payment: PaymentId,
-    _now: EventTime,
-) -> Result<(), StoreError> {
-    todo!("database helper")
+/// Writes back what was [taken](take) and changed.
+async fn put(write: &mut Write, mut order: Order, now: EventTime) -> Result<Order, StoreError> {
+    order.state = order.known.state();
+    order.updated_at = order.updated_at.max(now);
+    if table::update(write, &[&order]).await? != 1 {
+        return Err(StoreError::Corrupt(format!("order {} changed while its row was taken", order.reference)));
+    }
+    order.revision += 1;
+    Ok(order)
 }
 
-/// The provider has given the money back.
-pub async fn refunded(
-    _database: &Database,
-    _reference: OrderRef,
-    _payment: PaymentId,
-    _now: EventTime,
-) -> Result<(), StoreError> {
-    todo!("database helper")
+fn of_row(row: &Row) -> Result<Order, StoreError> {
+    let known: Known = row.json("known")?;
+    Ok(Order {
+        reference: row.parsed("reference")?,
+        fan: row.parsed("fan_id")?,
+        state: known.state(),
+        known,
+        lines: row.json("lines")?,
+        total: row.money("total_minor")?,
+        event_version: row.number("event_version")?,
+        expires_at: row.time("expires_at")?,
+        revision: row.number("revision")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+/// Tickets in all lines.
+fn quantity(lines: &[Line]) -> i64 {
+    lines.iter().map(|line| i64::from(line.quantity)).sum()
+}
+
+/// As serde spells it.
+fn state_name(state: OrderState) -> &'static str {
+    match state {
+        OrderState::Pending => "pending",
+        OrderState::Paying => "paying",
+        OrderState::Paid => "paid",
+        OrderState::Ticketed => "ticketed",
+        OrderState::Cancelled => "cancelled",
+        OrderState::Refunding => "refunding",
+        OrderState::Refunded => "refunded",
+    }
 }

@@ -8,7 +8,12 @@
 //! | refunding | refunded |
 //! | refunded | – |
 
-use super::{Database, Write};
+use std::str::FromStr;
+
+use super::{
+    Database, Write,
+    row::{Row, millis},
+};
 use crate::{
     domain::{
         id::{OrderRef, PaymentId},
@@ -53,37 +58,139 @@ impl State {
                 | (Self::Refunding, Self::Refunded)
         )
     }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+        }
+    }
 }
 
 /// Writes this open payment, unless the order has an open one: the answer is the one that is open now.
-/// [`StoreError::Conflict`] if the order is paid already.
-pub async fn open(_write: &mut Write, _payment: &Payment) -> Result<Payment, StoreError> {
-    todo!("database helper")
+/// [`StoreError::Conflict`] if the order is paid already, or the provider's session is another order's.
+pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO payments (id, order_reference, provider, provider_session, amount_minor, currency, state, url, \
+         created_at, updated_at) SELECT $1, $2, $3, $4, $5, $6, 'open', $7, $8, $8 WHERE NOT EXISTS \
+         (SELECT 1 FROM payments WHERE order_reference = $2 AND state = 'captured') ON CONFLICT DO NOTHING",
+    )
+    .bind(payment.id.to_string())
+    .bind(payment.reference.to_string())
+    .bind(payment.provider.clone())
+    .bind(payment.provider_session.clone())
+    .bind(payment.amount.minor)
+    .bind(payment.amount.currency.to_string())
+    .bind(payment.url.clone())
+    .bind(millis(payment.created_at));
+    write.execute(insert).await?;
+    let select = sqlx::query(
+        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
+         updated_at FROM payments WHERE order_reference = $1 AND state = 'open'",
+    );
+    match write.fetch_optional(select.bind(payment.reference.to_string())).await? {
+        Some(row) => of_row(&row),
+        None => Err(StoreError::Conflict("no payment can be opened for the order")),
+    }
 }
 
-pub async fn by_id(_database: &Database, _id: PaymentId) -> Result<Option<Payment>, StoreError> {
-    todo!("database helper")
+pub async fn by_id(database: &Database, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
+         updated_at FROM payments WHERE id = $1",
+    );
+    database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
 pub async fn by_provider_session(
-    _database: &Database,
-    _provider: &str,
-    _session: &str,
+    database: &Database,
+    provider: &str,
+    session: &str,
 ) -> Result<Option<Payment>, StoreError> {
-    todo!("database helper")
+    let select = sqlx::query(
+        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
+         updated_at FROM payments WHERE provider = $1 AND provider_session = $2",
+    );
+    let select = select.bind(provider.to_owned()).bind(session.to_owned());
+    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// All of an order, newest first.
-pub async fn of_order(_database: &Database, _reference: OrderRef) -> Result<Vec<Payment>, StoreError> {
-    todo!("database helper")
+pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Payment>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
+         updated_at FROM payments WHERE order_reference = $1 ORDER BY created_at DESC, id DESC",
+    );
+    database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 
 /// By the table above; nothing to do if it is there already. [`StoreError::Conflict`] otherwise.
-pub async fn set_state(_write: &mut Write, _id: PaymentId, _to: State, _now: EventTime) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTime) -> Result<(), StoreError> {
+    let (_, from) = state(write, id).await?.ok_or(StoreError::Conflict("there is no such payment"))?;
+    if from == to {
+        return Ok(());
+    }
+    if !from.may_become(to) {
+        return Err(StoreError::Conflict("the payment cannot come to that state"));
+    }
+    let update = sqlx::query("UPDATE payments SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
+    let update = update.bind(id.to_string()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
+    match write.execute(update).await? {
+        0 => Err(StoreError::Conflict("the payment has changed since it was read")),
+        _ => Ok(()),
+    }
 }
 
-/// Captured money that must go back and has not yet, oldest first.
-pub async fn refunding(_database: &Database, _limit: u32) -> Result<Vec<Payment>, StoreError> {
-    todo!("database helper")
+/// Captured money that must go back and has not yet, the longest waiting first.
+pub async fn refunding(database: &Database, limit: u32) -> Result<Vec<Payment>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
+         updated_at FROM payments WHERE state = 'refunding' ORDER BY updated_at LIMIT $1",
+    );
+    database.fetch_all(select.bind(i64::from(limit))).await?.iter().map(of_row).collect()
+}
+
+/// Whose it is, and where it stands, as of within the transaction.
+pub(super) async fn state(write: &mut Write, id: PaymentId) -> Result<Option<(OrderRef, State)>, StoreError> {
+    let select = sqlx::query("SELECT order_reference, state FROM payments WHERE id = $1");
+    let Some(row) = write.fetch_optional(select.bind(id.to_string())).await? else { return Ok(None) };
+    Ok(Some((row.parsed("order_reference")?, row.parsed("state")?)))
+}
+
+/// Whether money for the order is here that has not gone back.
+pub(super) async fn holds_money(write: &mut Write, reference: OrderRef) -> Result<bool, StoreError> {
+    let select = sqlx::query(
+        "SELECT id FROM payments WHERE order_reference = $1 AND state IN ('captured', 'refunding') LIMIT 1",
+    );
+    Ok(write.fetch_optional(select.bind(reference.to_string())).await?.is_some())
+}
+
+fn of_row(row: &Row) -> Result<Payment, StoreError> {
+    Ok(Payment {
+        id: row.parsed("id")?,
+        reference: row.parsed("order_reference")?,
+        provider: row.string("provider")?,
+        provider_session: row.string("provider_session")?,
+        amount: row.money("amount_minor")?,
+        state: row.parsed("state")?,
+        url: row.string("url")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a state of a payment")]
+pub struct NotAState;
+
+impl FromStr for State {
+    type Err = NotAState;
+
+    fn from_str(text: &str) -> Result<Self, NotAState> {
+        let all = [Self::Open, Self::Captured, Self::Declined, Self::Refunding, Self::Refunded];
+        all.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
+    }
 }

@@ -1,6 +1,8 @@
 //! The sandbox provider's own books: as foreign to the shop as any provider's.
 
-use super::{Database, Write};
+use serde::Deserialize;
+
+use super::{Database, Write, row::millis};
 use crate::{
     domain::{id::OrderRef, money::Money, time::EventTime},
     stores::error::StoreError,
@@ -18,7 +20,8 @@ pub struct Session {
 }
 
 /// Open becomes paid, declined or cancelled; paid becomes refunded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     Open,
     Paid,
@@ -38,36 +41,121 @@ pub struct Webhook {
 }
 
 /// Does nothing if the session is there: the same request again.
-pub async fn create(_write: &mut Write, _session: &Session) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn create(write: &mut Write, session: &Session) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO sandbox_sessions (id, order_reference, amount_minor, currency, state, return_url, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+    )
+    .bind(session.id.clone())
+    .bind(session.reference.to_string())
+    .bind(session.amount.minor)
+    .bind(session.amount.currency.to_string())
+    .bind(session.state.as_str())
+    .bind(session.return_url.clone())
+    .bind(millis(session.created_at))
+    .bind(millis(session.updated_at));
+    write.execute(insert).await.map(|_| ())
 }
 
-pub async fn by_id(_database: &Database, _id: &str) -> Result<Option<Session>, StoreError> {
-    todo!("database helper")
+pub async fn by_id(database: &Database, id: &str) -> Result<Option<Session>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, amount_minor, currency, state, return_url, created_at, updated_at \
+         FROM sandbox_sessions WHERE id = $1",
+    );
+    let Some(row) = database.fetch_optional(select.bind(id.to_owned())).await? else { return Ok(None) };
+    Ok(Some(Session {
+        id: row.string("id")?,
+        reference: row.parsed("order_reference")?,
+        amount: row.money("amount_minor")?,
+        state: row.named("state")?,
+        return_url: row.string("return_url")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    }))
 }
 
-/// Moves the session and, if there is one, lays the webhook down to be delivered, in one transaction. `false` if it is in
-/// that state already; [`StoreError::Conflict`] if it cannot get there.
+/// Moves the session and, if there is one, lays the webhook (id and body) down to be delivered, in one transaction.
+/// `false` if it is in that state already; [`StoreError::Conflict`] if it cannot get there.
 pub async fn decide(
-    _database: &Database,
-    _id: &str,
-    _to: State,
-    _webhook: Option<(&str, &str)>,
-    _now: EventTime,
+    database: &Database,
+    id: &str,
+    to: State,
+    webhook: Option<(&str, &str)>,
+    now: EventTime,
 ) -> Result<bool, StoreError> {
-    todo!("database helper")
+    let from = match to {
+        State::Paid | State::Declined | State::Cancelled => State::Open,
+        State::Refunded => State::Paid,
+        State::Open => return Err(StoreError::Conflict("a session does not open again")),
+    };
+    let mut write = database.begin().await?;
+    let update = sqlx::query("UPDATE sandbox_sessions SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
+    let update = update.bind(id.to_owned()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
+    if write.execute(update).await? == 0 {
+        let select = sqlx::query("SELECT state FROM sandbox_sessions WHERE id = $1");
+        let row = write.fetch_optional(select.bind(id.to_owned())).await?;
+        let state = row.map(|row| row.named::<State>("state")).transpose()?;
+        return if state == Some(to) {
+            Ok(false)
+        } else {
+            Err(StoreError::Conflict("the session cannot come to that state"))
+        };
+    }
+    if let Some((id, body)) = webhook {
+        let insert = sqlx::query("INSERT INTO sandbox_webhooks (id, body, attempts, next_at) VALUES ($1, $2, 0, $3)");
+        write.execute(insert.bind(id.to_owned()).bind(body.to_owned()).bind(millis(now))).await?;
+    }
+    write.commit().await?;
+    Ok(true)
 }
 
 /// Webhooks to deliver now, the longest due first.
-pub async fn due(_database: &Database, _now: EventTime, _limit: u32) -> Result<Vec<Webhook>, StoreError> {
-    todo!("database helper")
+pub async fn due(database: &Database, now: EventTime, limit: u32) -> Result<Vec<Webhook>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, body, attempts, next_at FROM sandbox_webhooks WHERE delivered_at IS NULL AND next_at <= $1 \
+         ORDER BY next_at LIMIT $2",
+    );
+    let rows = database.fetch_all(select.bind(millis(now)).bind(i64::from(limit))).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Webhook {
+                id: row.string("id")?,
+                body: row.string("body")?,
+                attempts: row.number("attempts")?,
+                next_at: row.time("next_at")?,
+            })
+        })
+        .collect()
 }
 
-pub async fn delivered(_database: &Database, _id: &str, _now: EventTime) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn delivered(database: &Database, id: &str, now: EventTime) -> Result<(), StoreError> {
+    let update = sqlx::query(
+        "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
+    );
+    let mut write = database.begin().await?;
+    write.execute(update.bind(id.to_owned()).bind(millis(now))).await?;
+    write.commit().await
 }
 
 /// Counts the attempt.
-pub async fn deliver_later(_database: &Database, _id: &str, _next_at: EventTime) -> Result<(), StoreError> {
-    todo!("database helper")
+pub async fn deliver_later(database: &Database, id: &str, next_at: EventTime) -> Result<(), StoreError> {
+    let update = sqlx::query(
+        "UPDATE sandbox_webhooks SET next_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
+    );
+    let mut write = database.begin().await?;
+    write.execute(update.bind(id.to_owned()).bind(millis(next_at))).await?;
+    write.commit().await
+}
+
+impl State {
+    /// As serde spells it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Declined => "declined",
+            Self::Cancelled => "cancelled",
+            Self::Refunded => "refunded",
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! Tickets, as read. They are written by the settling of an order, and by nothing else.
 
+use serde::Deserialize;
+
 use super::{
     Database,
-    page::{Cursor, Page},
+    page::{self, Cursor, Page},
+    row::Row,
 };
 use crate::{
     domain::{
@@ -30,32 +33,68 @@ pub struct Ticket {
     pub issued_at: EventTime,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     Live,
     Void,
 }
 
 /// Another fan's ticket is not there.
-pub async fn of_fan(_database: &Database, _id: TicketId, _fan: FanId) -> Result<Option<Ticket>, StoreError> {
-    todo!("database helper")
+pub async fn of_fan(database: &Database, id: TicketId, fan: FanId) -> Result<Option<Ticket>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
+         FROM tickets WHERE id = $1 AND fan_id = $2",
+    );
+    let select = select.bind(id.to_string()).bind(fan.to_string());
+    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// A fan's own, newest first.
 pub async fn list(
-    _database: &Database,
-    _fan: FanId,
-    _cursor: Option<&Cursor>,
-    _limit: u32,
+    database: &Database,
+    fan: FanId,
+    cursor: Option<&Cursor>,
+    limit: u32,
 ) -> Result<Page<Ticket>, StoreError> {
-    todo!("database helper")
+    let (at, id) = page::below(cursor);
+    let select = sqlx::query(
+        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
+         FROM tickets WHERE fan_id = $1 AND (issued_at, id) < ($2, $3) ORDER BY issued_at DESC, id DESC LIMIT $4",
+    )
+    .bind(fan.to_string())
+    .bind(at)
+    .bind(id)
+    .bind(page::rows_and_one(limit));
+    let tickets = database.fetch_all(select).await?.iter().map(of_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(tickets, limit, |ticket| (ticket.issued_at, ticket.id.to_string())))
 }
 
 /// By position.
-pub async fn of_order(_database: &Database, _reference: OrderRef) -> Result<Vec<Ticket>, StoreError> {
-    todo!("database helper")
+pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Ticket>, StoreError> {
+    let select = sqlx::query(
+        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
+         FROM tickets WHERE order_reference = $1 ORDER BY position",
+    );
+    database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 
-pub async fn count_live(_database: &Database, _event: EventId) -> Result<u64, StoreError> {
-    todo!("database helper")
+pub async fn count_live(database: &Database, event: EventId) -> Result<u64, StoreError> {
+    let select = sqlx::query("SELECT COUNT(*) AS count FROM tickets WHERE event_id = $1 AND state = 'live'");
+    database.count(select.bind(event.to_string())).await
+}
+
+fn of_row(row: &Row) -> Result<Ticket, StoreError> {
+    Ok(Ticket {
+        id: row.parsed("id")?,
+        reference: row.parsed("order_reference")?,
+        fan: row.parsed("fan_id")?,
+        position: row.number("position")?,
+        ticket_type: row.parsed("ticket_type")?,
+        seat: row.parsed_if_any("seat")?,
+        price: row.money("price_minor")?,
+        state: row.named("state")?,
+        code: row.string("code")?,
+        issued_at: row.time("issued_at")?,
+    })
 }

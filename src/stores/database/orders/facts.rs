@@ -1,0 +1,127 @@
+//! What the inventory tells of orders: any number of times, in any order, and the row comes out the same.
+
+use std::collections::BTreeMap;
+
+use super::{Order, table};
+use crate::{
+    domain::{
+        id::{EventId, OrderRef},
+        inventory::fact::{FactKind, OrderFact},
+        money::Money,
+        order::Known,
+    },
+    stores::{
+        database::{Database, Write, fault},
+        error::StoreError,
+    },
+};
+
+/// How often rows are read again because somebody wrote in between.
+const ROUNDS: usize = 16;
+/// How often a batch is tried again because the database gave way to another.
+const ATTEMPTS: usize = 5;
+
+/// Any number of times, in any order. Makes the row if it is not there; a voided order's tickets become void with it.
+pub async fn apply_fact(database: &Database, event: EventId, fact: &OrderFact) -> Result<(), StoreError> {
+    apply(database, BTreeMap::from([(OrderRef { event, order: fact.order }, vec![fact])])).await
+}
+
+/// [`apply_fact`] for many, in one transaction.
+pub async fn apply_facts(database: &Database, facts: &[(EventId, OrderFact)]) -> Result<(), StoreError> {
+    // By reference, so that two batches take the rows they share in the same order.
+    let mut by_order: BTreeMap<OrderRef, Vec<&OrderFact>> = BTreeMap::new();
+    for (event, fact) in facts {
+        by_order.entry(OrderRef { event: *event, order: fact.order }).or_default().push(fact);
+    }
+    apply(database, by_order).await
+}
+
+async fn apply(database: &Database, by_order: BTreeMap<OrderRef, Vec<&OrderFact>>) -> Result<(), StoreError> {
+    let by_order: Vec<_> = by_order.into_iter().collect();
+    let mut attempt = 1;
+    loop {
+        match apply_once(database, &by_order).await {
+            Err(error) if attempt < ATTEMPTS && fault::is_collision(&error) => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    for rows in by_order.chunks(table::ROWS) {
+        apply_rows(&mut write, rows).await?;
+    }
+    write.commit().await
+}
+
+async fn apply_rows(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+    let references: Vec<_> = rows.iter().map(|(reference, _)| *reference).collect();
+    for _ in 0..ROUNDS {
+        let stored = table::select(write, &references).await?;
+        let mut new = Vec::new();
+        let mut changed = Vec::new();
+        for (reference, facts) in rows {
+            match stored.get(reference) {
+                None => new.extend(first(*reference, facts)),
+                Some(order) => {
+                    let learned = learn(order.clone(), facts);
+                    if learned != *order {
+                        changed.push(learned);
+                    }
+                }
+            }
+        }
+        let added = table::insert(write, &new.iter().collect::<Vec<_>>()).await?;
+        let updated = table::update(write, &changed.iter().collect::<Vec<_>>()).await?;
+        // Otherwise somebody was in between; what was written is found unchanged the next time.
+        if added == new.len() as u64 && updated == changed.len() as u64 {
+            return void_tickets(write, rows).await;
+        }
+    }
+    Err(StoreError::Conflict("the orders are being changed all the time"))
+}
+
+/// The row that the facts make when there is none.
+fn first(reference: OrderRef, facts: &[&OrderFact]) -> Option<Order> {
+    let fact = facts.first()?;
+    let order = Order {
+        reference,
+        fan: fact.fan,
+        state: Known::default().state(),
+        known: Known::default(),
+        lines: Vec::new(),
+        total: Money { minor: 0, currency: fact.currency },
+        event_version: fact.version,
+        expires_at: fact.expires_at,
+        revision: 1,
+        created_at: fact.at,
+        updated_at: fact.at,
+    };
+    Some(learn(order, facts))
+}
+
+fn learn(mut order: Order, facts: &[&OrderFact]) -> Order {
+    for fact in facts {
+        if order.known.learn(fact) {
+            order.lines.clone_from(&fact.lines);
+            order.total.minor = fact.total_minor;
+            order.event_version = fact.version;
+            order.expires_at = fact.expires_at;
+        }
+        order.created_at = order.created_at.min(fact.at);
+        order.updated_at = order.updated_at.max(fact.at);
+    }
+    order.state = order.known.state();
+    order
+}
+
+async fn void_tickets(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+    for (reference, facts) in rows {
+        if facts.iter().any(|fact| matches!(fact.what, FactKind::Voided)) {
+            let update = sqlx::query("UPDATE tickets SET state = 'void' WHERE order_reference = $1 AND state = 'live'");
+            write.execute(update.bind(reference.to_string())).await?;
+        }
+    }
+    Ok(())
+}

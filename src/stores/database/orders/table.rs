@@ -1,0 +1,151 @@
+//! Rows of orders, many in one statement: reading, adding, and writing over the revision that was read.
+//!
+//! A statement has room for one row or for [`ROWS`]. Places left over repeat the last row, and that changes nothing: a
+//! second insert of it conflicts, a second update of it is the same one. So few texts are prepared, and all are constant.
+
+use std::{collections::HashMap, iter, sync::LazyLock};
+
+use super::{Order, of_row, quantity, state_name};
+use crate::{
+    domain::id::OrderRef,
+    stores::{
+        database::{
+            Query, Write,
+            row::{json, millis},
+        },
+        error::StoreError,
+    },
+};
+
+/// Most rows in one statement.
+pub(super) const ROWS: usize = 32;
+
+/// One text for one row, one for [`ROWS`].
+type Texts = LazyLock<[String; 2]>;
+
+static SELECT: Texts = LazyLock::new(|| {
+    [1, ROWS].map(|rows| {
+        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
+         updated_at FROM orders WHERE reference IN "
+            .to_owned()
+            + &places(1, rows)
+    })
+});
+static INSERT: Texts = LazyLock::new(|| {
+    [1, ROWS].map(|rows| {
+        "INSERT INTO orders (reference, event_id, fan_id, state, known, lines, quantity, total_minor, currency, \
+         event_version, expires_at, revision, created_at, updated_at) VALUES "
+            .to_owned()
+            + &places(rows, 14)
+            + " ON CONFLICT DO NOTHING"
+    })
+});
+static UPDATE: Texts = LazyLock::new(|| {
+    [1, ROWS].map(|rows| {
+        "UPDATE orders SET state = v.column3, known = v.column4, lines = v.column5, quantity = v.column6, \
+         total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
+         updated_at = v.column11, revision = orders.revision + 1 FROM (VALUES "
+            .to_owned()
+            + &places(rows, 11)
+            + ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2"
+    })
+});
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let names = (1..=columns).map(|column| format!("${}", row * columns + column));
+        format!("({})", names.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// The statement for so many rows, and how many it has room for. `count` is 1 to [`ROWS`].
+fn statement(texts: &'static Texts, count: usize) -> (Query, usize) {
+    let [one, many] = &**texts;
+    if count == 1 { (sqlx::query(one.as_str()), 1) } else { (sqlx::query(many.as_str()), ROWS) }
+}
+
+/// The rows, and the last one again for each place that is left over.
+fn filled<T: Copy>(rows: &[T], room: usize) -> impl Iterator<Item = T> {
+    rows.iter().copied().chain(rows.last().copied().into_iter().flat_map(iter::repeat)).take(room)
+}
+
+/// Those of at most [`ROWS`] that are there.
+pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
+    let (mut select, room) = statement(&SELECT, references.len());
+    for reference in filled(references, room) {
+        select = select.bind(reference.to_string());
+    }
+    let orders = write.fetch_all(select).await?;
+    orders.iter().map(|row| of_row(row).map(|order| (order.reference, order))).collect()
+}
+
+/// Adds at most [`ROWS`]; leaves alone what is there. Says how many were added.
+pub(super) async fn insert(write: &mut Write, orders: &[&Order]) -> Result<u64, StoreError> {
+    if orders.is_empty() {
+        return Ok(0);
+    }
+    let (mut insert, room) = statement(&INSERT, orders.len());
+    for order in filled(orders, room) {
+        insert = insert
+            .bind(order.reference.to_string())
+            .bind(order.reference.event.to_string())
+            .bind(order.fan.to_string())
+            .bind(state_name(order.state))
+            .bind(json(&order.known))
+            .bind(json(&order.lines))
+            .bind(quantity(&order.lines))
+            .bind(order.total.minor)
+            .bind(order.total.currency.to_string())
+            .bind(i64::from(order.event_version))
+            .bind(millis(order.expires_at))
+            .bind(revision(order))
+            .bind(millis(order.created_at))
+            .bind(millis(order.updated_at));
+    }
+    write.execute(insert).await
+}
+
+/// Writes at most [`ROWS`], each over its revision, which becomes one higher. Says how many were still at theirs.
+pub(super) async fn update(write: &mut Write, orders: &[&Order]) -> Result<u64, StoreError> {
+    if orders.is_empty() {
+        return Ok(0);
+    }
+    let (mut update, room) = statement(&UPDATE, orders.len());
+    for order in filled(orders, room) {
+        update = update
+            .bind(order.reference.to_string())
+            .bind(revision(order))
+            .bind(state_name(order.state))
+            .bind(json(&order.known))
+            .bind(json(&order.lines))
+            .bind(quantity(&order.lines))
+            .bind(order.total.minor)
+            .bind(i64::from(order.event_version))
+            .bind(millis(order.expires_at))
+            .bind(millis(order.created_at))
+            .bind(millis(order.updated_at));
+    }
+    write.execute(update).await
+}
+
+fn revision(order: &Order) -> i64 {
+    i64::try_from(order.revision).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_numbered_through() {
+        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
+    }
+
+    #[test]
+    fn places_left_over_repeat_the_last_row() {
+        assert_eq!(filled(&[1, 2], 4).collect::<Vec<_>>(), [1, 2, 2, 2]);
+        assert_eq!(filled::<u8>(&[], 4).count(), 0);
+    }
+}
