@@ -4,15 +4,15 @@
 //! |---|---|---|
 //! | pending | held, not paid | paying, paid, ticketed, cancelled |
 //! | paying | a checkout is open at the provider | paid, ticketed, cancelled |
-//! | paid | the money is here; the inventory has not decided yet | ticketed, refunding |
-//! | ticketed | sold, tickets issued | refunding, cancelled |
+//! | paid | the money is here or stock was sold for it; tickets are not there yet | ticketed, refunding, cancelled |
+//! | ticketed | sold, tickets issued | refunding |
 //! | cancelled | released, expired or given up unpaid | paid, ticketed, refunding (money came late) |
 //! | refunding | the money is here and goes back: the stock is gone | refunded |
 //! | refunded | the money is back | |
 //!
 //! Facts come from three sides that do not wait for each other: the inventory (numbered), the checkout, the provider. Taking
 //! one in only ever adds to what is known, so any order and any repetition of the same facts ends in the same state; on the
-//! way there states may be skipped.
+//! way there states may be skipped. One thing is taken back: a checkout that ended without money leaves its order pending.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,9 @@ pub struct Known {
     pub checkout_open: bool,
     /// The payment that the order is settled by has the money.
     pub captured: bool,
+    /// Order and tickets were settled, in one transaction: the inventory's own fact may be faster, and an order must not read
+    /// ticketed without tickets.
+    pub settled: bool,
     /// That money is back. The refund of any other payment (a second one for the same order) is not this.
     pub refunded: bool,
 }
@@ -79,11 +82,25 @@ impl Known {
         *self != before
     }
 
+    /// The inventory has sold for this payment, and the tickets are written with this.
+    pub fn settle(&mut self) {
+        self.captured = true;
+        self.settled = true;
+        self.hold = self.hold.max(HoldFact::Sold);
+    }
+
+    /// The inventory has refused this payment, for good: the money goes back. Not for a second payment of a sold order.
+    pub fn refuse(&mut self) {
+        self.captured = true;
+        self.hold = self.hold.max(HoldFact::Refused);
+    }
+
     pub fn state(&self) -> OrderState {
         let captured = self.captured || self.refunded;
         match self.hold {
             // Until it is voided: what was sold stays valid, whatever is said about money.
-            HoldFact::Sold => OrderState::Ticketed,
+            HoldFact::Sold if self.settled => OrderState::Ticketed,
+            HoldFact::Sold => OrderState::Paid,
             _ if self.refunded => OrderState::Refunded,
             HoldFact::Refused | HoldFact::Voided if captured => OrderState::Refunding,
             HoldFact::Held | HoldFact::Lapsed if captured => OrderState::Paid,
@@ -117,6 +134,7 @@ mod tests {
         Inventory(u64, FactKind),
         CheckoutOpen,
         Captured,
+        Settled,
         Refunded,
     }
 
@@ -138,6 +156,7 @@ mod tests {
             }
             Fact::CheckoutOpen => known.checkout_open = true,
             Fact::Captured => known.captured = true,
+            Fact::Settled => known.settle(),
             Fact::Refunded => known.refunded = true,
         }
     }
@@ -169,9 +188,12 @@ mod tests {
             let last = journal.iter().map(|&kind| HoldFact::from(kind)).max();
             let money_moves: &[&[Fact]] = match last {
                 // The inventory decides about money that is here.
-                Some(HoldFact::Sold) => &[&[Fact::Captured], &[Fact::CheckoutOpen, Fact::Captured]],
-                Some(HoldFact::Refused | HoldFact::Voided) => {
+                Some(HoldFact::Sold) => &[&[Fact::Settled], &[Fact::CheckoutOpen, Fact::Captured, Fact::Settled]],
+                Some(HoldFact::Refused) => {
                     &[&[Fact::CheckoutOpen, Fact::Captured], &[Fact::CheckoutOpen, Fact::Captured, Fact::Refunded]]
+                }
+                Some(HoldFact::Voided) => {
+                    &[&[Fact::CheckoutOpen, Fact::Settled], &[Fact::CheckoutOpen, Fact::Settled, Fact::Refunded]]
                 }
                 _ => &[&[], &[Fact::CheckoutOpen], &[Fact::CheckoutOpen, Fact::Captured]],
             };
@@ -214,7 +236,7 @@ mod tests {
         let gone = Fact::Inventory(4, refused(FIRST));
         let second = Fact::Inventory(5, refused(SECOND));
         let voided = Fact::Inventory(6, FactKind::Voided);
-        let (open, captured, back) = (Fact::CheckoutOpen, Fact::Captured, Fact::Refunded);
+        let (open, captured, settled, back) = (Fact::CheckoutOpen, Fact::Captured, Fact::Settled, Fact::Refunded);
         let table: &[(&[Fact], OrderState)] = &[
             (&[created], Pending),
             (&[created, extended], Pending),
@@ -224,16 +246,20 @@ mod tests {
             (&[created, open, captured], Paid),
             (&[captured], Paid),
             (&[created, expired, captured], Paid),
-            (&[created, captured, sold], Ticketed),
-            (&[created, expired, captured, sold], Ticketed),
-            (&[created, captured, sold, second], Ticketed),
-            (&[created, captured, second, sold], Ticketed),
+            (&[created, sold], Paid),
+            (&[created, captured, sold], Paid),
+            (&[created, captured, sold, settled], Ticketed),
+            (&[settled], Ticketed),
+            (&[settled, created, expired, sold], Ticketed),
+            (&[created, settled, sold, second], Ticketed),
+            (&[created, settled, second, sold], Ticketed),
             (&[created, expired, captured, gone], Refunding),
             (&[created, expired, captured, gone, back], Refunded),
             (&[created, expired, gone, back], Refunded),
-            (&[created, captured, sold, voided], Refunding),
-            (&[created, captured, sold, back], Ticketed),
-            (&[created, captured, sold, back, voided], Refunded),
+            (&[created, settled, sold, voided], Refunding),
+            (&[created, sold, voided, settled], Refunding),
+            (&[created, settled, sold, back], Ticketed),
+            (&[created, settled, sold, back, voided], Refunded),
             (&[created, sold, voided], Cancelled),
         ];
         for (facts, state) in table {
@@ -268,8 +294,8 @@ mod tests {
         let table: BTreeSet<(OrderState, OrderState)> = [
             (Pending, vec![Paying, Paid, Ticketed, Cancelled]),
             (Paying, vec![Paid, Ticketed, Cancelled]),
-            (Paid, vec![Ticketed, Refunding]),
-            (Ticketed, vec![Refunding, Cancelled]),
+            (Paid, vec![Ticketed, Refunding, Cancelled]),
+            (Ticketed, vec![Refunding]),
             (Cancelled, vec![Paid, Ticketed, Refunding]),
             (Refunding, vec![Refunded]),
         ]

@@ -100,7 +100,7 @@ impl Settler {
     }
 
     async fn give_back(&self, fact: &PaymentFact, why: ConfirmRefusal) -> Result<(), SettleError> {
-        let refused = orders::settle_refused(&self.database, fact.reference, fact.payment, wall()).await;
+        let refused = orders::settle_refused(&self.database, fact.reference, fact.payment, why, wall()).await;
         refused.map_err(store_error)?;
         tracing::info!(reference = %fact.reference, payment = %fact.payment, ?why, "paid too late: the money goes back");
         measures::payment_settled("refunding");

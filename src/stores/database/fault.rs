@@ -9,6 +9,15 @@ use crate::stores::{error::StoreError, sqlite};
 #[error("no answer within the deadline")]
 pub(super) struct DeadlinePassed;
 
+#[derive(Debug, thiserror::Error)]
+#[error("others change the same rows all the time")]
+struct Contended;
+
+/// Given up: somebody else was in between each time.
+pub(super) fn contended() -> StoreError {
+    StoreError::Unavailable(Contended.into())
+}
+
 /// Of a statement within a transaction, or of a read: whatever it was, nothing is done.
 pub(super) fn of_statement(backend: Backend, error: sqlx::Error) -> StoreError {
     let found = match (backend, &error) {

@@ -3,7 +3,7 @@
 //! A key is *running* until its answer is there. One that has run for a minute belongs to a request that died: whoever asks
 //! next takes it over and must continue under the same keys at others.
 
-use super::{Database, Write, row::millis};
+use super::{Database, Write, fault, row::millis};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::error::StoreError,
@@ -60,7 +60,7 @@ pub async fn begin(database: &Database, key: &str, body: &str, now: EventTime) -
             return Ok(Begun::Yours { resumed: true });
         }
     }
-    Err(StoreError::Conflict("the key is being used all the time"))
+    Err(fault::contended())
 }
 
 /// Best in the transaction of the effect. [`StoreError::Conflict`] if the key is not running: somebody resumed it and was

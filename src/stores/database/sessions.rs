@@ -1,6 +1,6 @@
 //! Refresh tokens, as hashes, in families: a family is one login, and each use of a token makes its one successor.
 
-use super::{Database, Write, row::millis};
+use super::{Database, Write, fault, row::millis};
 use crate::{
     domain::{
         id::FanId,
@@ -12,7 +12,6 @@ use crate::{
 /// A rotation that is under way holds its token's row, so revoking waits for it, but does not see the successor that it
 /// wrote: it looks again until there is nothing left.
 const ROUNDS: usize = 16;
-const STILL_ROTATING: StoreError = StoreError::Conflict("the session is being renewed all the time");
 
 /// The first token of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +154,7 @@ pub async fn revoke_all(
             return Ok(());
         }
     }
-    Err(STILL_ROTATING)
+    Err(fault::contended())
 }
 
 /// Forgets tokens that ended before `before`; says how many.
@@ -198,5 +197,5 @@ async fn revoke_family(write: &mut Write, family: &str, now: EventTime) -> Resul
             return Ok(());
         }
     }
-    Err(STILL_ROTATING)
+    Err(fault::contended())
 }

@@ -79,7 +79,7 @@ async fn apply_rows(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> 
             return void_tickets(write, rows).await;
         }
     }
-    Err(StoreError::Conflict("the orders are being changed all the time"))
+    Err(fault::contended())
 }
 
 /// The row that the facts make when there is none.
@@ -103,7 +103,9 @@ fn first(reference: OrderRef, facts: &[&OrderFact]) -> Option<Order> {
 
 fn learn(mut order: Order, facts: &[&OrderFact]) -> Order {
     for fact in facts {
-        if order.known.learn(fact) {
+        let is_newest = fact.number > order.known.fact_number;
+        order.known.learn(fact);
+        if is_newest {
             order.lines.clone_from(&fact.lines);
             order.total.minor = fact.total_minor;
             order.event_version = fact.version;

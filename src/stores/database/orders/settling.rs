@@ -7,8 +7,8 @@ use super::{Order, put, quantity, take};
 use crate::{
     domain::{
         id::{OrderRef, PaymentId},
-        inventory::request::Line,
-        order::HoldFact,
+        inventory::request::{ConfirmRefusal, Line},
+        order::{HoldFact, OrderState},
         time::EventTime,
     },
     stores::{
@@ -48,20 +48,16 @@ pub async fn settle(
     }
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;
-    if order.known.issued {
+    if order.known.settled {
         return match state_of(&mut write, reference, payment).await? {
             State::Captured | State::Refunding | State::Refunded => Ok(Settled::Already),
             State::Open | State::Declined => Err(StoreError::Conflict("another payment settled the order")),
         };
     }
-    order.known.captured = true;
-    // If so, it was an earlier payment, which was refused.
-    order.known.refunded = false;
-    order.known.hold = order.known.hold.max(HoldFact::Sold);
-    order.known.issued = order.known.hold == HoldFact::Sold;
+    order.known.settle();
     order.lines = lines.to_vec();
     let order = put(&mut write, order, now).await?;
-    if !order.known.issued {
+    if order.known.hold == HoldFact::Voided {
         take_back(&mut write, reference, payment, now).await?;
         write.commit().await?;
         return Ok(Settled::Voided);
@@ -74,18 +70,19 @@ pub async fn settle(
     Ok(Settled::Now)
 }
 
-/// The inventory has refused: the captured money must go back. An order that another payment settled stays ticketed.
+/// The inventory has refused: the captured money must go back. An order that another payment paid is not touched by it.
 pub async fn settle_refused(
     database: &Database,
     reference: OrderRef,
     payment: PaymentId,
+    why: ConfirmRefusal,
     now: EventTime,
 ) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;
-    if take_back(&mut write, reference, payment, now).await? && !order.known.issued {
-        order.known.captured = true;
-        order.known.hold = order.known.hold.max(HoldFact::Refused);
+    let is_second = order.known.settled || why == ConfirmRefusal::AlreadyPaid;
+    if take_back(&mut write, reference, payment, now).await? && !is_second {
+        order.known.refuse();
         put(&mut write, order, now).await?;
     }
     write.commit().await
@@ -105,8 +102,7 @@ pub async fn refunded(
         State::Refunding => payments::set_state(&mut write, payment, State::Refunded, now).await?,
         _ => return Err(StoreError::Conflict("the payment is not to go back")),
     }
-    let is_sold = order.known.issued && order.known.hold != HoldFact::Voided;
-    if !is_sold && !payments::holds_money(&mut write, reference).await? {
+    if order.known.state() == OrderState::Refunding && !payments::holds_money(&mut write, reference).await? {
         order.known.refunded = true;
         put(&mut write, order, now).await?;
     }
