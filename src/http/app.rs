@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use zeroize::Zeroizing;
 
 use super::{
     auth::RefreshTokens,
@@ -48,6 +49,8 @@ pub struct App {
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub ticket_keys: Vec<TicketKey>,
+    /// What the sandbox provider signs with, newest first; all are believed while a root secret is rotated.
+    pub webhook_keys: Vec<Zeroizing<[u8; 32]>>,
     pub passwords: Passwords,
     pub sessions: Sessions,
     pub limits: Limits,
@@ -68,6 +71,7 @@ impl App {
             tokens: Tokens::new(secret, &config.issuer),
             refresh_tokens: RefreshTokens::new(secret),
             ticket_keys: TicketKey::all(secret),
+            webhook_keys: secret.keys("sandbox webhook"),
             passwords: Passwords::new(secret, &config),
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),

@@ -1,3 +1,366 @@
-//! Events: made, read and steered by their organizer.
+//! Events: made, listed, changed and steered by their organizer.
+//!
+//! Owns the order of a change: the event's inventory decides first, then the readable row follows. What an event may
+//! become is decided in `domain`.
 
+pub mod answer;
 pub mod body;
+mod change;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+pub use self::change::{Change, configure, reconfigure};
+use self::{
+    answer::{EventAnswer, ListedEvent},
+    body::{EventChange, NewEvent, Shortest},
+};
+use super::{
+    acting::Acting,
+    app::App,
+    extract::{Json, Path, Query, SignedIn},
+    now,
+    problem::{Code, Problem},
+    shapes::Timestamp,
+};
+use crate::{
+    domain::{
+        account::Role,
+        event::{Phase, Status, Step},
+        id::EventId,
+    },
+    stores::{
+        database::{
+            audit,
+            events::{self, Event, Filter, Sort},
+            page::Cursor,
+        },
+        error::StoreError,
+    },
+};
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Words that must all occur in title, venue, city or category.
+    q: Option<String>,
+    category: Option<String>,
+    city: Option<String>,
+    /// Starts here or later.
+    from: Option<Timestamp>,
+    /// Starts before.
+    to: Option<Timestamp>,
+    #[param(value_type = Option<String>)]
+    status: Option<Status>,
+    sort: Option<SortBy>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Rows in a page, 200 at most.
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SortBy {
+    /// Soonest first.
+    Start,
+    /// Newest first.
+    Created,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EventPage {
+    pub items: Vec<ListedEvent>,
+    pub next_cursor: Option<String>,
+}
+
+/// Rows in a page when nothing is said.
+pub const DEFAULT_LIMIT: u32 = 50;
+
+/// A cursor as a client sends it back.
+pub fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Problem> {
+    let parse =
+        |text: &str| text.parse().map_err(|_| Problem::new(Code::InvalidQuery).detail("cursor is not one of ours"));
+    text.map(parse).transpose()
+}
+
+/// How many rows are asked for: 1 to 200.
+pub fn limit(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=200 => Ok(limit),
+        _ => Err(Problem::new(Code::InvalidQuery).detail("limit must be between 1 and 200")),
+    }
+}
+
+/// Lists events; drafts only to their organizer.
+#[utoipa::path(get, path = "/events", tag = "events", params(ListQuery), responses(
+    (status = 200, body = EventPage),
+    (status = 400, description = "invalid_query"),
+))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: Option<SignedIn>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<EventPage>, Problem> {
+    let text = |name: &str, text: Option<String>| match text {
+        Some(text) if text.chars().count() > 200 => {
+            Err(Problem::new(Code::InvalidQuery).detail(format!("{name} has more than 200 characters")))
+        }
+        text => Ok(text.filter(|text| !text.trim().is_empty())),
+    };
+    let now = now();
+    let filter = Filter {
+        q: text("q", query.q)?,
+        category: text("category", query.category)?,
+        city: text("city", query.city)?,
+        from: query.from.map(|t| t.0),
+        to: query.to.map(|t| t.0),
+        status: query.status,
+        organizer: None,
+        viewer: signed_in.map(|signed_in| signed_in.account),
+        sort: match query.sort {
+            Some(SortBy::Created) => Sort::Created,
+            Some(SortBy::Start) | None => Sort::Start,
+        },
+        now,
+    };
+    let cursor = cursor(query.cursor.as_deref())?;
+    let page = events::list(&app.database, &filter, cursor.as_ref(), limit(query.limit)?).await?;
+    Ok(Json(EventPage {
+        items: page.items.into_iter().map(|event| ListedEvent::of(event, now)).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+/// Makes a draft. Its seat plan follows by its own route, then it is published.
+#[utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent, security(("bearer" = [])), responses(
+    (status = 201, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: the account is not an organizer"),
+    (status = 422, description = "invalid_body, with `errors` naming each field"),
+))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Json(body): Json<NewEvent>,
+) -> Result<Response, Problem> {
+    let role = acting.as_one_of(&[Role::Organizer])?;
+    body.validate(shortest(&app))?;
+    let now = now();
+    let event = Event {
+        id: EventId::from_uuid(Uuid::now_v7()),
+        organizer: acting.signed_in.account,
+        details: body.details(),
+        configuration: body.configuration(),
+        created_at: now,
+        updated_at: now,
+    };
+    let mut write = app.database.begin().await?;
+    events::insert(&mut write, &event).await?;
+    audit::append(&mut write, &acting.act(role, "event.create", event.id, "")).await?;
+    write.commit().await?;
+    let location = format!("/api/v1/events/{}", event.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(EventAnswer::of(event, Status::Draft)))
+        .into_response())
+}
+
+/// The shortest times that this installation takes.
+pub fn shortest(app: &App) -> Shortest {
+    if app.config.insecure_demo { Shortest::DEMO } else { Shortest::NORMAL }
+}
+
+/// Reads an event; a draft only by its organizer.
+#[utoipa::path(get, path = "/events/{event}", tag = "events", params(("event" = String, Path)), responses(
+    (status = 200, body = EventAnswer),
+    (status = 404, description = "not_found"),
+))]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    signed_in: Option<SignedIn>,
+    Path(id): Path<EventId>,
+) -> Result<Json<EventAnswer>, Problem> {
+    let event = events::by_id(&app.database, id).await?.ok_or(Code::NotFound)?;
+    let sees_drafts = signed_in.is_some_and(|viewer| viewer.account == event.organizer || viewer.is(Role::Admin));
+    if event.configuration.phase == Phase::Draft && !sees_drafts {
+        return Err(Code::NotFound.into());
+    }
+    Ok(Json(told(&app, event).await))
+}
+
+/// The event with what is true of it now.
+pub async fn told(app: &App, event: Event) -> EventAnswer {
+    let configuration = &event.configuration;
+    let now = now();
+    let mut status = Status::of(configuration.phase, now, configuration.on_sale_at, configuration.sale_ends_at, 1);
+    // Only the inventory knows whether anything is left, and only an event on sale can be sold out.
+    if status == Status::OnSale
+        && let Ok(handles) = app.directory.event(event.id).await
+    {
+        status = handles.inventory.view().status;
+    }
+    EventAnswer::of(event, status)
+}
+
+/// The event, and as which role this account may steer it. A draft of others is not there.
+pub async fn steered(app: &App, acting: &Acting, id: EventId, others: &[Role]) -> Result<(Event, Role), Problem> {
+    let event = events::by_id(&app.database, id).await?.ok_or(Code::NotFound)?;
+    let own = event.organizer == acting.signed_in.account;
+    let role = if own { acting.as_one_of(&[Role::Organizer]) } else { acting.as_one_of(others) };
+    match role {
+        Ok(role) => Ok((event, role)),
+        Err(_) if event.configuration.phase == Phase::Draft && !own => Err(Code::NotFound.into()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Changes an event. Raises its version; an older one is refused.
+#[utoipa::path(patch, path = "/events/{event}", tag = "events", params(("event" = String, Path)),
+    request_body = EventChange, security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "stale_version, below_taken or invalid_transition"),
+    (status = 422, description = "invalid_body, with `errors` naming each field, or invalid_event"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn update(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Path(id): Path<EventId>,
+    Json(body): Json<EventChange>,
+) -> Result<Json<EventAnswer>, Problem> {
+    let (event, role) = steered(&app, &acting, id, &[]).await?;
+    let shortest = shortest(&app);
+    let act = acting.act(role, "event.change", id, "");
+    let event = configure(&app, event, body.version, act, |details, configuration| {
+        Ok(body.applied(details, configuration, shortest)?)
+    })
+    .await?;
+    Ok(Json(told(&app, event).await))
+}
+
+#[utoipa::path(post, path = "/events/{event}/publish", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "invalid_transition"),
+    (status = 422, description = "invalid_event: there is nothing to sell"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn publish(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
+    step(app, acting, event, Step::Publish, "event.publish").await
+}
+
+/// Stops selling for now; holds, payments and places stay.
+#[utoipa::path(post, path = "/events/{event}/pause", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "invalid_transition"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn pause(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
+    step(app, acting, event, Step::Pause, "event.pause").await
+}
+
+#[utoipa::path(post, path = "/events/{event}/resume", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "invalid_transition"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn resume(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
+    step(app, acting, event, Step::Resume, "event.resume").await
+}
+
+/// Ends the sale for good.
+#[utoipa::path(post, path = "/events/{event}/end", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "invalid_transition"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn end(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
+    step(app, acting, event, Step::End, "event.end").await
+}
+
+/// Cancels the event: nothing is sold any more, and a payment that comes later goes back.
+#[utoipa::path(post, path = "/events/{event}/cancel", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "invalid_transition"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn cancel(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
+    step(app, acting, event, Step::Cancel, "event.cancel").await
+}
+
+async fn step(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Path(id): Path<EventId>,
+    step: Step,
+    action: &str,
+) -> Result<Json<EventAnswer>, Problem> {
+    let (event, role) = steered(&app, &acting, id, &[]).await?;
+    let act = acting.act(role, action, id, "");
+    let event = reconfigure(&app, event, act, |configuration| {
+        configuration.phase = configuration.phase.after(step).ok_or_else(|| {
+            Problem::new(Code::InvalidTransition).detail(format!("the event is {}", configuration.phase))
+        })?;
+        Ok(())
+    })
+    .await?;
+    Ok(Json(told(&app, event).await))
+}
+
+/// Deletes a draft.
+#[utoipa::path(delete, path = "/events/{event}", tag = "events", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 204, description = "deleted"),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "event_has_orders: published once, it can only be cancelled"),
+))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Path(id): Path<EventId>,
+) -> Result<StatusCode, Problem> {
+    let (event, role) = steered(&app, &acting, id, &[]).await?;
+    if event.configuration.phase != Phase::Draft {
+        return Err(Problem::new(Code::EventHasOrders).detail("an event that was published can only be cancelled"));
+    }
+    let mut write = app.database.begin().await?;
+    match events::delete_draft(&mut write, id).await {
+        Err(StoreError::Conflict(_)) => return Err(Code::EventHasOrders.into()),
+        other => other?,
+    }
+    audit::append(&mut write, &acting.act(role, "event.delete", id, "")).await?;
+    write.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

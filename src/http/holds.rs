@@ -1,3 +1,178 @@
 //! Holds: taken, read, extended and released by their fan.
+//!
+//! Taking one asks nobody but the event's inventory: no database is on this way.
 
 pub mod body;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use uuid::Uuid;
+
+use self::body::{Hold, HoldBody};
+use super::{
+    app::App,
+    extract::{IdempotencyKey, Json, Path, SignedIn},
+    idempotency::identity,
+    now,
+    problem::{Code, Problem},
+};
+use crate::{
+    actors::{directory::EventHandles, inventory::AskError},
+    domain::{
+        id::{EventId, FanId, OrderId, OrderRef},
+        inventory::request::{Answer, Command, Hold as HoldCommand, HoldState, HoldView, Refusal, Request},
+        queue::Place,
+    },
+};
+
+/// Carries the admission token.
+pub const ADMISSION_HEADER: &str = "onsale-admission";
+
+/// Takes seats or quantities from stock for this fan, all of them or none.
+///
+/// A repeat with the same key gets the same order; only `server_now` is the time of the answer.
+#[utoipa::path(post, path = "/events/{event}/holds", tag = "sale", request_body = HoldBody, security(("bearer" = [])),
+    params(("event" = String, Path), ("Idempotency-Key" = String, Header),
+        ("Onsale-Admission" = String, Header, description = "admission token of this event")),
+    responses(
+    (status = 201, body = Hold),
+    (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
+    (status = 401, description = "unauthenticated, invalid_token or token_expired"),
+    (status = 403, description = "not_admitted or admission_invalid"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale"),
+    (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat or idempotency_key_reused"),
+    (status = 503, description = "overloaded, orders_lagging, event_unavailable or outcome_unknown"),
+))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(event): Path<EventId>,
+    key: IdempotencyKey,
+    headers: HeaderMap,
+    Json(body): Json<HoldBody>,
+) -> Result<Response, Problem> {
+    let fan = signed_in.account;
+    let admission = admission(&app, &headers, fan, event)?;
+    let identity = identity(fan, &format!("/events/{event}/holds"), &key, &body);
+    let (channel, seen_version) = (body.channel.clone(), body.event_version);
+    let command = Command::Hold(HoldCommand {
+        order: OrderId::from_uuid(Uuid::now_v7()),
+        fan,
+        admission,
+        want: body.want()?,
+        channel,
+        seen_version,
+    });
+    let handles = app.directory.event(event).await?;
+    let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
+    let hold = Hold::of(event, view, &handles.inventory.configuration(), now());
+    let location = format!("/api/v1/holds/{}", hold.reference);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(hold)).into_response())
+}
+
+/// The place that the token admits, if it is this fan's and for this event. Whether it is live, the inventory knows.
+fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
+    let mut values = headers.get_all(ADMISSION_HEADER).iter();
+    let Some(value) = values.next() else {
+        return Err(Problem::new(Code::NotAdmitted).detail("an admission token is needed in Onsale-Admission"));
+    };
+    let invalid = || Problem::new(Code::AdmissionInvalid);
+    if values.next().is_some() {
+        return Err(invalid());
+    }
+    let claims = value.to_str().ok().and_then(|token| app.tokens.verify_admission(token).ok()).ok_or_else(invalid)?;
+    if claims.sub != fan || claims.about.evt != event {
+        return Err(invalid());
+    }
+    Ok(claims.about.plc)
+}
+
+fn held(answer: Answer) -> Result<HoldView, Problem> {
+    match answer {
+        Answer::Held(view) => Ok(*view),
+        other => {
+            tracing::error!(?other, "not an answer to a hold");
+            Err(Code::Internal.into())
+        }
+    }
+}
+
+/// The event's actors and this fan's hold; another's is not there.
+pub async fn own(app: &App, fan: FanId, reference: OrderRef) -> Result<(EventHandles, HoldView), Problem> {
+    let handles = app.directory.event(reference.event).await?;
+    match handles.inventory.order(reference.order).await? {
+        Some(view) if view.fan == fan => Ok((handles, view)),
+        _ => Err(Code::NotFound.into()),
+    }
+}
+
+#[utoipa::path(get, path = "/holds/{reference}", tag = "sale", params(("reference" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Hold),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+) -> Result<Json<Hold>, Problem> {
+    let (handles, view) = own(&app, signed_in.account, reference).await?;
+    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), now())))
+}
+
+/// Prolongs a live hold, once.
+#[utoipa::path(post, path = "/holds/{reference}/extend", tag = "sale", security(("bearer" = [])),
+    params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
+    (status = 200, body = Hold),
+    (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 409, description = "hold_ended or already_extended"),
+    (status = 422, description = "idempotency_key_reused"),
+    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+))]
+pub async fn extend(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+    key: IdempotencyKey,
+) -> Result<Json<Hold>, Problem> {
+    let fan = signed_in.account;
+    let identity = identity(fan, &format!("/holds/{reference}/extend"), &key, &());
+    let command = Command::Extend { fan, order: reference.order };
+    let handles = app.directory.event(reference.event).await?;
+    let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
+    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), now())))
+}
+
+/// Gives it back. One that has lapsed or was released before is no error.
+#[utoipa::path(delete, path = "/holds/{reference}", tag = "sale", params(("reference" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 204, description = "released"),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 409, description = "hold_ended: it is sold"),
+    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+))]
+pub async fn release(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+) -> Result<StatusCode, Problem> {
+    let command = Command::Release { fan: signed_in.account, order: reference.order };
+    let handles = app.directory.event(reference.event).await?;
+    match handles.inventory.ask(Request { identity: None, command }).await {
+        Ok(_) | Err(AskError::Refused(Refusal::HoldEnded { state: HoldState::Released | HoldState::Expired })) => {
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -5,8 +5,12 @@
 
 pub mod accounts;
 pub mod acting;
+pub mod admin_queue;
+pub mod admin_stock;
 pub mod app;
 pub mod auth;
+pub mod availability;
+pub mod checkout;
 pub mod config;
 pub mod edge;
 pub mod events;
@@ -17,11 +21,13 @@ pub mod idempotency;
 pub mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod orders;
 pub mod origins;
 pub mod password;
 pub mod payments;
 pub mod problem;
 pub mod proxies;
+pub mod queue;
 pub mod routes;
 pub mod sandbox;
 pub mod seat_plan;
@@ -29,6 +35,7 @@ pub mod server;
 pub mod session;
 pub mod shapes;
 pub mod ticket_keys;
+pub mod tickets;
 pub mod tokens;
 pub mod websocket;
 

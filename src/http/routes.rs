@@ -6,11 +6,11 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts,
+    accounts, admin_queue, admin_stock,
     app::App,
-    auth, health, metrics, openapi,
+    auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
     problem::{Code, Problem},
-    ticket_keys,
+    queue, sandbox, seat_plan, ticket_keys, tickets,
 };
 
 pub const API: &str = "/api/v1";
@@ -27,7 +27,33 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(auth::me))
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::socket_ticket))
+        // events
+        .routes(routes!(events::list, events::create))
+        .routes(routes!(events::read, events::update, events::delete))
+        .routes(routes!(seat_plan::replace))
+        .routes(routes!(events::publish))
+        .routes(routes!(events::pause))
+        .routes(routes!(events::resume))
+        .routes(routes!(events::end))
+        .routes(routes!(events::cancel))
+        // queue
+        .routes(routes!(queue::join, queue::read, queue::leave))
+        .routes(routes!(queue::claim))
+        // sale
+        .routes(routes!(availability::read))
+        .routes(routes!(availability::seats))
+        .routes(routes!(holds::create))
+        .routes(routes!(holds::read, holds::release))
+        .routes(routes!(holds::extend))
+        // orders
+        .routes(routes!(orders::list))
+        .routes(routes!(orders::read))
+        .routes(routes!(orders::cancel))
+        .routes(routes!(checkout::create, checkout::read))
+        .routes(routes!(payments::sandbox_webhook))
         // tickets
+        .routes(routes!(tickets::list))
+        .routes(routes!(tickets::read))
         .routes(routes!(ticket_keys::get))
         // health
         .routes(routes!(health::live))
@@ -37,6 +63,15 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
 /// Admin listener, under [`ADMIN`].
 pub fn admin() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(admin_queue::read))
+        .routes(routes!(admin_queue::admit))
+        .routes(routes!(admin_queue::remove))
+        .routes(routes!(admin_queue::clear))
+        .routes(routes!(admin_queue::pause))
+        .routes(routes!(admin_queue::resume))
+        .routes(routes!(admin_queue::rate))
+        .routes(routes!(admin_queue::slots))
+        .routes(routes!(admin_stock::read, admin_stock::set))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::get))
         .routes(routes!(accounts::set_roles))
@@ -47,7 +82,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
 /// What the public listener serves, and its paths as the router names them.
 pub fn public_service(app: &Arc<App>) -> (Router, Vec<String>) {
     let (api, described) = OpenApiRouter::new().nest(API, public()).split_for_parts();
-    let router = api.merge(health_at_the_root()).merge(openapi::pages());
+    let router = api.merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 

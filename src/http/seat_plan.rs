@@ -3,16 +3,95 @@
 //! Owns the two forms and what is said about a mistake in them: which line or seat, which field. What a plan means for
 //! stock already sold is the inventory's to decide.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
+use axum::{body::Body, extract::State};
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::shapes::{FieldError, Wrong};
+use super::{
+    acting::Acting,
+    app::App,
+    events::{answer::EventAnswer, configure, steered, told},
+    extract::{Json, Path, Query},
+    problem::{Code as Refused, Problem},
+    shapes::{FieldError, Wrong},
+};
 use crate::domain::{
     code::{Code, SeatId},
-    inventory::configuration::{Kept, Seat, SeatKind},
+    id::EventId,
+    inventory::configuration::{Kept, Seat, SeatKind, Stock, TicketType},
 };
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PlanQuery {
+    /// The event's version that this plan was made for.
+    version: u32,
+}
+
+/// Replaces the seat plan. Seats that are held or sold must stay in it.
+#[utoipa::path(put, path = "/events/{event}/seat-plan", tag = "events", params(("event" = String, Path), PlanQuery),
+    request_body(description = "JSON, or CSV with a header line", content(
+        (SeatPlan = "application/json"), (String = "text/csv"))),
+    security(("bearer" = [])), responses(
+    (status = 200, body = EventAnswer),
+    (status = 400, description = "invalid_query"),
+    (status = 401, description = "unauthenticated"),
+    (status = 403, description = "forbidden: not its organizer"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "stale_version or below_taken"),
+    (status = 413, description = "body_too_large"),
+    (status = 415, description = "unsupported_media_type"),
+    (status = 422, description = "invalid_body, with `errors` naming each line or seat, or invalid_event"),
+    (status = 503, description = "event_unavailable or outcome_unknown"),
+))]
+pub async fn replace(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Path(id): Path<EventId>,
+    Query(query): Query<PlanQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<EventAnswer>, Problem> {
+    let (event, role) = steered(&app, &acting, id, &[]).await?;
+    let read = match media_type(&headers) {
+        Some("application/json") => from_json,
+        Some("text/csv") => from_csv,
+        _ => return Err(Problem::new(Refused::UnsupportedMediaType).detail("application/json or text/csv is expected")),
+    };
+    let bytes = axum::body::to_bytes(body, app.config.seat_plan_limit)
+        .await
+        .map_err(|_| Problem::new(Refused::BodyTooLarge))?;
+    // Eight megabytes take a while to read: not on a thread that serves others.
+    let seats =
+        tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|_| Problem::new(Refused::Internal))??;
+    let act = acting.act(role, "event.seat-plan", id, "");
+    let event = configure(&app, event, query.version, act, |details, mut configuration| {
+        check_types(&seats, &configuration.ticket_types)?;
+        configuration.seats = seats;
+        configuration.version += 1;
+        Ok((details, configuration))
+    })
+    .await?;
+    Ok(Json(told(&app, event).await))
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
+}
+
+fn check_types(seats: &[Seat], types: &[TicketType]) -> Result<(), Vec<FieldError>> {
+    let seated: HashSet<&Code> = types.iter().filter(|t| t.stock == Stock::Seats).map(|t| &t.code).collect();
+    let mut wrong = Wrong::default();
+    for seat in seats.iter().filter(|seat| !seated.contains(&seat.ticket_type)) {
+        wrong.add(seat.id.as_str(), format!("{} is not a ticket type that is sold by seat", seat.ticket_type));
+    }
+    wrong.or(())
+}
 
 /// No event has more numbered seats than this.
 pub const MOST_SEATS: usize = 100_000;

@@ -5,8 +5,10 @@
 use std::{fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use super::problem::{Code, Problem};
 use crate::domain::{
     money::{Currency, Money},
     time::EventTime,
@@ -86,6 +88,14 @@ pub struct FieldError {
     /// Path of the field, such as `ticket_types[1].price`.
     pub field: String,
     pub message: String,
+}
+
+impl From<Vec<FieldError>> for Problem {
+    fn from(errors: Vec<FieldError>) -> Self {
+        let detail = errors.first().map(|error| format!("{}: {}", error.field, error.message));
+        let errors = errors.into_iter().map(|error| json!({"field": error.field, "message": error.message}));
+        Self::new(Code::InvalidBody).detail(detail.unwrap_or_default()).with("errors", errors.collect::<Vec<_>>())
+    }
 }
 
 /// Gathers everything that is wrong with a request, so that it is told in one answer.

@@ -16,32 +16,15 @@ use crate::{
             Configuration, Limits, OrphanRule, QueueSettings, Quota, Stock, TicketType as ConfiguredType,
         },
         money::{Currency, Money},
-        time::Millis,
+        time::{EventTime, Millis},
     },
     http::shapes::{FieldError, Price, Timestamp, Wrong},
+    stores::database::events::Details,
 };
 
 const MOST_TICKET_TYPES: usize = 50;
 const MOST_QUOTAS: usize = 50;
 const MOST_STOCK: u32 = 10_000_000;
-
-/// What is shown to people; decides nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Description {
-    pub title: String,
-    pub description: String,
-    pub category: String,
-    pub venue: String,
-    pub city: String,
-    /// IANA name.
-    #[schema(example = "Europe/Berlin")]
-    pub time_zone: String,
-    pub starts_at: Timestamp,
-    pub ends_at: Timestamp,
-    pub doors_at: Option<Timestamp>,
-    /// Years.
-    pub age_limit: Option<u8>,
-}
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -243,17 +226,17 @@ impl Shortest {
 }
 
 impl NewEvent {
-    pub fn description(&self) -> Description {
-        Description {
+    pub fn details(&self) -> Details {
+        Details {
             title: self.title.clone(),
             description: self.description.clone(),
             category: self.category.clone(),
             venue: self.venue.clone(),
             city: self.city.clone(),
             time_zone: self.time_zone.clone(),
-            starts_at: self.starts_at,
-            ends_at: self.ends_at,
-            doors_at: self.doors_at,
+            starts_at: self.starts_at.0,
+            ends_at: self.ends_at.0,
+            doors_at: self.doors_at.map(|t| t.0),
             age_limit: self.age_limit,
         }
     }
@@ -277,8 +260,8 @@ impl NewEvent {
 
     pub fn validate(&self, shortest: Shortest) -> Result<(), Vec<FieldError>> {
         let mut wrong = Wrong::default();
-        self.description().check(&mut wrong);
-        check_sale(&mut wrong, self.starts_at, self.ends_at, self.on_sale_at, self.sale_ends_at);
+        check_details(&mut wrong, &self.details());
+        check_sale(&mut wrong, &self.details(), self.on_sale_at.0, self.sale_ends_at.map(|t| t.0));
         check_ticket_types(&mut wrong, &self.ticket_types, self.currency);
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
         self.limits.check(&mut wrong, shortest);
@@ -288,35 +271,29 @@ impl NewEvent {
 }
 
 impl EventChange {
-    /// The event as it will be, one version on: description and configuration.
+    /// The event as it will be, one version on.
     pub fn applied(
         self,
-        mut description: Description,
+        mut details: Details,
         mut configuration: Configuration,
         shortest: Shortest,
-    ) -> Result<(Description, Configuration), Vec<FieldError>> {
+    ) -> Result<(Details, Configuration), Vec<FieldError>> {
         let mut wrong = Wrong::default();
-        set(&mut description.title, self.title);
-        set(&mut description.description, self.description);
-        set(&mut description.category, self.category);
-        set(&mut description.venue, self.venue);
-        set(&mut description.city, self.city);
-        set(&mut description.time_zone, self.time_zone);
-        set(&mut description.starts_at, self.starts_at);
-        set(&mut description.ends_at, self.ends_at);
-        set(&mut description.doors_at, self.doors_at);
-        set(&mut description.age_limit, self.age_limit);
-        description.check(&mut wrong);
+        set(&mut details.title, self.title);
+        set(&mut details.description, self.description);
+        set(&mut details.category, self.category);
+        set(&mut details.venue, self.venue);
+        set(&mut details.city, self.city);
+        set(&mut details.time_zone, self.time_zone);
+        set(&mut details.starts_at, self.starts_at.map(|t| t.0));
+        set(&mut details.ends_at, self.ends_at.map(|t| t.0));
+        set(&mut details.doors_at, self.doors_at.map(|t| t.map(|t| t.0)));
+        set(&mut details.age_limit, self.age_limit);
+        check_details(&mut wrong, &details);
 
         set(&mut configuration.on_sale_at, self.on_sale_at.map(|t| t.0));
         set(&mut configuration.sale_ends_at, self.sale_ends_at.map(|t| t.map(|t| t.0)));
-        check_sale(
-            &mut wrong,
-            description.starts_at,
-            description.ends_at,
-            configuration.on_sale_at.into(),
-            configuration.sale_ends_at.map(Timestamp),
-        );
+        check_sale(&mut wrong, &details, configuration.on_sale_at, configuration.sale_ends_at);
         if self.ticket_types.is_some() || self.quotas.is_some() {
             let types = self.ticket_types.unwrap_or_else(|| {
                 configuration.ticket_types.iter().map(|t| TicketType::of(t, configuration.currency)).collect()
@@ -337,7 +314,7 @@ impl EventChange {
         }
         set(&mut configuration.orphan_rule, self.orphan_rule.map(OrphanRule::from));
         configuration.version += 1;
-        wrong.or((description, configuration))
+        wrong.or((details, configuration))
     }
 }
 
@@ -347,37 +324,37 @@ fn set<T>(field: &mut T, change: Option<T>) {
     }
 }
 
-impl Description {
-    fn check(&self, wrong: &mut Wrong) {
-        wrong.text("title", &self.title, 1..=200, false);
-        wrong.text("description", &self.description, 0..=10_000, true);
-        wrong.text("category", &self.category, 1..=50, false);
-        wrong.text("venue", &self.venue, 1..=200, false);
-        wrong.text("city", &self.city, 1..=100, false);
-        if self.time_zone.len() > 64 || jiff::tz::TimeZone::get(&self.time_zone).is_err() {
-            wrong.add("time_zone", "is not an IANA time zone such as Europe/Berlin");
-        }
-        if self.ends_at <= self.starts_at {
-            wrong.add("ends_at", "must be after starts_at");
-        }
-        if self.doors_at.is_some_and(|doors| doors > self.starts_at) {
-            wrong.add("doors_at", "must not be after starts_at");
-        }
-        if let Some(age) = self.age_limit {
-            wrong.number("age_limit", age, 0..=99);
-        }
+fn check_details(wrong: &mut Wrong, details: &Details) {
+    wrong.text("title", &details.title, 1..=200, false);
+    wrong.text("description", &details.description, 0..=10_000, true);
+    wrong.text("category", &details.category, 1..=50, false);
+    wrong.text("venue", &details.venue, 1..=200, false);
+    wrong.text("city", &details.city, 1..=100, false);
+    if details.time_zone.len() > 64 || jiff::tz::TimeZone::get(&details.time_zone).is_err() {
+        wrong.add("time_zone", "is not an IANA time zone such as Europe/Berlin");
+    }
+    if details.ends_at <= details.starts_at {
+        wrong.add("ends_at", "must be after starts_at");
+    }
+    if details.doors_at.is_some_and(|doors| doors > details.starts_at) {
+        wrong.add("doors_at", "must not be after starts_at");
+    }
+    if let Some(age) = details.age_limit {
+        wrong.number("age_limit", age, 0..=99);
     }
 }
 
-fn check_sale(wrong: &mut Wrong, starts: Timestamp, ends: Timestamp, on_sale: Timestamp, sale_ends: Option<Timestamp>) {
-    if on_sale >= ends {
+fn check_sale(wrong: &mut Wrong, details: &Details, on_sale: EventTime, sale_ends: Option<EventTime>) {
+    if on_sale >= details.ends_at {
         wrong.add("on_sale_at", "must be before ends_at");
     }
     match sale_ends {
         Some(end) if end <= on_sale => wrong.add("sale_ends_at", "must be after on_sale_at"),
-        Some(end) if end > ends => wrong.add("sale_ends_at", "must not be after ends_at"),
+        Some(end) if end > details.ends_at => wrong.add("sale_ends_at", "must not be after ends_at"),
         Some(_) => {}
-        None if on_sale >= starts => wrong.add("sale_ends_at", "is needed when the sale opens after the start"),
+        None if on_sale >= details.starts_at => {
+            wrong.add("sale_ends_at", "is needed when the sale opens after the start")
+        }
         None => {}
     }
 }
@@ -659,9 +636,9 @@ mod tests {
         let change: EventChange =
             serde_json::from_value(json!({"version": 1, "title": "New", "doors_at": null, "queue": {"slots": 9}}))
                 .expect("shape");
-        let (description, configuration) =
-            change.applied(event.description(), event.configuration(), Shortest::NORMAL).expect("valid");
-        assert_eq!(description, Description { title: "New".into(), doors_at: None, ..event.description() });
+        let (details, configuration) =
+            change.applied(event.details(), event.configuration(), Shortest::NORMAL).expect("valid");
+        assert_eq!(details, Details { title: "New".into(), doors_at: None, ..event.details() });
         let before = event.configuration();
         let queue = QueueSettings { slots: 9, ..before.queue };
         assert_eq!(configuration, Configuration { version: 2, queue, ..before });
@@ -676,7 +653,7 @@ mod tests {
         ] {
             let event = event(concert());
             let change: EventChange = serde_json::from_value(change).expect("shape");
-            let errors = change.applied(event.description(), event.configuration(), Shortest::NORMAL).expect_err(field);
+            let errors = change.applied(event.details(), event.configuration(), Shortest::NORMAL).expect_err(field);
             assert_eq!(errors[0].field, field, "{errors:?}");
         }
         for wrong in [

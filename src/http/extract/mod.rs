@@ -2,7 +2,7 @@
 //!
 //! Owns the strictness: a body that a handler sees has been checked for type, size, depth and unknown fields.
 
-mod json;
+pub mod json;
 mod parts;
 mod signed_in;
 

@@ -23,7 +23,7 @@ use crate::{
 const MOST: usize = 20;
 
 /// One of `items`, `seats` and `best_available`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldBody {
     /// General admission, by quantity.
@@ -45,7 +45,7 @@ pub struct HoldBody {
     pub channel: Option<Code>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     #[schema(value_type = String, example = "GA")]
@@ -54,7 +54,7 @@ pub struct Item {
     pub quantity: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
     #[schema(value_type = String, example = "VIP")]

@@ -28,6 +28,7 @@ pub enum Code {
     RequestRunning,
     NotOnSale,
     NotAdmitted,
+    AdmissionInvalid,
     InvalidQuantity,
     UnknownTicketType,
     UnknownSeat,
@@ -50,6 +51,8 @@ pub enum Code {
     NotInQueue,
     OrderState,
     InvalidSignature,
+    PaymentMismatch,
+    ProviderUnknown,
     OutcomeUnknown,
     Overloaded,
     EventUnavailable,
@@ -77,7 +80,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 56] = [
+pub const TABLE: [Row; 59] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -103,6 +106,13 @@ pub const TABLE: [Row; 56] = [
     row(Code::RequestRunning, "request_running", 409, true, "The request with this key is still running."),
     row(Code::NotOnSale, "not_on_sale", 409, false, "The event is not on sale."),
     row(Code::NotAdmitted, "not_admitted", 403, false, "Your admission to this event is missing or has ended."),
+    row(
+        Code::AdmissionInvalid,
+        "admission_invalid",
+        403,
+        false,
+        "The admission token is not valid here, or has expired.",
+    ),
     row(Code::InvalidQuantity, "invalid_quantity", 422, false, "The quantity is not allowed."),
     row(Code::UnknownTicketType, "unknown_ticket_type", 422, false, "The event has no such ticket type."),
     row(Code::UnknownSeat, "unknown_seat", 422, false, "The event has no such seat."),
@@ -125,6 +135,8 @@ pub const TABLE: [Row; 56] = [
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
     row(Code::OrderState, "order_state", 409, false, "The order's state does not allow this."),
     row(Code::InvalidSignature, "invalid_signature", 401, false, "The message's signature is not valid."),
+    row(Code::PaymentMismatch, "payment_mismatch", 400, false, "The message does not fit the payment that it names."),
+    row(Code::ProviderUnknown, "provider_unknown", 422, false, "There is no such payment provider here."),
     row(Code::OutcomeUnknown, "outcome_unknown", 503, true, "It may have happened: repeat with the same key."),
     row(Code::Overloaded, "overloaded", 503, true, "Too much to do; nothing was done. Try again soon."),
     row(Code::EventUnavailable, "event_unavailable", 503, true, "The event is starting or moving; try again soon."),

@@ -1,0 +1,182 @@
+//! What is left, as anybody may see it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    app::App,
+    extract::{Json, Path},
+    problem::{Code as Refused, Problem},
+    seat_plan::PlannedKind,
+    shapes::{Price, Timestamp},
+};
+use crate::{
+    actors::directory::EventHandles,
+    domain::{
+        code::{Code, SeatId},
+        event::Status,
+        id::EventId,
+        inventory::{
+            SeatState, View,
+            configuration::{Configuration, Seat},
+        },
+    },
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Availability {
+    #[schema(value_type = String, example = "on_sale")]
+    pub status: Status,
+    pub version: u32,
+    pub ticket_types: Vec<Left>,
+    /// What is told here was committed by then.
+    pub as_of: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Left {
+    #[schema(value_type = String)]
+    pub code: Code,
+    pub name: String,
+    pub price: Price,
+    /// All that is asked for one ticket: nothing is added later.
+    pub total_price: Price,
+    pub seated: bool,
+    pub capacity: u32,
+    /// What can be had now, shared quotas taken into account.
+    pub free: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Seats {
+    /// Changes whenever any seat does.
+    pub revision: u64,
+    pub seats: Vec<SeatNow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SeatNow {
+    #[schema(value_type = String)]
+    pub id: SeatId,
+    #[schema(value_type = String)]
+    pub zone: Code,
+    #[schema(value_type = String)]
+    pub row: Code,
+    pub number: u16,
+    #[schema(value_type = String)]
+    pub ticket_type: Code,
+    pub kind: PlannedKind,
+    pub state: SeatStateNow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatStateNow {
+    Free,
+    Held,
+    Sold,
+    /// Not for sale, or kept for a channel.
+    Blocked,
+}
+
+/// The event's actors, if anybody may know of it: a draft is not there.
+pub async fn public_event(app: &App, event: EventId) -> Result<EventHandles, Problem> {
+    let handles = app.directory.event(event).await?;
+    if handles.inventory.view().status == Status::Draft { Err(Refused::NotFound.into()) } else { Ok(handles) }
+}
+
+/// Counts by ticket type.
+#[utoipa::path(get, path = "/events/{event}/availability", tag = "sale", params(("event" = String, Path)), responses(
+    (status = 200, body = Availability),
+    (status = 404, description = "not_found"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn read(State(app): State<Arc<App>>, Path(event): Path<EventId>) -> Result<Json<Availability>, Problem> {
+    let handles = public_event(&app, event).await?;
+    Ok(Json(Availability::of(&handles.inventory.view(), &handles.inventory.configuration())))
+}
+
+impl Availability {
+    pub fn of(view: &View, configuration: &Configuration) -> Self {
+        let ticket_types = view.ticket_types.iter().map(|ticket_type| {
+            let price = Price::new(ticket_type.price_minor, configuration.currency);
+            let drawn = configuration.ticket_types.iter().find(|t| t.code == ticket_type.code);
+            let room = drawn.into_iter().flat_map(|t| &t.quotas).filter_map(|code| {
+                let quota = view.quotas.iter().find(|quota| quota.code == *code)?;
+                Some(quota.capacity.saturating_sub(quota.taken))
+            });
+            Left {
+                code: ticket_type.code.clone(),
+                name: ticket_type.name.clone(),
+                price,
+                total_price: price,
+                seated: ticket_type.seated,
+                capacity: ticket_type.capacity,
+                free: room.fold(ticket_type.free, u32::min),
+            }
+        });
+        Self { status: view.status, version: view.version, ticket_types: ticket_types.collect(), as_of: view.at.into() }
+    }
+}
+
+/// Every seat and its state. `If-None-Match` with the `ETag` of before costs nothing while no seat has changed.
+#[utoipa::path(get, path = "/events/{event}/seats", tag = "sale", params(("event" = String, Path)), responses(
+    (status = 200, body = Seats),
+    (status = 304, description = "no seat has changed"),
+    (status = 404, description = "not_found"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn seats(
+    State(app): State<Arc<App>>,
+    Path(event): Path<EventId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let handles = public_event(&app, event).await?;
+    // Read before the seats: what is told may be newer than its revision, never older.
+    let revision = handles.inventory.view().seats_revision;
+    let tag = format!("\"{event}-{revision}\"");
+    let etag = HeaderValue::try_from(&tag).map_err(|_| Problem::new(Refused::Internal))?;
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|seen| *seen == etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let states = handles.inventory.seats().await?;
+    let configuration = handles.inventory.configuration();
+    let seats = described(&configuration.seats, &states);
+    Ok(([(header::ETAG, etag)], Json(Seats { revision, seats })).into_response())
+}
+
+/// Both lists have the configuration's order; only while a plan is being replaced may they differ.
+fn described(plan: &[Seat], states: &[(SeatId, SeatState)]) -> Vec<SeatNow> {
+    let in_step = plan.len() == states.len() && plan.iter().zip(states).all(|(seat, (id, _))| seat.id == *id);
+    if in_step {
+        return plan.iter().zip(states).map(|(seat, (_, state))| SeatNow::of(seat, *state)).collect();
+    }
+    let by_id: HashMap<&SeatId, SeatState> = states.iter().map(|(id, state)| (id, *state)).collect();
+    plan.iter().filter_map(|seat| Some(SeatNow::of(seat, *by_id.get(&seat.id)?))).collect()
+}
+
+impl SeatNow {
+    fn of(seat: &Seat, state: SeatState) -> Self {
+        Self {
+            id: seat.id.clone(),
+            zone: seat.zone.clone(),
+            row: seat.row.clone(),
+            number: seat.number,
+            ticket_type: seat.ticket_type.clone(),
+            kind: seat.kind.into(),
+            state: match state {
+                SeatState::Free => SeatStateNow::Free,
+                SeatState::Held => SeatStateNow::Held,
+                SeatState::Sold => SeatStateNow::Sold,
+                SeatState::Blocked => SeatStateNow::Blocked,
+            },
+        }
+    }
+}

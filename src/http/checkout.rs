@@ -1,0 +1,267 @@
+//! Checkout: from a live hold to a session at the payment provider.
+//!
+//! Owns the order of things: the order's row, then our payment with the session's name, then the session itself under that
+//! name. So a repeat after a crash finds what was begun and opens nothing twice.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    app::App,
+    extract::{IdempotencyKey, Json, Path, SignedIn},
+    holds,
+    idempotency::{Attempt, Finished, once},
+    now,
+    orders::{answer::OrderAnswer, told},
+    problem::{Code, Problem, hold_state},
+    sandbox,
+    shapes::{FieldError, Wrong},
+};
+use crate::{
+    domain::{
+        id::{FanId, OrderRef, PaymentId},
+        inventory::request::HoldState,
+        order::OrderState,
+    },
+    stores::{
+        database::{orders, payments, payments::Payment, sandbox as books},
+        error::StoreError,
+    },
+};
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckoutBody {
+    /// `sandbox`.
+    #[schema(example = "sandbox")]
+    pub provider: String,
+    /// Where the provider's page leads back to: an origin that this shop allows.
+    #[serde(default)]
+    pub return_url: Option<String>,
+    /// The version that the fan has seen: a newer one refuses.
+    #[serde(default)]
+    pub event_version: Option<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Checkout {
+    /// Tells how it goes.
+    pub status_url: String,
+    /// The provider's page, for the fan's browser.
+    pub payment_url: String,
+    pub order: OrderAnswer,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CheckoutState {
+    pub state: PaymentState,
+    #[schema(value_type = String, example = "paying")]
+    pub order_state: OrderState,
+    pub payment_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentState {
+    /// No checkout was begun.
+    None,
+    Open,
+    Captured,
+    Declined,
+    Refunding,
+    Refunded,
+}
+
+/// Opens the order's payment at the provider, at the price of the hold. The same open payment is told again while it is
+/// open, whatever the key.
+#[utoipa::path(post, path = "/orders/{reference}/checkout", tag = "orders", request_body = CheckoutBody,
+    params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), security(("bearer" = [])), responses(
+    (status = 202, body = Checkout, headers(("Location" = String, description = "the status URL"))),
+    (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 409, description = "hold_ended, order_state, event_changed or request_running"),
+    (status = 422, description = "invalid_body, provider_unknown or idempotency_key_reused"),
+    (status = 503, description = "event_unavailable, store_unavailable or outcome_unknown"),
+))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+    key: IdempotencyKey,
+    Json(body): Json<CheckoutBody>,
+) -> Result<Response, Problem> {
+    if body.provider != sandbox::NAME {
+        return Err(Code::ProviderUnknown.into());
+    }
+    check_return_url(&app, body.return_url.as_deref())?;
+    let fan = signed_in.account;
+    // Another fan's order answers before any key is looked at.
+    told(&app, fan, reference).await?;
+    let work = {
+        let (app, body) = (app.clone(), body.clone());
+        move |attempt| open(app, fan, reference, body, attempt)
+    };
+    let route = format!("/orders/{reference}/checkout");
+    let mut response = once(&app, fan, &route, &key, &body, work).await?;
+    if let Ok(location) = HeaderValue::try_from(status_url(reference)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn status_url(reference: OrderRef) -> String {
+    format!("/api/v1/orders/{reference}/checkout")
+}
+
+async fn open(
+    app: Arc<App>,
+    fan: FanId,
+    reference: OrderRef,
+    body: CheckoutBody,
+    attempt: Attempt,
+) -> Result<Finished, Problem> {
+    let (handles, hold) = holds::own(&app, fan, reference).await?;
+    match hold.state {
+        HoldState::Held => {}
+        HoldState::Sold => return Err(Problem::new(Code::OrderState).detail("the order is paid")),
+        ended => return Err(Problem::new(Code::HoldEnded).with("state", hold_state(ended))),
+    }
+    let configuration = handles.inventory.configuration();
+    if body.event_version.is_some_and(|seen| seen < configuration.version) {
+        return Err(Problem::new(Code::EventChanged)
+            .with("version", configuration.version)
+            .with("order_version", hold.version)
+            .detail("the event has changed since; the order's price has not: leave event_version out to go on"));
+    }
+    let order = orders::ensure(&app.database, reference.event, &hold, now()).await?;
+    let payment = open_payment(&app, &order).await?;
+
+    // The provider's side: under the session's name of ours, so that a second call opens nothing new.
+    let mut write = app.database.begin().await?;
+    let session = books::Session {
+        id: payment.provider_session.clone(),
+        reference,
+        amount: payment.amount,
+        state: books::State::Open,
+        return_url: body.return_url.unwrap_or_default(),
+        created_at: now(),
+        updated_at: now(),
+    };
+    books::create(&mut write, &session).await?;
+    let order = orders::open_checkout(&mut write, reference, now()).await?;
+    let answer = Checkout {
+        status_url: status_url(reference),
+        payment_url: payment.url,
+        order: OrderAnswer::of_row(order, Some(&configuration), now()),
+    };
+    attempt.finish(write, StatusCode::ACCEPTED, &answer).await
+}
+
+/// Durable before the provider hears of it.
+async fn open_payment(app: &App, order: &orders::Order) -> Result<Payment, Problem> {
+    let session = Uuid::new_v4().simple().to_string();
+    let now = now();
+    let payment = Payment {
+        id: PaymentId::from_uuid(Uuid::now_v7()),
+        reference: order.reference,
+        provider: sandbox::NAME.into(),
+        url: sandbox::page_url(&app.config, &session),
+        provider_session: session,
+        amount: order.total,
+        state: payments::State::Open,
+        created_at: now,
+        updated_at: now,
+    };
+    let mut write = app.database.begin().await?;
+    let payment = match payments::open(&mut write, &payment).await {
+        Err(StoreError::Conflict(_)) => return Err(Problem::new(Code::OrderState).detail("the order is paid")),
+        other => other?,
+    };
+    write.commit().await?;
+    Ok(payment)
+}
+
+/// A page that leads anywhere lends our name to anybody.
+fn check_return_url(app: &App, url: Option<&str>) -> Result<(), Vec<FieldError>> {
+    let Some(url) = url else { return Ok(()) };
+    let mut wrong = Wrong::default();
+    if url.len() > 2_000 {
+        wrong.add("return_url", "must not have more than 2000 characters");
+    } else if !is_allowed_return(url, |origin| app.origins.allows(origin)) {
+        wrong.add("return_url", "must be an http or https URL of an allowed origin");
+    }
+    wrong.or(())
+}
+
+fn is_allowed_return(url: &str, allows: impl Fn(&str) -> bool) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    // What stands before an `@` looks like a host and is none.
+    !authority.as_str().contains('@') && allows(&format!("{}://{authority}", uri.scheme_str().unwrap_or_default()))
+}
+
+/// How the newest checkout of this order goes.
+#[utoipa::path(get, path = "/orders/{reference}/checkout", tag = "orders", params(("reference" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = CheckoutState),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+) -> Result<Json<CheckoutState>, Problem> {
+    let order = told(&app, signed_in.account, reference).await?;
+    let newest = payments::of_order(&app.database, reference).await?.into_iter().next();
+    Ok(Json(CheckoutState {
+        state: newest.as_ref().map_or(PaymentState::None, |payment| payment.state.into()),
+        order_state: order.state,
+        payment_url: newest.map(|payment| payment.url),
+    }))
+}
+
+impl From<payments::State> for PaymentState {
+    fn from(state: payments::State) -> Self {
+        match state {
+            payments::State::Open => Self::Open,
+            payments::State::Captured => Self::Captured,
+            payments::State::Declined => Self::Declined,
+            payments::State::Refunding => Self::Refunding,
+            payments::State::Refunded => Self::Refunded,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_allowed_origin_is_led_back_to() {
+        let allowed = |url: &str| is_allowed_return(url, |origin| origin == "https://shop.example");
+        for good in ["https://shop.example/back?x=1", "https://shop.example"] {
+            assert!(allowed(good), "{good}");
+        }
+        for wrong in [
+            "",
+            "/back",
+            "//shop.example/back",
+            "javascript:alert(1)",
+            "http://shop.example/",
+            "https://shop.example.evil.example/",
+            "https://shop.example@evil.example/",
+            "https://evil.example/https://shop.example",
+            "ftp://shop.example/",
+        ] {
+            assert!(!allowed(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! An event as it is told.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::body::{LimitsBody, OrphanBody, QueueBody, QuotaBody, TicketType};
+use crate::{
+    domain::{
+        event::Status,
+        id::{EventId, FanId},
+        money::Currency,
+        time::EventTime,
+    },
+    http::shapes::Timestamp,
+    stores::database::events::{Details, Event, Summary},
+};
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EventAnswer {
+    #[serde(flatten)]
+    pub listed: ListedEvent,
+    #[schema(value_type = String, example = "EUR")]
+    pub currency: Currency,
+    pub limits: LimitsBody,
+    pub orphan_rule: OrphanBody,
+    pub ticket_types: Vec<TicketType>,
+    pub quotas: Vec<QuotaBody>,
+    pub queue: QueueBody,
+    /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
+    pub seats: usize,
+}
+
+/// An event in a list.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ListedEvent {
+    #[schema(value_type = String)]
+    pub id: EventId,
+    #[schema(value_type = String)]
+    pub organizer: FanId,
+    pub title: String,
+    pub description: String,
+    pub category: String,
+    pub venue: String,
+    pub city: String,
+    pub time_zone: String,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    pub doors_at: Option<Timestamp>,
+    pub on_sale_at: Timestamp,
+    pub sale_ends_at: Option<Timestamp>,
+    pub age_limit: Option<u8>,
+    /// In a list, `on_sale` may also be sold out.
+    #[schema(value_type = String, example = "on_sale")]
+    pub status: Status,
+    /// Raised by each change.
+    pub version: u32,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl EventAnswer {
+    pub fn of(event: Event, status: Status) -> Self {
+        let configuration = event.configuration;
+        let currency = configuration.currency;
+        Self {
+            listed: ListedEvent::new(Parts {
+                id: event.id,
+                organizer: event.organizer,
+                details: event.details,
+                on_sale_at: configuration.on_sale_at,
+                sale_ends_at: configuration.sale_ends_at,
+                status,
+                version: configuration.version,
+                created_at: event.created_at,
+                updated_at: event.updated_at,
+            }),
+            currency,
+            limits: LimitsBody::of(&configuration.limits),
+            orphan_rule: configuration.orphan_rule.into(),
+            ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
+            quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
+            queue: QueueBody::of(&configuration.queue),
+            seats: configuration.seats.len(),
+        }
+    }
+}
+
+struct Parts {
+    id: EventId,
+    organizer: FanId,
+    details: Details,
+    on_sale_at: EventTime,
+    sale_ends_at: Option<EventTime>,
+    status: Status,
+    version: u32,
+    created_at: EventTime,
+    updated_at: EventTime,
+}
+
+impl ListedEvent {
+    pub fn of(event: Summary, now: EventTime) -> Self {
+        // The list knows no stock, so nothing is sold out in it.
+        let status = Status::of(event.phase, now, event.on_sale_at, event.sale_ends_at, 1);
+        Self::new(Parts {
+            id: event.id,
+            organizer: event.organizer,
+            details: event.details,
+            on_sale_at: event.on_sale_at,
+            sale_ends_at: event.sale_ends_at,
+            status,
+            version: event.version,
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+        })
+    }
+
+    fn new(parts: Parts) -> Self {
+        let details = parts.details;
+        Self {
+            id: parts.id,
+            organizer: parts.organizer,
+            title: details.title,
+            description: details.description,
+            category: details.category,
+            venue: details.venue,
+            city: details.city,
+            time_zone: details.time_zone,
+            starts_at: details.starts_at.into(),
+            ends_at: details.ends_at.into(),
+            doors_at: details.doors_at.map(Timestamp),
+            on_sale_at: parts.on_sale_at.into(),
+            sale_ends_at: parts.sale_ends_at.map(Timestamp),
+            age_limit: details.age_limit,
+            status: parts.status,
+            version: parts.version,
+            created_at: parts.created_at.into(),
+            updated_at: parts.updated_at.into(),
+        }
+    }
+}

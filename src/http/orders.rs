@@ -1,0 +1,133 @@
+//! Orders: read, listed and cancelled by their fan.
+//!
+//! Owns where an answer comes from: the database first, then the event's inventory, which knows of a hold before its row is
+//! written. Lists may lag.
+
+pub mod answer;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use self::answer::OrderAnswer;
+use super::{
+    app::App,
+    events::{cursor, limit},
+    extract::{IdempotencyKey, Json, Path, Query, SignedIn},
+    holds,
+    idempotency::identity,
+    now,
+    problem::{Code, Problem},
+    sandbox,
+    tickets::PageQuery,
+};
+use crate::{
+    actors::inventory::AskError,
+    domain::{
+        id::{FanId, OrderRef},
+        inventory::request::{Command, HoldState, Refusal, Request},
+        order::OrderState,
+    },
+    stores::database::{events, orders},
+};
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrderPage {
+    pub items: Vec<OrderAnswer>,
+    pub next_cursor: Option<String>,
+}
+
+/// Lists the fan's own orders, newest first. A new one may take a moment to appear.
+#[utoipa::path(get, path = "/orders", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
+    (status = 200, body = OrderPage),
+    (status = 400, description = "invalid_query"),
+    (status = 401, description = "unauthenticated"),
+))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<OrderPage>, Problem> {
+    let cursor = cursor(query.cursor.as_deref())?;
+    let page = orders::list(&app.database, signed_in.account, cursor.as_ref(), limit(query.limit)?).await?;
+    let now = now();
+    Ok(Json(OrderPage {
+        items: page.items.into_iter().map(|row| OrderAnswer::of_row(row, None, now)).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+#[utoipa::path(get, path = "/orders/{reference}", tag = "orders", params(("reference" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = OrderAnswer),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+) -> Result<Json<OrderAnswer>, Problem> {
+    told(&app, signed_in.account, reference).await.map(Json)
+}
+
+/// This fan's order; another's is not there.
+pub async fn told(app: &App, fan: FanId, reference: OrderRef) -> Result<OrderAnswer, Problem> {
+    let row = orders::of_fan(&app.database, reference, fan).await?;
+    match row {
+        // Nothing but the database decides any more, and the event may sleep.
+        Some(row) if matches!(row.state, OrderState::Ticketed | OrderState::Refunded) => {
+            let event = events::by_id(&app.database, reference.event).await?;
+            Ok(OrderAnswer::of_row(row, event.map(|event| event.configuration).as_ref(), now()))
+        }
+        Some(row) => match holds::own(app, fan, reference).await {
+            Ok((handles, hold)) => {
+                Ok(OrderAnswer::of_row(row, Some(&handles.inventory.configuration()), now()).corrected(&hold))
+            }
+            // The row stands by itself: an inventory forgets what ended long ago.
+            Err(_) => Ok(OrderAnswer::of_row(row, None, now())),
+        },
+        None => {
+            let (handles, hold) = holds::own(app, fan, reference).await?;
+            Ok(OrderAnswer::of_hold(reference.event, hold, &handles.inventory.configuration(), now()))
+        }
+    }
+}
+
+/// Gives up an unpaid order: what it held is free again, and its checkout is closed.
+#[utoipa::path(post, path = "/orders/{reference}/cancel", tag = "orders", security(("bearer" = [])),
+    params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
+    (status = 200, body = OrderAnswer),
+    (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+    (status = 409, description = "order_state: it is paid"),
+    (status = 422, description = "idempotency_key_reused"),
+    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+))]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(reference): Path<OrderRef>,
+    key: IdempotencyKey,
+) -> Result<Json<OrderAnswer>, Problem> {
+    let fan = signed_in.account;
+    let order = told(&app, fan, reference).await?;
+    if matches!(order.state, OrderState::Paid | OrderState::Ticketed | OrderState::Refunding | OrderState::Refunded) {
+        return Err(Problem::new(Code::OrderState).detail("a paid order cannot be cancelled here"));
+    }
+    let identity = identity(fan, &format!("/orders/{reference}/cancel"), &key, &());
+    let command = Command::Release { fan, order: reference.order };
+    let handles = app.directory.event(reference.event).await?;
+    match handles.inventory.ask(Request { identity: Some(identity), command }).await {
+        Ok(_) => {}
+        Err(AskError::Refused(Refusal::HoldEnded { state: HoldState::Released | HoldState::Expired })) => {}
+        Err(AskError::Refused(Refusal::HoldEnded { .. })) => return Err(Code::OrderState.into()),
+        Err(error) => return Err(error.into()),
+    }
+    sandbox::give_up(&app, reference).await?;
+    told(&app, fan, reference).await.map(Json)
+}

@@ -1,0 +1,253 @@
+//! A fan's standing in a queue, as it is told by poll and by socket alike.
+//!
+//! Owns the fields and the tokens in them. The names in camel case are those of the first version of this service: its
+//! clients read them still.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        claims::{AdmissionClaim, Kind, QueueTicketClaim},
+        id::{EventId, FanId},
+        inventory::request::Admission,
+        queue::{Place, Queue, Standing},
+        time::EventTime,
+    },
+    http::{shapes::Timestamp, tokens::Tokens},
+};
+
+/// How long a queue ticket proves a place: longer than any sale lasts.
+const QUEUE_TICKET_TTL_S: u64 = 7 * 24 * 3600;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueState {
+    pub state: StateName,
+    /// From 1; 0 when not waiting.
+    pub position_in_queue: usize,
+    pub people_ahead_in_queue: usize,
+    pub total_people_in_queue: usize,
+    /// Seconds, by the outflow of the last minute; `null` when unknown.
+    pub estimated_wait_time: Option<u64>,
+    /// The admission token, or empty.
+    #[schema(value_type = String)]
+    pub accepted_token_id: Arc<str>,
+    pub admission_expires_at: Option<Timestamp>,
+    /// Called: claim the admission until then.
+    pub claim_by: Option<Timestamp>,
+    /// Signed proof of the place, or empty.
+    #[schema(value_type = String)]
+    pub queue_ticket: Arc<str>,
+    /// When to ask again; a socket need not.
+    pub poll_after_ms: u32,
+    /// Admission stands still; places are kept.
+    pub paused: bool,
+    pub server_now: Timestamp,
+    /// Never falls within one connection.
+    pub seq: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    Waiting,
+    /// At the front, and to be claimed.
+    Called,
+    Admitted,
+    None,
+}
+
+/// Tells one fan's standings; signs each token once, so that a socket does not sign with every message.
+pub struct Teller {
+    tokens: Tokens,
+    event: EventId,
+    fan: FanId,
+    ticket: Option<(Place, Arc<str>)>,
+    admission: Option<(Admission, Arc<str>)>,
+    seq: u64,
+}
+
+impl Teller {
+    pub fn new(tokens: Tokens, event: EventId, fan: FanId) -> Self {
+        Self { tokens, event, fan, ticket: None, admission: None, seq: 0 }
+    }
+
+    pub fn tell(&mut self, standing: Standing, queue: &Queue, now: EventTime) -> QueueState {
+        self.seq = self.seq.max(queue.at.0).max(self.seq + 1);
+        let none = QueueState {
+            state: StateName::None,
+            position_in_queue: 0,
+            people_ahead_in_queue: 0,
+            total_people_in_queue: queue.ranks.total(),
+            estimated_wait_time: None,
+            accepted_token_id: Arc::default(),
+            admission_expires_at: None,
+            claim_by: None,
+            queue_ticket: Arc::default(),
+            poll_after_ms: 5_000,
+            paused: queue.paused,
+            server_now: now.into(),
+            seq: self.seq,
+        };
+        match standing {
+            Standing::NotHere => none,
+            Standing::Waiting(place) => {
+                let ahead = queue.ranks.ahead(place);
+                QueueState {
+                    state: StateName::Waiting,
+                    position_in_queue: ahead + 1,
+                    people_ahead_in_queue: ahead,
+                    // A place of this very moment is in the next publication.
+                    total_people_in_queue: none.total_people_in_queue.max(ahead + 1),
+                    estimated_wait_time: wait_s(ahead + 1, queue.outflow_per_minute),
+                    queue_ticket: self.ticket(place),
+                    poll_after_ms: poll_after_ms(ahead, queue.paused),
+                    ..none
+                }
+            }
+            Standing::Admitted(admission) => match admission.claim_by {
+                Some(claim_by) => QueueState {
+                    state: StateName::Called,
+                    claim_by: Some(claim_by.into()),
+                    estimated_wait_time: Some(0),
+                    queue_ticket: self.ticket(admission.place),
+                    poll_after_ms: 1_000,
+                    ..none
+                },
+                None => QueueState {
+                    state: StateName::Admitted,
+                    accepted_token_id: self.admission(admission),
+                    admission_expires_at: Some(admission.until.into()),
+                    estimated_wait_time: Some(0),
+                    ..none
+                },
+            },
+        }
+    }
+
+    fn ticket(&mut self, place: Place) -> Arc<str> {
+        if let Some((of, ticket)) = &self.ticket
+            && *of == place
+        {
+            return ticket.clone();
+        }
+        let claim = QueueTicketClaim { evt: self.event, plc: place };
+        let ticket: Arc<str> = self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_TTL_S, claim).into();
+        self.ticket = Some((place, ticket.clone()));
+        ticket
+    }
+
+    fn admission(&mut self, admission: Admission) -> Arc<str> {
+        if let Some((of, token)) = &self.admission
+            && *of == admission
+        {
+            return token.clone();
+        }
+        let claim = AdmissionClaim { evt: self.event, plc: admission.place };
+        let now_s = crate::http::tokens::unix_now();
+        // Rounded down: no token outlives the admission in the journal.
+        let until_s = admission.until.0 / 1000;
+        let token: Arc<str> = self.tokens.sign_until(Kind::Admission, self.fan, now_s, until_s, claim).into();
+        self.admission = Some((admission, token.clone()));
+        token
+    }
+}
+
+fn wait_s(position: usize, outflow_per_minute: Option<u32>) -> Option<u64> {
+    let outflow = u64::from(outflow_per_minute.filter(|outflow| *outflow > 0)?);
+    Some((position as u64).saturating_mul(60).div_ceil(outflow))
+}
+
+/// Those at the front ask more often; nobody misses the claim window by asking as told.
+fn poll_after_ms(ahead: usize, paused: bool) -> u32 {
+    match ahead {
+        _ if paused => 10_000,
+        0..100 => 2_000,
+        100..1_000 => 5_000,
+        1_000..10_000 => 7_000,
+        10_000..100_000 => 8_000,
+        _ => 10_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::queue::Ranks, stores::secret::RootSecret};
+
+    const SECRET: &str = "mSg0Vz3n1JH8cQnPyq5p6rKzQ7eXwVb0tLhUuYd2aEk=";
+
+    fn teller() -> (Teller, Tokens) {
+        let tokens = Tokens::new(&RootSecret::parse(SECRET).expect("secret"), "onsale");
+        (Teller::new(tokens.clone(), EventId::from_u128(7), FanId::from_u128(9)), tokens)
+    }
+
+    fn queue(outflow_per_minute: Option<u32>) -> Queue {
+        let places = [3, 5, 8].map(Place).to_vec();
+        Queue { at: EventTime(1_000), ranks: Arc::new(Ranks::new(places)), outflow_per_minute, paused: false }
+    }
+
+    #[test]
+    fn a_position_counts_from_one_and_people_who_left_do_not_count() {
+        let (mut teller, _) = teller();
+        for (place, position) in [(3, 1), (5, 2), (8, 3), (9, 4)] {
+            let state = teller.tell(Standing::Waiting(Place(place)), &queue(Some(30)), EventTime(2_000));
+            assert_eq!(
+                (state.state, state.position_in_queue, state.people_ahead_in_queue),
+                (StateName::Waiting, position, position - 1)
+            );
+            assert_eq!(state.total_people_in_queue, position.max(3));
+            assert_eq!(state.estimated_wait_time, Some(2 * position as u64));
+        }
+        let unknown = teller.tell(Standing::Waiting(Place(3)), &queue(None), EventTime(2_000));
+        assert_eq!(unknown.estimated_wait_time, None);
+    }
+
+    #[test]
+    fn tokens_are_of_their_kind_and_signed_once() {
+        let (mut teller, tokens) = teller();
+        let first = teller.tell(Standing::Waiting(Place(5)), &queue(None), EventTime(2_000));
+        let again = teller.tell(Standing::Waiting(Place(5)), &queue(None), EventTime(3_000));
+        assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket) && again.seq > first.seq);
+        let claims = tokens.verify_queue_ticket(&first.queue_ticket).expect("a queue ticket");
+        assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
+
+        let until = EventTime((crate::http::tokens::unix_now() + 60) * 1000 + 999);
+        let admission = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by: None, until };
+        let state = teller.tell(Standing::Admitted(admission), &queue(None), EventTime(4_000));
+        let claims = tokens.verify_admission(&state.accepted_token_id).expect("an admission token");
+        assert_eq!((claims.about.evt, claims.about.plc, claims.exp), (EventId::from_u128(7), Place(5), until.0 / 1000));
+        assert!(tokens.verify_admission(&first.queue_ticket).is_err());
+    }
+
+    #[test]
+    fn a_called_fan_gets_no_admission_token_before_claiming() {
+        let (mut teller, _) = teller();
+        let called = Admission {
+            place: Place(5),
+            fan: FanId::from_u128(9),
+            claim_by: Some(EventTime(9_000)),
+            until: EventTime(99_000),
+        };
+        let state = teller.tell(Standing::Admitted(called), &queue(None), EventTime(4_000));
+        assert_eq!((state.state, state.claim_by), (StateName::Called, Some(Timestamp(EventTime(9_000)))));
+        assert!(state.accepted_token_id.is_empty());
+    }
+
+    #[test]
+    fn the_fields_of_the_first_version_keep_their_names() {
+        let (mut teller, _) = teller();
+        let json =
+            serde_json::to_value(teller.tell(Standing::NotHere, &queue(None), EventTime(1))).expect("plain values");
+        for name in
+            ["positionInQueue", "peopleAheadInQueue", "totalPeopleInQueue", "estimatedWaitTime", "acceptedTokenId"]
+        {
+            assert!(json.get(name).is_some(), "{name}");
+        }
+        assert_eq!(json["acceptedTokenId"], "");
+        assert_eq!(json["state"], "none");
+    }
+}

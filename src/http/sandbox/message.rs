@@ -1,0 +1,29 @@
+//! What the sandbox provider says by webhook.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{domain::id::OrderRef, http::shapes::Price};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// The same message has the same id, however often it comes.
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub session: String,
+    #[schema(value_type = String)]
+    pub reference: OrderRef,
+    pub amount: Price,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Kind {
+    /// The money is there.
+    #[serde(rename = "payment.captured")]
+    Captured,
+    /// The fan gave up, or the money is not there.
+    #[serde(rename = "payment.declined")]
+    Declined,
+}

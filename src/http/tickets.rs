@@ -1,0 +1,120 @@
+//! A fan's own tickets. Their code is signed; the keys are published, so a door needs no network.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    app::App,
+    events::{cursor, limit},
+    extract::{Json, Path, Query, SignedIn},
+    problem::{Code as Refused, Problem},
+    shapes::{Price, Timestamp},
+};
+use crate::{
+    domain::{
+        code::{Code, SeatId},
+        id::{EventId, OrderRef, TicketId},
+    },
+    stores::database::tickets,
+};
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Rows in a page, 200 at most.
+    pub limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TicketPage {
+    pub items: Vec<Ticket>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Ticket {
+    #[schema(value_type = String)]
+    pub id: TicketId,
+    #[schema(value_type = String)]
+    pub event: EventId,
+    #[schema(value_type = String)]
+    pub order: OrderRef,
+    /// Within the order, from 1.
+    pub position: u32,
+    #[schema(value_type = String)]
+    pub ticket_type: Code,
+    #[schema(value_type = Option<String>)]
+    pub seat: Option<SeatId>,
+    pub price: Price,
+    pub state: TicketState,
+    /// What the QR code says: signed with Ed25519, see `/ticket-keys`.
+    pub code: String,
+    pub issued_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TicketState {
+    Live,
+    Void,
+}
+
+impl From<tickets::Ticket> for Ticket {
+    fn from(ticket: tickets::Ticket) -> Self {
+        Self {
+            id: ticket.id,
+            event: ticket.reference.event,
+            order: ticket.reference,
+            position: ticket.position,
+            ticket_type: ticket.ticket_type,
+            seat: ticket.seat,
+            price: ticket.price.into(),
+            state: match ticket.state {
+                tickets::State::Live => TicketState::Live,
+                tickets::State::Void => TicketState::Void,
+            },
+            code: ticket.code,
+            issued_at: ticket.issued_at.into(),
+        }
+    }
+}
+
+/// Lists the fan's own tickets, newest first.
+#[utoipa::path(get, path = "/tickets", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
+    (status = 200, body = TicketPage),
+    (status = 400, description = "invalid_query"),
+    (status = 401, description = "unauthenticated"),
+))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<TicketPage>, Problem> {
+    let cursor = cursor(query.cursor.as_deref())?;
+    let page = tickets::list(&app.database, signed_in.account, cursor.as_ref(), limit(query.limit)?).await?;
+    Ok(Json(TicketPage {
+        items: page.items.into_iter().map(Ticket::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+#[utoipa::path(get, path = "/tickets/{ticket}", tag = "orders", params(("ticket" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Ticket),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found, or another fan's"),
+))]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(ticket): Path<TicketId>,
+) -> Result<Json<Ticket>, Problem> {
+    let ticket = tickets::of_fan(&app.database, ticket, signed_in.account).await?.ok_or(Refused::NotFound)?;
+    Ok(Json(ticket.into()))
+}
