@@ -1,9 +1,11 @@
 //! The contract suite: what each port promises, shown on every adapter, real servers included.
 
+mod etcd_members;
 mod harness;
 mod http2_proxy;
 mod journal_contract;
 mod journal_crash;
+mod journal_failover;
 mod journal_late;
 mod ownership_contract;
 mod proxy;

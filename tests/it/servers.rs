@@ -18,17 +18,24 @@ use tokio::{
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Free when asked; others may take it before it is used, which the caller then sees as a server that does not start.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
 }
 
 /// A process and its children; killed with it.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let command = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the server is installed"))
+    }
+
+    /// `STOP` lets it hang, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is installed");
+        assert!(sent.success(), "{name} to {id}");
     }
 }
 

@@ -44,11 +44,14 @@ pub struct Writer {
 
 impl Writer {
     pub async fn start(path: &Path) -> Result<Self, StoreError> {
-        let connection = sqlite::options(path).connect().await.map_err(sqlite::error)?;
+        Ok(Self::spawn(sqlite::options(path).connect().await.map_err(sqlite::error)?))
+    }
+
+    fn spawn(connection: SqliteConnection) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (poison, poisoned) = watch::channel(false);
         tokio::spawn(run(connection, waiting, poison));
-        Ok(Self { jobs, poisoned })
+        Self { jobs, poisoned }
     }
 
     /// Returns when the command is durable, or was refused.
@@ -278,4 +281,50 @@ async fn manifest(
 /// SQLite's integers have a sign; what does not fit is beyond every number in use.
 pub fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn writer(path: &Path, before: &'static str) -> Writer {
+        let pool = sqlite::open(path, 1, super::super::SCHEMA).await.expect("open");
+        let mut connection = pool.acquire().await.expect("open").detach();
+        sqlx::raw_sql(before).execute(&mut connection).await.expect("set up");
+        Writer::spawn(connection)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_but_does_not_poison() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let writer = writer(&folder.path().join("journal.db"), "PRAGMA max_page_count = 60").await;
+        let event = EventId::from_u128(1);
+        let epoch = writer.run(Command::Claim { event, node: "node".into() }).await.expect("claim");
+        let append = |seq, length| {
+            let append = Append { event, epoch, seq, bytes: vec![7; length], counters: Vec::new(), active: None };
+            writer.run(Command::Append(append))
+        };
+        append(1, 10).await.expect("room");
+        for _ in 0..2 {
+            let full = append(2, 1_000_000).await;
+            assert!(matches!(full, Err(AppendError::ReadOnly(_))), "{full:?}");
+        }
+        assert!(!writer.is_poisoned());
+        append(2, 20).await.expect("a shorter one finds room, and nothing of the longer one");
+    }
+
+    #[tokio::test]
+    async fn an_error_that_nobody_can_judge_poisons_for_good() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let writer = writer(&folder.path().join("journal.db"), "DROP TABLE segment").await;
+        let event = EventId::from_u128(1);
+        let epoch = writer.run(Command::Claim { event, node: "node".into() }).await.expect("claim");
+        let append = Append { event, epoch, seq: 1, bytes: Vec::new(), counters: Vec::new(), active: None };
+        for command in [Command::Append(append), Command::Claim { event, node: "node".into() }] {
+            let refused = writer.run(command).await;
+            assert!(matches!(refused, Err(AppendError::ReadOnly(_))), "{refused:?}");
+            writer.poisoned().await;
+            assert!(writer.is_poisoned());
+        }
+    }
 }
