@@ -7,10 +7,14 @@ mod backoff;
 mod beside;
 pub mod clock;
 pub mod config;
+mod foundation;
 mod gate;
 pub mod measures;
 
+pub mod connection;
 pub mod directory;
+mod event_keeper;
+mod intake;
 pub mod inventory;
 pub mod orders;
 pub mod waiting_room;

@@ -1,5 +1,13 @@
 //! From an event to its actors, wherever they run.
 
+mod local;
+mod root;
+mod slot;
+
+pub use self::local::{LocalDirectory, StartError};
+pub(super) use self::slot::Slot;
+pub use super::event_keeper::Part;
+
 use async_trait::async_trait;
 
 use super::{inventory, orders, waiting_room};

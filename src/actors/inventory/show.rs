@@ -63,7 +63,7 @@ impl SeatsSeen {
 }
 
 /// What stands in for the configuration until the first one is committed; nothing can be bought under it.
-fn unconfigured() -> Configuration {
+pub(in crate::actors) fn unconfigured() -> Configuration {
     Configuration {
         version: 0,
         phase: Phase::Draft,

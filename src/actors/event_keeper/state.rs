@@ -1,0 +1,329 @@
+//! What a keeper keeps, and how each message changes it.
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ractor::{ActorCell, ActorId, ActorRef};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Arguments, Found, Message, Part,
+    activation::{self, Fault, Prepared},
+    budget::Budget,
+};
+use crate::{
+    actors::{
+        beside,
+        clock::Clock,
+        directory::{DirectoryError, EventHandles, Slot},
+        foundation::Foundation,
+        inventory::{self, AdmissionChange, Begun},
+        measures::{self, Share},
+        orders, waiting_room,
+    },
+    domain::{id::EventId, inventory::fact::OrderFact},
+    stores::journal::Epoch,
+};
+
+/// Nobody has asked for this long: the event may be given up.
+const IDLE: Duration = Duration::from_secs(600);
+/// Callers that wait for the event to run; more are told to try again.
+const FINDERS: usize = 1_024;
+/// How long the broker may take to accept what is left when an event is given up; the rest is published by whoever runs
+/// it next.
+const FLUSH: Duration = Duration::from_secs(5);
+const MOST_RECOVERED: usize = usize::MAX;
+
+pub(in crate::actors) struct State {
+    event: EventId,
+    on: Foundation,
+    slot: Arc<Slot>,
+    must_run: bool,
+    budget: Budget,
+    finders: Vec<Found>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Reading, beside the actor.
+    Preparing {
+        _work: AbortOnDropHandle<()>,
+    },
+    /// The inventory runs; the queue is being opened beside the actor.
+    Opening(Box<Opening>),
+    Running(Running),
+    /// Something failed: `Restart` comes.
+    Pausing,
+    Ending {
+        _work: AbortOnDropHandle<()>,
+    },
+    Ended,
+}
+
+struct Opening {
+    inventory: inventory::Handle,
+    epoch: Epoch,
+    clock: Clock,
+    recovered: Vec<OrderFact>,
+    facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    admissions: mpsc::UnboundedReceiver<AdmissionChange>,
+    _work: AbortOnDropHandle<()>,
+}
+
+struct Running {
+    handles: EventHandles,
+    epoch: Epoch,
+    _counted: Share,
+}
+
+impl State {
+    pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
+        let Arguments { event, on, slot, must_run } = arguments;
+        let budget = Budget::new(on.config.restart_budget);
+        let phase = Phase::Preparing { _work: prepare(me, &on, event) };
+        Self { event, on, slot, must_run, budget, finders: Vec::new(), phase }
+    }
+
+    pub fn find(&mut self, found: Found) {
+        // A caller that gave up is no error.
+        match &self.phase {
+            Phase::Running(running) => drop(found.send(Ok(running.handles.clone()))),
+            Phase::Ending { .. } | Phase::Ended => drop(found.send(Err(DirectoryError::Unavailable))),
+            _ if self.finders.len() >= FINDERS => drop(found.send(Err(DirectoryError::Unavailable))),
+            _ => self.finders.push(found),
+        }
+    }
+
+    pub async fn prepared(&mut self, me: &ActorRef<Message>, prepared: Result<Box<Prepared>, Fault>) {
+        let Phase::Preparing { .. } = self.phase else { return };
+        match prepared {
+            Ok(prepared) => match self.start_inventory(me, *prepared).await {
+                Ok(opening) => self.phase = Phase::Opening(Box::new(opening)),
+                Err(error) => self.fail(me, &error.to_string()),
+            },
+            Err(Fault::UnknownEvent) => {
+                self.answer(&Err(DirectoryError::UnknownEvent));
+                self.phase = Phase::Ended;
+                me.stop(Some("there is no such event".into()));
+            }
+            Err(Fault::Failed(why)) => self.fail(me, &why),
+        }
+    }
+
+    pub async fn opened(&mut self, me: &ActorRef<Message>, opened: Result<Begun, Fault>) {
+        let opening = match mem::replace(&mut self.phase, Phase::Pausing) {
+            Phase::Opening(opening) => *opening,
+            other => return self.phase = other,
+        };
+        let inventory = opening.inventory.clone();
+        let started = match opened {
+            Ok(begun) => self.start_others(me, opening, begun).await.map_err(|error| error.to_string()),
+            Err(fault) => Err(fault.to_string()),
+        };
+        match started {
+            Ok(running) => {
+                self.slot.show(Some(&running.handles));
+                self.answer(&Ok(running.handles.clone()));
+                self.phase = Phase::Running(running);
+            }
+            Err(why) => {
+                inventory.cell().kill();
+                self.fail(me, &why);
+            }
+        }
+    }
+
+    pub fn restart(&mut self, me: &ActorRef<Message>) {
+        if let Phase::Pausing = self.phase {
+            self.phase = Phase::Preparing { _work: prepare(me, &self.on, self.event) };
+        }
+    }
+
+    pub fn child_ended(&mut self, me: &ActorRef<Message>, who: ActorId, why: Option<String>) {
+        let ours = self.children().iter().any(|child| child.get_id() == who);
+        // The ends of earlier epochs, and of what is being drained, are expected.
+        if ours && !matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
+            self.fail(me, &why.unwrap_or_else(|| "an actor ended".into()));
+        }
+    }
+
+    pub fn pulse(&mut self, me: &ActorRef<Message>) {
+        if self.slot.idle() < IDLE {
+            return;
+        }
+        match &self.phase {
+            Phase::Running(running) => {
+                let handles = &running.handles;
+                let waiting = handles.waiting_room.queue().borrow().ranks.total();
+                if waiting == 0 && !handles.inventory.is_active() {
+                    self.end_in_order(me, None);
+                }
+            }
+            // It never ran, or does not any more; nobody misses it.
+            Phase::Pausing if !self.must_run => me.stop(Some("idle".into())),
+            _ => {}
+        }
+    }
+
+    pub fn kill(&mut self, me: &ActorRef<Message>, part: Part) -> bool {
+        let cell = match (&self.phase, part) {
+            (_, Part::Keeper) => me.get_cell(),
+            (Phase::Running(running), Part::Inventory) => running.handles.inventory.cell(),
+            (Phase::Running(running), Part::WaitingRoom) => running.handles.waiting_room.cell(),
+            (Phase::Running(running), Part::Orders) => running.handles.orders.cell(),
+            _ => return false,
+        };
+        cell.kill();
+        true
+    }
+
+    pub fn drain(&mut self, me: &ActorRef<Message>, done: oneshot::Sender<()>) {
+        match &self.phase {
+            Phase::Running(_) => self.end_in_order(me, Some(done)),
+            // Nothing has been answered in these phases that is not in the journal.
+            _ => {
+                let _ = done.send(());
+                me.stop(Some("drained".into()));
+            }
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.slot.show(None);
+        for child in self.children() {
+            child.kill();
+        }
+        self.answer(&Err(DirectoryError::Unavailable));
+        self.phase = Phase::Ended;
+    }
+
+    /// Ends all three and begins again after a pause. Whoever waits for an answer is told that it is unknown.
+    fn fail(&mut self, me: &ActorRef<Message>, why: &str) {
+        self.slot.show(None);
+        for child in self.children() {
+            child.kill();
+        }
+        if let Phase::Running(running) = &self.phase {
+            self.must_run |= running.handles.inventory.is_active();
+        }
+        self.phase = Phase::Pausing;
+        let pause = self.budget.spend(Instant::now());
+        tracing::error!(event = %self.event, why, ?pause, "the event's actors start again");
+        measures::restarted();
+        me.send_after(pause, || Message::Restart);
+    }
+
+    async fn start_inventory(&self, me: &ActorRef<Message>, prepared: Prepared) -> Result<Opening, ractor::SpawnErr> {
+        let Prepared { epoch, folded, first } = prepared;
+        let clock = Clock::start(folded.inventory.last_at());
+        let recovered = folded.inventory.outbox(folded.published, MOST_RECOVERED);
+        let ((facts, facts_receiver), (admissions, admissions_receiver)) =
+            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let arguments = inventory::Arguments {
+            event: self.event,
+            epoch,
+            folded,
+            clock,
+            journal: Arc::clone(&self.on.journal),
+            ownership: Arc::clone(&self.on.ownership),
+            config: (*self.on.config).clone(),
+            facts,
+            admissions,
+        };
+        let inventory = inventory::start(arguments, Some(me.get_cell())).await?;
+        let (on, event, begins) = (self.on.clone(), self.event, inventory.clone());
+        let work = beside::run(me, async move { Message::Opened(activation::open(&on, event, &begins, first).await) });
+        Ok(Opening {
+            inventory,
+            epoch,
+            clock,
+            recovered,
+            facts: facts_receiver,
+            admissions: admissions_receiver,
+            _work: work,
+        })
+    }
+
+    async fn start_others(
+        &self,
+        me: &ActorRef<Message>,
+        opening: Opening,
+        begun: Begun,
+    ) -> Result<Running, ractor::SpawnErr> {
+        let Opening { inventory, epoch, clock, recovered, facts, admissions, _work } = opening;
+        let arguments = orders::Arguments {
+            event: self.event,
+            epoch,
+            inventory: inventory.clone(),
+            journal: Arc::clone(&self.on.journal),
+            bus: Arc::clone(&self.on.bus),
+            database: self.on.database.clone(),
+            key: Arc::clone(&self.on.key),
+            recovered,
+            facts,
+        };
+        let orders = orders::start(arguments, me.get_cell()).await?;
+        let arguments = waiting_room::Arguments {
+            event: self.event,
+            epoch,
+            clock,
+            inventory: inventory.clone(),
+            begun,
+            store: Arc::clone(&self.on.queue),
+            ownership: Arc::clone(&self.on.ownership),
+            config: (*self.on.config).clone(),
+            admissions,
+        };
+        let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
+        let handles = EventHandles { inventory, waiting_room, orders };
+        Ok(Running { handles, epoch, _counted: Share::of_events_running() })
+    }
+
+    /// No more admissions, then no more decisions, then the last facts to the broker, then the ownership.
+    fn end_in_order(&mut self, me: &ActorRef<Message>, done: Option<oneshot::Sender<()>>) {
+        let Phase::Running(Running { handles, epoch, _counted }) = mem::replace(&mut self.phase, Phase::Ended) else {
+            return;
+        };
+        self.slot.show(None);
+        let (ownership, event) = (Arc::clone(&self.on.ownership), self.event);
+        let work = beside::run(me, async move {
+            handles.waiting_room.drain().await;
+            handles.inventory.drain().await;
+            let _ = tokio::time::timeout(FLUSH, handles.orders.drain()).await;
+            if let Err(error) = ownership.release(event, epoch).await {
+                tracing::warn!(%event, %error, "the event was not given up; its ownership lapses by itself");
+            }
+            if let Some(done) = done {
+                let _ = done.send(());
+            }
+            Message::Drained
+        });
+        self.phase = Phase::Ending { _work: work };
+    }
+
+    fn children(&self) -> Vec<ActorCell> {
+        match &self.phase {
+            Phase::Opening(opening) => vec![opening.inventory.cell()],
+            Phase::Running(running) => {
+                let EventHandles { inventory, waiting_room, orders } = &running.handles;
+                vec![inventory.cell(), waiting_room.cell(), orders.cell()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, answer: &Result<EventHandles, DirectoryError>) {
+        for found in self.finders.drain(..) {
+            let _ = found.send(answer.clone());
+        }
+    }
+}
+
+fn prepare(me: &ActorRef<Message>, on: &Foundation, event: EventId) -> AbortOnDropHandle<()> {
+    let on = on.clone();
+    beside::run(me, async move { Message::Prepared(activation::prepare(&on, event).await) })
+}

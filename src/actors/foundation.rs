@@ -1,0 +1,43 @@
+//! What every event's actors stand on.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::config::Config;
+use crate::stores::{
+    Stores, database::Database, journal::InventoryJournal, order_bus::OrderBus, ownership::Ownership,
+    queue::QueueStore, secret::TicketKey,
+};
+
+/// Events recovered at once: at a node's start many may have to be.
+const RECOVERIES: usize = 8;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Foundation {
+    pub journal: Arc<dyn InventoryJournal>,
+    pub ownership: Arc<dyn Ownership>,
+    pub queue: Arc<dyn QueueStore>,
+    pub bus: Arc<dyn OrderBus>,
+    pub database: Database,
+    /// Signs tickets.
+    pub key: Arc<TicketKey>,
+    pub config: Arc<Config>,
+    pub recoveries: Arc<Semaphore>,
+}
+
+impl Foundation {
+    pub fn new(stores: &Stores, key: TicketKey, config: Config) -> Self {
+        Self {
+            journal: Arc::clone(&stores.journal),
+            ownership: Arc::clone(&stores.ownership),
+            queue: Arc::clone(&stores.queue),
+            bus: Arc::clone(&stores.bus),
+            database: stores.database.clone(),
+            key: Arc::new(key),
+            config: Arc::new(config),
+            recoveries: Arc::new(Semaphore::new(RECOVERIES)),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Intake: takes from the bus what the shop's own work is, once for the node.
+//!
+//! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
+//! orders; the database's outbox goes to the bus. Each message is acknowledged after its effect is durable, so a crash
+//! anywhere makes it come again.
+//!
+//! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
+
+mod facts;
+mod payments;
+mod relay;
+
+use std::sync::Weak;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor_cluster::RactorMessage;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{beside, directory::Directory, foundation::Foundation};
+
+#[derive(RactorMessage)]
+enum Message {
+    /// One of the workers has ended, which they do only if the bus is closed.
+    Ended(&'static str),
+}
+
+pub(super) async fn start(
+    on: &Foundation,
+    directory: Weak<dyn Directory>,
+    supervisor: ActorCell,
+) -> Result<ActorCell, SpawnErr> {
+    let (actor, _) = Actor::spawn_linked(None, Intake, (on.clone(), directory), supervisor).await?;
+    Ok(actor.get_cell())
+}
+
+struct Intake;
+
+/// They end with the actor.
+struct Workers {
+    _workers: [AbortOnDropHandle<()>; 3],
+}
+
+impl Actor for Intake {
+    type Msg = Message;
+    type State = Workers;
+    type Arguments = (Foundation, Weak<dyn Directory>);
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<Message>,
+        (on, directory): Self::Arguments,
+    ) -> Result<Workers, ActorProcessingErr> {
+        let (facts, payments, relay) = (facts::run(on.clone()), payments::run(on.clone(), directory), relay::run(on));
+        let workers = [
+            beside::run(&me, async move {
+                facts.await;
+                Message::Ended("order facts")
+            }),
+            beside::run(&me, async move {
+                payments.await;
+                Message::Ended("payments")
+            }),
+            beside::run(&me, async move {
+                relay.await;
+                Message::Ended("outbox")
+            }),
+        ];
+        Ok(Workers { _workers: workers })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        Message::Ended(worker): Message,
+        _: &mut Workers,
+    ) -> Result<(), ActorProcessingErr> {
+        Err(format!("the worker for {worker} has ended").into())
+    }
+
+    /// It has no children; nothing that ends elsewhere may end it.
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        _: SupervisionEvent,
+        _: &mut Workers,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}

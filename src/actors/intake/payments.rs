@@ -1,0 +1,78 @@
+//! Payment facts from the bus to their event's orders.
+
+use std::{
+    sync::Weak,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use super::facts::answered;
+use crate::{
+    actors::{
+        backoff::Backoff,
+        directory::{Directory, DirectoryError},
+        foundation::Foundation,
+        orders::{PaymentFact, SettleError},
+    },
+    stores::order_bus::{Delivery, Topic},
+};
+
+/// Also how many are settled at once: each waits for its own event, and one that hangs must not hold up the others.
+const PREFETCH: u16 = 256;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Tried here for so long before it goes back to the bus, which counts deliveries and in the end gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
+    let mut backoff = Backoff::up_to(LONGEST_WAIT);
+    let mut deliveries = loop {
+        match on.bus.consume(Topic::Payments, PREFETCH).await {
+            Ok(deliveries) => break deliveries,
+            Err(error) => tracing::warn!(%error, "payments cannot be consumed; trying again"),
+        }
+        backoff.wait().await;
+    };
+    // Ends with this future, and with it every settling: what is not acknowledged comes again.
+    let mut settling = JoinSet::new();
+    while let Some(delivery) = deliveries.recv().await {
+        while settling.try_join_next().is_some() {}
+        settling.spawn(take_in(Weak::clone(&directory), delivery));
+    }
+}
+
+async fn take_in(directory: Weak<dyn Directory>, delivery: Delivery) {
+    let fact: PaymentFact = match serde_json::from_slice(&delivery.message.body) {
+        Ok(fact) => fact,
+        Err(error) => {
+            tracing::error!(id = delivery.message.id, %error, "a payment fact that cannot be read");
+            return answered(delivery.settle.reject().await);
+        }
+    };
+    let (began, mut backoff) = (Instant::now(), Backoff::up_to(LONGEST_WAIT));
+    loop {
+        match settle(&directory, &fact).await {
+            Ok(()) => return answered(delivery.settle.ack().await),
+            Err(SettleError::Never(why)) => {
+                tracing::error!(payment = %fact.payment, reference = %fact.reference, why, "a payment that cannot be settled");
+                return answered(delivery.settle.reject().await);
+            }
+            Err(SettleError::Later(why)) => {
+                tracing::debug!(payment = %fact.payment, why, "a payment is not settled yet");
+            }
+        }
+        if began.elapsed() > PATIENCE {
+            return answered(delivery.settle.retry().await);
+        }
+        backoff.wait().await;
+    }
+}
+
+async fn settle(directory: &Weak<dyn Directory>, fact: &PaymentFact) -> Result<(), SettleError> {
+    let directory = directory.upgrade().ok_or_else(|| SettleError::Later("the node is going down".into()))?;
+    match directory.event(fact.reference.event).await {
+        Ok(event) => event.orders.settle(fact.clone()).await,
+        Err(error @ DirectoryError::UnknownEvent) => Err(SettleError::Never(error.to_string())),
+        Err(error @ DirectoryError::Unavailable) => Err(SettleError::Later(error.to_string())),
+    }
+}

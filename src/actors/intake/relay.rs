@@ -1,0 +1,54 @@
+//! The database's outbox to the bus: what webhooks have stored.
+//!
+//! Looks often instead of being told: a webhook may have been stored by another process, and a hint that is lost would have
+//! to be made up for by looking anyway.
+
+use std::time::Duration;
+
+use crate::{
+    actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    stores::{
+        database::outbox::{self, Unsent},
+        error::StoreError,
+        order_bus::{Message, Topic},
+    },
+};
+
+const EVERY: Duration = Duration::from_millis(100);
+const BATCH: u32 = 256;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(on: Foundation) {
+    let mut backoff = Backoff::up_to(LONGEST_WAIT);
+    loop {
+        match relay(&on).await {
+            // There may be more.
+            Ok(sent) if sent == BATCH as usize => {}
+            Ok(_) => {
+                backoff = Backoff::up_to(LONGEST_WAIT);
+                tokio::time::sleep(EVERY).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the database's outbox is not relayed; trying again");
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
+async fn relay(on: &Foundation) -> Result<usize, StoreError> {
+    let unsent = outbox::unsent(&on.database, BATCH).await?;
+    if unsent.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<_> = unsent.iter().map(|unsent| unsent.id).collect();
+    let messages: Vec<Message> = unsent.into_iter().map(message).collect();
+    on.bus.publish(Topic::Payments, &messages).await?;
+    outbox::mark_sent(&on.database, &ids, wall()).await?;
+    Ok(ids.len())
+}
+
+fn message(unsent: Unsent) -> Message {
+    Message { routing_key: unsent.routing_key, id: unsent.id.simple().to_string(), body: unsent.body.into_bytes() }
+}
