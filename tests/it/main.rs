@@ -3,6 +3,7 @@
 mod etcd_members;
 mod harness;
 mod http2_proxy;
+mod http_core;
 mod journal_contract;
 mod journal_crash;
 mod journal_failover;
@@ -10,4 +11,5 @@ mod journal_late;
 mod ownership_contract;
 mod proxy;
 mod queue_contract;
+mod served;
 mod servers;

@@ -21,7 +21,7 @@ use crate::{
     },
     stores::{
         database::{
-            Write, access, accounts,
+            Write, accounts,
             audit::{self, Act},
             sessions::{self, NewFamily, Presented, Rotation},
         },
@@ -138,7 +138,7 @@ pub async fn logout(
     let account = sessions::revoke(&mut write, &hash(token), now()).await?;
     if let Some(account) = account {
         // An access token does not name its session, so all of the account's end; the other sessions refresh theirs.
-        access::end(&mut write, account, now()).await?;
+        accounts::end_access(&mut write, account, now()).await?;
     }
     write.commit().await?;
     if let Some(account) = account {

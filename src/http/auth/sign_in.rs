@@ -19,10 +19,7 @@ use crate::{
         password::{Checked, Password},
         problem::{Code, Problem},
     },
-    stores::{
-        database::{access, accounts},
-        error::StoreError,
-    },
+    stores::{database::accounts, error::StoreError},
 };
 
 const MAX_EMAIL_BYTES: usize = 254;
@@ -136,7 +133,7 @@ async fn verified(app: &App, email: &str, password: Password) -> Result<accounts
     if let Checked::Rehashed(hash) = checked {
         let mut write = app.database.begin().await?;
         // Changed meanwhile, it stays as it was changed.
-        if access::replace_hash(&mut write, account.id, &account.password_hash, &hash, now()).await? {
+        if accounts::replace_hash(&mut write, account.id, &account.password_hash, &hash, now()).await? {
             write.commit().await?;
         }
     }

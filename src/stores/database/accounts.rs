@@ -105,6 +105,32 @@ pub async fn set_status(write: &mut Write, id: FanId, status: Status, now: Event
     changed(write, update.bind(id.to_string()).bind(status.as_str()).bind(millis(now))).await
 }
 
+/// Puts another hash of the same password in the place of `old`; `false` if that is not there any more. Sessions stay.
+pub async fn replace_hash(
+    write: &mut Write,
+    id: FanId,
+    old: &str,
+    new: &str,
+    now: EventTime,
+) -> Result<bool, StoreError> {
+    let update =
+        sqlx::query("UPDATE accounts SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2")
+            .bind(id.to_string())
+            .bind(old.to_owned())
+            .bind(new.to_owned())
+            .bind(millis(now));
+    write.execute(update).await.map(|rows| rows == 1)
+}
+
+/// Ends every access token, and changes nothing else. As [`set_password`].
+pub async fn end_access(write: &mut Write, id: FanId, now: EventTime) -> Result<u32, StoreError> {
+    let update = sqlx::query(
+        "UPDATE accounts SET session_version = session_version + 1, updated_at = $2 WHERE id = $1 \
+         RETURNING session_version",
+    );
+    changed(write, update.bind(id.to_string()).bind(millis(now))).await
+}
+
 /// Those whose address or name contains `q`, newest first.
 pub async fn list(
     database: &Database,

@@ -12,7 +12,6 @@ mod fault;
 mod row;
 mod write;
 
-pub mod access;
 pub mod accounts;
 pub mod audit;
 pub mod checks;

@@ -1,0 +1,6 @@
+//! The edge itself, over HTTP: sessions, roles, limits, bad input. Each test of a line of the security list is named by it.
+
+mod accounts;
+mod limits;
+mod server;
+mod sessions;

@@ -1,0 +1,236 @@
+//! A whole server of a test's own: embedded stores in a temporary folder, free ports, one client.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use onsale::{
+    actors::directory::{Directory, DirectoryError, EventHandles},
+    domain::{account::Role, id::EventId, id::FanId},
+    http::{
+        app::{App, Below},
+        config::Config,
+        now,
+        server::{Server, serve},
+    },
+    stores::{self, database::accounts, secret::RootSecret},
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+pub struct Served {
+    pub app: Arc<App>,
+    /// `http://127.0.0.1:PORT`, without a slash.
+    pub public: String,
+    pub admin: String,
+    pub client: reqwest::Client,
+    pub below: Below,
+    pub shutdown: CancellationToken,
+    server: Option<Server>,
+    secret_text: String,
+    _home: Arc<Home>,
+}
+
+struct Home {
+    _stores: stores::Stores,
+    _folder: tempfile::TempDir,
+}
+
+/// For what needs no events.
+struct NoEvents;
+
+#[async_trait]
+impl Directory for NoEvents {
+    async fn event(&self, _: EventId) -> Result<EventHandles, DirectoryError> {
+        Err(DirectoryError::UnknownEvent)
+    }
+}
+
+/// Cheap password hashes, free ports, and the limits of a demonstration.
+pub fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".into(),
+        admin_listen: "127.0.0.1:0".into(),
+        bcrypt_cost: 4,
+        insecure_demo: true,
+        shutdown_grace: 5,
+        ..Config::default()
+    }
+}
+
+/// The limits of a real sale, and hashes as cheap as one may have there.
+pub fn strict() -> Config {
+    Config { bcrypt_cost: 10, insecure_demo: false, ..config() }
+}
+
+impl Served {
+    pub async fn start(config: Config) -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
+        let stores = stores::open(&stores_config, "n1").await.expect("stores");
+        stores.database.migrate().await.expect("migrated");
+        let below = Below {
+            database: stores.database.clone(),
+            queue: stores.queue.clone(),
+            bus: stores.bus.clone(),
+            ownership: stores.ownership.clone(),
+            directory: Arc::new(NoEvents),
+        };
+        let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let home = Arc::new(Home { _stores: stores, _folder: folder });
+        Self::on(config, below, secret_text, home).await
+    }
+
+    /// Another node on the same stores.
+    pub async fn beside(&self, config: Config) -> Self {
+        Self::on(config, self.below.clone(), self.secret_text.clone(), self._home.clone()).await
+    }
+
+    async fn on(config: Config, below: Below, secret_text: String, home: Arc<Home>) -> Self {
+        let tls = config.tls_self_signed || config.tls_cert.is_some();
+        let secret = RootSecret::parse(&secret_text).expect("random");
+        let app = App::new(config, below.clone(), &secret).expect("a good configuration");
+        let shutdown = CancellationToken::new();
+        let server = serve(app.clone(), shutdown.clone()).await.expect("listens");
+        let scheme = if tls { "https" } else { "http" };
+        let client = reqwest::Client::builder()
+            .danger_accept_invalid_certs(true)
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("client");
+        Self {
+            public: format!("{scheme}://{}", server.public),
+            admin: format!("{scheme}://{}", server.admin),
+            app,
+            client,
+            below,
+            shutdown,
+            server: Some(server),
+            secret_text,
+            _home: home,
+        }
+    }
+
+    /// Goes down and waits for the end.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Some(server) = self.server.take() {
+            server.finished().await;
+        }
+    }
+
+    pub fn authority(&self) -> &str {
+        self.public.split_once("://").expect("a URL").1
+    }
+
+    pub async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let base = if path.starts_with("/api/v1/admin") || path == "/metrics" { &self.admin } else { &self.public };
+        let mut request = self.client.request(method, format!("{base}{path}"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        self.call(Method::GET, path, token, None).await
+    }
+
+    pub async fn post(&self, path: &str, token: Option<&str>, body: Value) -> Answer {
+        self.call(Method::POST, path, token, Some(body)).await
+    }
+
+    pub async fn register(&self, email: &str) -> SignedIn {
+        let body = json!({"email": email, "password": PASSWORD, "name": "Ann", "language": "en"});
+        SignedIn::of(&self.post("/api/v1/auth/register", None, body).await.expect(StatusCode::CREATED))
+    }
+
+    pub async fn login(&self, email: &str, password: &str) -> Answer {
+        self.post("/api/v1/auth/login", None, json!({"email": email, "password": password})).await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.post("/api/v1/auth/refresh", None, json!({"refresh_token": token})).await
+    }
+
+    /// Registered, and given roles as the command line would.
+    pub async fn with_roles(&self, email: &str, roles: &[Role]) -> SignedIn {
+        let id = self.register(email).await.id;
+        let mut write = self.below.database.begin().await.expect("begins");
+        accounts::set_roles(&mut write, id, roles, now()).await.expect("set");
+        write.commit().await.expect("committed");
+        SignedIn::of(&self.login(email, PASSWORD).await.expect(StatusCode::OK))
+    }
+}
+
+pub struct SignedIn {
+    pub id: FanId,
+    pub access: String,
+    pub refresh: String,
+}
+
+impl SignedIn {
+    fn of(body: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        Self {
+            id: text(&body["account"]["id"]).parse().expect("id"),
+            access: text(&body["access_token"]),
+            refresh: text(&body["refresh_token"]),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    #[track_caller]
+    pub fn expect(&self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The problem's code, after checking that it is a whole problem.
+    #[track_caller]
+    pub fn problem(&self) -> (u16, String) {
+        let body = self.json();
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(body["status"], self.status.as_u16(), "{self:?}");
+        assert_eq!(body["request_id"], self.header("x-request-id"), "{self:?}");
+        for member in ["type", "title", "detail", "code"] {
+            assert!(body[member].is_string(), "{member} of {self:?}");
+        }
+        (self.status.as_u16(), body["code"].as_str().expect("code").to_owned())
+    }
+}
+
+/// Asks again until it is so; the test fails if that takes longer than half a minute.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
