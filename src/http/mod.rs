@@ -8,6 +8,7 @@ pub mod acting;
 pub mod admin_queue;
 pub mod admin_stock;
 pub mod app;
+pub mod asked;
 pub mod auth;
 pub mod availability;
 pub mod checkout;

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     acting::Acting,
     app::App,
+    asked::{page, reason, search},
     extract::{Json, Path, Query},
     now,
     problem::{Code, Problem},
@@ -20,16 +21,11 @@ use crate::{
         database::{
             accounts::{self, Status},
             audit::{self, Act},
-            page::Cursor,
             sessions,
         },
         error::StoreError,
     },
 };
-
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
-const MAX_REASON_CHARS: usize = 500;
 
 /// An account as an admin sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -147,7 +143,7 @@ pub async fn list(
 ) -> Result<Json<AccountPage>, Problem> {
     acting.as_one_of(&[Role::Admin])?;
     let (cursor, limit) = page(query.cursor.as_deref(), query.limit)?;
-    let page = accounts::list(&app.database, &query.q, cursor.as_ref(), limit).await?;
+    let page = accounts::list(&app.database, search(&query.q)?, cursor.as_ref(), limit).await?;
     Ok(Json(AccountPage {
         items: page.items.into_iter().map(AccountRow::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
@@ -253,24 +249,4 @@ fn known<T>(result: Result<T, StoreError>) -> Result<T, Problem> {
         Err(StoreError::Conflict(_)) => Err(Code::NotFound.into()),
         other => Ok(other?),
     }
-}
-
-/// Cursor and limit of a list's query.
-pub fn page(cursor: Option<&str>, limit: Option<u32>) -> Result<(Option<Cursor>, u32), Problem> {
-    let cursor = cursor.map(str::parse).transpose().map_err(|_| {
-        Problem::new(Code::InvalidQuery).detail("cursor: only what a list gave as next_cursor is accepted")
-    })?;
-    match limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=MAX_LIMIT => Ok((cursor, limit)),
-        _ => Err(Problem::new(Code::InvalidQuery).detail("limit: 1 to 200 is expected")),
-    }
-}
-
-/// Why an act is done: needed, for the audit.
-pub fn reason(text: &str) -> Result<&str, Problem> {
-    let text = text.trim();
-    if (1..=MAX_REASON_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        return Ok(text);
-    }
-    Err(Problem::new(Code::InvalidBody).detail("reason: 1 to 500 characters are expected"))
 }

@@ -92,7 +92,7 @@ async fn changes_that_name_nothing_or_nobody_are_refused() {
         let answer = served.call(Method::PUT, &path, Some(&admin.access), Some(body.clone())).await;
         assert_eq!(answer.problem(), (status, code.to_owned()), "{id} {body}");
     }
-    for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "color=red"] {
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "color=red", "q=%00", "q=a%0ab"] {
         let answer = served.get(&format!("/api/v1/admin/accounts?{query}"), Some(&admin.access)).await;
         assert_eq!(answer.problem(), (400, "invalid_query".into()), "{query}");
     }
@@ -102,7 +102,7 @@ async fn changes_that_name_nothing_or_nobody_are_refused() {
 async fn s_25_a_search_text_is_only_a_text() {
     let served = Served::start(config()).await;
     let admin = served.with_roles("root@example.org", &[Role::Admin]).await;
-    for q in ["%25", "_", "'%20OR%20'1'='1", "%22;--", "%00"] {
+    for q in ["%25", "_", "'%20OR%20'1'='1", "%22;--", "!%25"] {
         let answer = served.get(&format!("/api/v1/admin/accounts?q={q}"), Some(&admin.access)).await;
         assert_eq!(answer.expect(StatusCode::OK)["items"], json!([]), "{q}");
     }
