@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod actors;
+pub mod bench;
+pub mod boot;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod stores;

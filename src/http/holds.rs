@@ -77,7 +77,7 @@ pub async fn create(
 }
 
 /// The place that the token admits, if it is this fan's and for this event. Whether it is live, the inventory knows.
-fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
+pub fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
     let mut values = headers.get_all(ADMISSION_HEADER).iter();
     let Some(value) = values.next() else {
         return Err(Problem::new(Code::NotAdmitted).detail("an admission token is needed in Onsale-Admission"));

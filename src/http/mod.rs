@@ -21,6 +21,7 @@ pub mod holds;
 pub mod idempotency;
 pub mod limits;
 pub mod metrics;
+pub mod noop;
 pub mod openapi;
 pub mod orders;
 pub mod origins;

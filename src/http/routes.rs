@@ -80,9 +80,9 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
 }
 
 /// What the public listener serves, and its paths as the router names them.
-pub fn public_service(app: &Arc<App>) -> (Router, Vec<String>) {
+pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<String>) {
     let (api, described) = OpenApiRouter::new().nest(API, public()).split_for_parts();
-    let router = api.merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
+    let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 

@@ -29,7 +29,7 @@ impl DataDir {
     /// Makes the directory (mode 0700) when missing, and locks it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make(path)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
@@ -46,6 +46,12 @@ impl DataDir {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Makes the directory (mode 0700) when missing, without locking it.
+pub fn make(path: &Path) -> Result<(), DataDirError> {
+    let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)
 }
 
 #[cfg(test)]

@@ -53,7 +53,6 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         move |source| OpenError::Store { store, source }
     }
     let data_dir = DataDir::open(&config.data_dir)?;
-
     let (journal, ownership): (Arc<dyn InventoryJournal>, Arc<dyn Ownership>) = if config.etcd.is_empty() {
         let journal = EmbeddedJournal::open(&data_dir.file("journal.db")).await.map_err(of("journal"))?;
         let journal = Arc::new(journal);
@@ -76,4 +75,12 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
     Ok(Stores { journal, ownership, queue, bus, database, data_dir })
+}
+
+/// The journal alone, without the lock on the data directory: for reading beside a running node.
+pub async fn open_journal(config: &Config) -> Result<Arc<dyn InventoryJournal>, StoreError> {
+    if config.etcd.is_empty() {
+        return Ok(Arc::new(EmbeddedJournal::open(&config.data_dir.join("journal.db")).await?));
+    }
+    Ok(Arc::new(EtcdJournal::new(Arc::new(Etcd::new(&config.etcd).await?))))
 }

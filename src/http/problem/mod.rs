@@ -30,6 +30,12 @@ struct Inner {
     more: Map<String, Value>,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.detail.as_deref().unwrap_or(self.0.code.row().title))
+    }
+}
+
 impl Problem {
     pub fn new(code: Code) -> Self {
         let row = code.row();

@@ -76,6 +76,15 @@ impl Server {
 /// Listens, and serves until `shutdown` is cancelled: then accepts nothing more, tells sockets, lets requests finish, and
 /// cuts what is left after `shutdown_grace`.
 pub async fn serve(app: Arc<App>, shutdown: CancellationToken) -> Result<Server, ServeError> {
+    serve_with(app, Router::new(), shutdown).await
+}
+
+/// As [`serve`], with more public routes behind the same middleware: a benchmark brings its own.
+pub async fn serve_with(
+    app: Arc<App>,
+    more: Router<Arc<App>>,
+    shutdown: CancellationToken,
+) -> Result<Server, ServeError> {
     let config = app.config.clone();
     let proxies = Proxies::parse(&config.trusted_proxies)?;
     let tls = Tls::open(&config)?;
@@ -89,7 +98,7 @@ pub async fn serve(app: Arc<App>, shutdown: CancellationToken) -> Result<Server,
             tls: tls.is_some(),
         })
     };
-    let (public, public_paths) = routes::public_service(&app);
+    let (public, public_paths) = routes::public_service(&app, more);
     let (admin, admin_paths) = routes::admin_service(&app);
     let wrap = |router: Router, paths| router.layer(axum::middleware::from_fn_with_state(edge(paths), edge::pass));
     let (public, admin) = (wrap(public, public_paths), wrap(admin, admin_paths));

@@ -1,0 +1,81 @@
+//! Our commit path without HTTP: callers ask the inventory's handle, with real entries, limits and request ids.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::{
+    Mode,
+    report::{Report, Row, Tally},
+    stage::{self, PER_FAN, Stage},
+};
+use crate::{
+    actors::inventory::{AskError, Handle},
+    domain::{
+        id::{FanId, OrderId},
+        inventory::request::{Answer, Command, Hold, Identity, Request, Want},
+    },
+};
+
+pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, String> {
+    let (event, inventory) = stage.open_event().await?;
+    stage.admit(&inventory, stage.fans().len()).await?;
+    let fans: Arc<[FanId]> = stage.fans().into();
+    let started = Instant::now();
+    let end = started + duration;
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in 0..callers {
+        tasks.spawn(call(inventory.clone(), fans.clone(), caller, callers, end));
+    }
+    let mut all = Tally::default();
+    while let Some(tally) = tasks.join_next().await {
+        all.add(&tally.map_err(|error| error.to_string())??);
+    }
+    let row = all.row(Mode::Commit, callers, started.elapsed());
+    let (stored, oversold) = stage.count_holds(event).await?;
+    report.stored += stored;
+    report.oversold += oversold;
+    report.acknowledged += all.ok;
+    Ok(row)
+}
+
+/// Every `callers`-th fan is this caller's, for as many holds as the limit allows.
+async fn call(
+    inventory: Handle,
+    fans: Arc<[FanId]>,
+    caller: usize,
+    callers: usize,
+    end: Instant,
+) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
+    for (fan, n) in fans.iter().zip(1..).skip(caller).step_by(callers) {
+        for _ in 0..PER_FAN {
+            if Instant::now() >= end {
+                return Ok(tally);
+            }
+            let id = Uuid::new_v4().as_u128();
+            let hold = Hold {
+                order: OrderId::from_u128(id),
+                fan: *fan,
+                admission: stage::place(n),
+                want: want.clone(),
+                channel: None,
+                seen_version: None,
+            };
+            let request = Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) };
+            let begun = Instant::now();
+            let ok = match inventory.ask(request).await {
+                Ok(Answer::Held(_)) => true,
+                Ok(other) => return Err(format!("a hold was answered {other:?}")),
+                Err(AskError::Refused(_) | AskError::Overloaded | AskError::TooLate) => false,
+                Err(error) => return Err(error.to_string()),
+            };
+            tally.count(ok, begun.elapsed());
+        }
+    }
+    Ok(tally)
+}

@@ -1,0 +1,88 @@
+//! Holds over HTTP, and a POST that does nothing: the load comes from a process of its own, as it would outside.
+
+use std::{io::Write, process::Stdio, time::Duration};
+
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::{
+    Mode,
+    load::{Fan, Outcome},
+    report::{Report, Row, Tally},
+    stage::{self, PER_FAN, Stage},
+};
+use crate::domain::claims::{Access, AdmissionClaim, Kind};
+
+const TOKEN_SECONDS: u64 = 900;
+
+pub async fn run(
+    stage: &Stage,
+    mode: Mode,
+    callers: usize,
+    duration: Duration,
+    report: &mut Report,
+) -> Result<Row, String> {
+    let (event, inventory) = stage.open_event().await?;
+    stage.admit(&inventory, stage.fans().len()).await?;
+    let path = std::env::temp_dir().join(format!("onsale-bench-fans-{}", Uuid::new_v4().simple()));
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(|error| error.to_string())?);
+    let tokens = &stage.node().app().tokens;
+    for (fan, n) in stage.fans().iter().zip(1..) {
+        let fan = Fan {
+            access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1 }),
+            admission: tokens.sign(
+                Kind::Admission,
+                *fan,
+                TOKEN_SECONDS,
+                AdmissionClaim { evt: event, plc: stage::place(n) },
+            ),
+        };
+        writeln!(file, "{}", serde_json::to_string(&fan).expect("plain fields")).map_err(|error| error.to_string())?;
+    }
+    file.flush().map_err(|error| error.to_string())?;
+    let target = match mode {
+        Mode::Noop => format!("/api/v1/events/{event}/noop"),
+        _ => format!("/api/v1/events/{event}/holds"),
+    };
+    let outcome = load(stage, &target, callers, duration, &path).await;
+    std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+    let outcome = outcome?;
+    if let Some(refusal) = &outcome.first_refusal {
+        eprintln!("  first refusal: {}", refusal.lines().last().unwrap_or_default());
+    }
+    let mut tally = Tally { ok: outcome.ok, refused: outcome.refused, ..Tally::default() };
+    for (value, count) in outcome.times {
+        tally.times.saturating_record_n(value, count);
+    }
+    if mode == Mode::Http {
+        let (stored, oversold) = stage.count_holds(event).await?;
+        report.stored += stored;
+        report.oversold += oversold;
+        report.acknowledged += tally.ok;
+    }
+    Ok(tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)))
+}
+
+async fn load(
+    stage: &Stage,
+    path: &str,
+    callers: usize,
+    duration: Duration,
+    fans: &std::path::Path,
+) -> Result<Outcome, String> {
+    let itself = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(itself)
+        .args(["bench", "load", "--address", &stage.node().address().to_string(), "--path", path])
+        .args(["--callers", &callers.to_string(), "--seconds", &duration.as_secs_f64().to_string()])
+        .args(["--per-fan", &PER_FAN.to_string(), "--fans"])
+        .arg(fans)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .map_err(|error| format!("the load generator: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the load generator ended with {}", output.status));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("the load generator: {error}"))
+}

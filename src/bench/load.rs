@@ -1,0 +1,169 @@
+//! The load generator: one connection a caller, one request at a time on each, in a process of its own.
+//!
+//! Speaks just enough HTTP/1.1 to keep its own share of the two cores small: requests are put together from parts, answers
+//! are read by their Content-Length.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use uuid::Uuid;
+
+use super::report::Tally;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    #[arg(long)]
+    address: String,
+    #[arg(long)]
+    path: String,
+    #[arg(long)]
+    callers: usize,
+    #[arg(long)]
+    seconds: f64,
+    /// File with one fan (JSON) a line.
+    #[arg(long)]
+    fans: PathBuf,
+    /// Requests with each fan's tokens at most.
+    #[arg(long)]
+    per_fan: usize,
+}
+
+/// What a fan sends along.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fan {
+    pub access: String,
+    pub admission: String,
+}
+
+/// What is printed at the end, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub ok: u64,
+    pub refused: u64,
+    pub seconds: f64,
+    /// The histogram: (microseconds, count).
+    pub times: Vec<(u64, u64)>,
+    /// The first refusal seen, for people.
+    pub first_refusal: Option<String>,
+}
+
+const BODY: &str = r#"{"items":[{"ticket_type":"HOT","quantity":1}]}"#;
+
+pub async fn run(options: Options) -> Result<(), String> {
+    rlimit::increase_nofile_limit(u64::MAX).map_err(|error| error.to_string())?;
+    let text =
+        std::fs::read_to_string(&options.fans).map_err(|error| format!("{}: {error}", options.fans.display()))?;
+    let fans: Vec<Fan> =
+        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let fans = Arc::new(fans);
+    let mut callers = Vec::new();
+    for index in 0..options.callers {
+        let stream = TcpStream::connect(&options.address).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        callers.push(Caller {
+            stream,
+            index,
+            step: options.callers,
+            fans: fans.clone(),
+            per_fan: options.per_fan,
+            path: options.path.clone(),
+        });
+    }
+    let started = Instant::now();
+    let end = started + Duration::from_secs_f64(options.seconds);
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in callers {
+        tasks.spawn(caller.run(end));
+    }
+    let (mut all, mut first_refusal) = (Tally::default(), None);
+    while let Some(done) = tasks.join_next().await {
+        let (tally, refusal) = done.map_err(|error| error.to_string())??;
+        all.add(&tally);
+        first_refusal = first_refusal.or(refusal);
+    }
+    let times = all.times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
+    let outcome =
+        Outcome { ok: all.ok, refused: all.refused, seconds: started.elapsed().as_secs_f64(), times, first_refusal };
+    println!("{}", serde_json::to_string(&outcome).expect("plain fields"));
+    Ok(())
+}
+
+struct Caller {
+    stream: TcpStream,
+    index: usize,
+    step: usize,
+    fans: Arc<Vec<Fan>>,
+    per_fan: usize,
+    path: String,
+}
+
+impl Caller {
+    /// Every `step`-th fan is this caller's. Ends at `end`, or when they have all done their share.
+    async fn run(mut self, end: Instant) -> Result<(Tally, Option<String>), String> {
+        let mut tally = Tally::default();
+        let mut first_refusal = None;
+        let (mut request, mut answer) = (Vec::new(), Vec::with_capacity(4096));
+        let fans = self.fans.clone();
+        for fan in fans.iter().skip(self.index).step_by(self.step) {
+            let head = format!(
+                "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer {}\r\nOnsale-Admission: {}\r\nContent-Length: {}\r\nIdempotency-Key: ",
+                self.path,
+                fan.access,
+                fan.admission,
+                BODY.len()
+            );
+            for _ in 0..self.per_fan {
+                if Instant::now() >= end {
+                    return Ok((tally, first_refusal));
+                }
+                request.clear();
+                request.extend_from_slice(head.as_bytes());
+                request.extend_from_slice(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+                request.extend_from_slice(b"\r\n\r\n");
+                request.extend_from_slice(BODY.as_bytes());
+                let begun = Instant::now();
+                self.stream.write_all(&request).await.map_err(|error| error.to_string())?;
+                let ok = read_answer(&mut self.stream, &mut answer).await?;
+                tally.count(ok, begun.elapsed());
+                if !ok && first_refusal.is_none() {
+                    first_refusal = Some(String::from_utf8_lossy(&answer).into_owned());
+                }
+            }
+        }
+        Ok((tally, first_refusal))
+    }
+}
+
+/// Reads one whole answer; whether its status is 2xx.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool, String> {
+    answer.clear();
+    loop {
+        if stream.read_buf(answer).await.map_err(|error| error.to_string())? == 0 {
+            return Err("the server closed a connection".into());
+        }
+        let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let length =
+            content_length(answer.get(..head).unwrap_or_default()).ok_or("an answer without Content-Length")?;
+        if answer.len() >= head + 4 + length {
+            return Ok(answer.get(9) == Some(&b'2'));
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    let name = b"content-length:";
+    head.split(|&byte| byte == b'\n')
+        .find(|line| {
+            line.len() > name.len() && line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+        .and_then(|line| std::str::from_utf8(line.get(name.len()..)?).ok())
+        .and_then(|text| text.trim().parse().ok())
+}

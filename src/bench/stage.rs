@@ -1,0 +1,239 @@
+//! Where benchmarks run: a node in this process, on stores of its own or on the configured servers.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rand::{SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+use crate::{
+    actors::inventory,
+    boot::Node,
+    cli::ConfigOptions,
+    config::Config,
+    domain::{
+        account::Role,
+        event::Phase,
+        id::{EventId, FanId},
+        inventory::{
+            Inventory,
+            configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
+            entry::{Entry, Segment},
+            request::{Admittee, Answer, Command, Request},
+        },
+        money::Currency,
+        queue::Place,
+        time::Millis,
+    },
+    http,
+    stores::{
+        self,
+        database::{accounts, events},
+        journal::InventoryJournal,
+    },
+};
+
+/// Holds that one fan may have: the largest limit there is.
+pub const PER_FAN: u16 = 20;
+pub const STOCK: u32 = 10_000_000;
+pub const HOT: &str = "HOT";
+/// Admitted in one command.
+const ADMIT_AT_ONCE: usize = 2_000;
+
+pub struct Stage {
+    node: Node,
+    config: Config,
+    /// Removed at the end; `None` where a data directory was given.
+    temporary: Option<PathBuf>,
+    organizer: FanId,
+    /// The same accounts serve every event.
+    fans: Vec<FanId>,
+}
+
+/// Accounts made beforehand: as many as the longest measurement can use up.
+const FANS: usize = 60_000;
+
+impl Stage {
+    pub async fn open(options: &ConfigOptions) -> Result<Self, String> {
+        let mut options = options.clone();
+        let temporary = options
+            .data_dir
+            .is_none()
+            .then(|| std::env::temp_dir().join(format!("onsale-bench-{}", Uuid::new_v4().simple())));
+        options.data_dir = options.data_dir.or_else(|| temporary.clone());
+        options.listen = options.listen.or_else(|| Some("127.0.0.1:0".into()));
+        options.admin_listen = options.admin_listen.or_else(|| Some("127.0.0.1:0".into()));
+        let mut config = options.load()?;
+        // Measured is the path of a hold, not the limits that protect it.
+        config.http.max_connections = config.http.max_connections.max(10_000);
+        config.actors.outbox_limit = u64::MAX;
+        config.http.bcrypt_cost = 4;
+        config.http.insecure_demo = true;
+        if options.log_format.is_none() {
+            config.log.filter = "warn".into();
+        }
+        let node = Node::start_with(config.clone(), crate::http::noop::routes()).await?;
+        let mut random = StdRng::seed_from_u64(7);
+        let mut fan = || FanId::from_u128(rand::Rng::random(&mut random));
+        let (organizer, fans) = (fan(), (0..FANS).map(|_| fan()).collect::<Vec<_>>());
+        let stage = Self { node, config, temporary, organizer, fans };
+        stage.make_accounts().await?;
+        Ok(stage)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+    pub fn fans(&self) -> &[FanId] {
+        &self.fans
+    }
+
+    pub fn kind(&self) -> &'static str {
+        if self.config.stores.etcd.is_empty() { "embedded" } else { "etcd, Redis, RabbitMQ, PostgreSQL" }
+    }
+
+    async fn make_accounts(&self) -> Result<(), String> {
+        let now = http::now();
+        let account = |id: &FanId| accounts::Account {
+            id: *id,
+            email: format!("{id}@bench.example"),
+            name: "bench".into(),
+            language: "en".into(),
+            // Nobody signs in with it.
+            password_hash: String::new(),
+            roles: vec![Role::Fan],
+            status: accounts::Status::Active,
+            session_version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let database = &self.node.app().database;
+        if accounts::by_id(database, self.organizer).await.map_err(|error| error.to_string())?.is_some() {
+            return Ok(());
+        }
+        let all: Vec<_> = std::iter::once(&self.organizer).chain(&self.fans).map(account).collect();
+        for some in all.chunks(5_000) {
+            accounts::create_many(database, some).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// A fresh event with one hot ticket type, on sale.
+    pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), String> {
+        let now = http::now();
+        let id = EventId::from_uuid(Uuid::now_v7());
+        let configuration = Configuration {
+            version: 1,
+            phase: Phase::Published,
+            currency: Currency::EUR,
+            on_sale_at: now - Millis::minutes(1),
+            sale_ends_at: None,
+            ticket_types: vec![TicketType {
+                code: HOT.parse().expect("a code"),
+                name: "Hot".into(),
+                price_minor: 5_000,
+                stock: Stock::Quantity(STOCK),
+                quotas: Vec::new(),
+            }],
+            quotas: Vec::new(),
+            seats: Vec::new(),
+            limits: Limits {
+                per_order: PER_FAN,
+                per_fan: PER_FAN,
+                hold_ttl: Millis::minutes(60),
+                hold_extension: Millis::minutes(5),
+            },
+            orphan_rule: OrphanRule::Off,
+            queue: QueueSettings {
+                slots: 1_000_000,
+                rate_per_minute: 1_000_000,
+                paused: false,
+                session: Millis::minutes(120),
+                claim_window: Millis::minutes(2),
+                grace: Millis::minutes(5),
+            },
+        };
+        let event = events::Event {
+            id,
+            organizer: self.organizer,
+            details: events::Details {
+                title: "Bench".into(),
+                description: String::new(),
+                category: "bench".into(),
+                venue: "Hall".into(),
+                city: "Town".into(),
+                time_zone: "UTC".into(),
+                starts_at: now + Millis::minutes(60 * 24),
+                ends_at: now + Millis::minutes(60 * 26),
+                doors_at: None,
+                age_limit: None,
+            },
+            configuration,
+            created_at: now,
+            updated_at: now,
+        };
+        let database = &self.node.app().database;
+        let mut write = database.begin().await.map_err(|error| error.to_string())?;
+        events::insert(&mut write, &event).await.map_err(|error| error.to_string())?;
+        write.commit().await.map_err(|error| error.to_string())?;
+        let handles = self.node.app().directory.event(id).await.map_err(|error| error.to_string())?;
+        Ok((id, handles.inventory))
+    }
+
+    /// Admits so many fans; fan number n has place number n+1 of the first term.
+    pub async fn admit(&self, inventory: &inventory::Handle, count: usize) -> Result<(), String> {
+        let all: Vec<Admittee> = self
+            .fans
+            .iter()
+            .take(count)
+            .zip(1..)
+            .map(|(&fan, n)| Admittee { place: place(n), fan, present: true })
+            .collect();
+        for some in all.chunks(ADMIT_AT_ONCE) {
+            let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
+            match inventory.ask(request).await.map_err(|error| error.to_string())? {
+                Answer::Admitted(admissions) if admissions.len() == some.len() => {}
+                other => return Err(format!("not all were admitted: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the event's journal back: holds stored, and how many tickets beyond the capacity they make.
+    pub async fn count_holds(&self, event: EventId) -> Result<(u64, u64), String> {
+        let journal: Arc<dyn InventoryJournal> =
+            stores::open_journal(&self.config.stores).await.map_err(|error| error.to_string())?;
+        let recovered = journal.recover(event).await.map_err(|error| error.to_string())?;
+        let mut inventory = match &recovered.snapshot {
+            Some((_, bytes)) => Inventory::from_snapshot(bytes).map_err(|error| error.to_string())?,
+            None => Inventory::default(),
+        };
+        // A snapshot counts what it covers: every hold of these events is of one ticket and still held.
+        let held = |inventory: &Inventory| {
+            inventory.view(http::now()).ticket_types.iter().map(|row| u64::from(row.held)).sum::<u64>()
+        };
+        let mut holds = held(&inventory);
+        for (_, bytes) in &recovered.segments {
+            let segment = Segment::from_bytes(bytes).map_err(|error| error.to_string())?;
+            for entry in &segment.entries {
+                holds += u64::from(matches!(entry, Entry::Held { .. }));
+                inventory.apply(segment.at, entry).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
+    }
+
+    pub async fn close(&self) {
+        if let Some(directory) = &self.temporary
+            && let Err(error) = std::fs::remove_dir_all(directory)
+        {
+            eprintln!("{} stays: {error}", directory.display());
+        }
+    }
+}
+
+pub fn place(n: u32) -> Place {
+    Place::new(1, n)
+}

@@ -1,0 +1,84 @@
+//! The composition root: stores → actors → http, and down again in reverse.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    actors::directory::LocalDirectory,
+    config::Config,
+    http::{
+        app::{App, Below},
+        sandbox,
+        server::{self, Server},
+    },
+    stores::{
+        self, Stores,
+        secret::{RootSecret, TicketKey},
+    },
+};
+
+/// A running node.
+pub struct Node {
+    app: Arc<App>,
+    directory: Arc<LocalDirectory>,
+    server: Server,
+    shutdown: CancellationToken,
+    stores: Stores,
+}
+
+/// For events to be flushed and given up after the last request was answered.
+const DRAIN: Duration = Duration::from_secs(4);
+
+impl Node {
+    pub async fn start(config: Config) -> Result<Self, String> {
+        Self::start_with(config, Router::new()).await
+    }
+
+    /// With more public routes, behind the same middleware as all.
+    pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, String> {
+        let stores = stores::open(&config.stores, &config.node).await.map_err(|error| error.to_string())?;
+        stores.database.migrate().await.map_err(|error| format!("migration: {error}"))?;
+        let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)
+            .map_err(|error| error.to_string())?;
+        let key = TicketKey::all(&secret).into_iter().next().ok_or("the root secret gives no ticket key")?;
+        let directory =
+            LocalDirectory::start(&stores, key, config.actors.clone()).await.map_err(|error| error.to_string())?;
+        let below = Below {
+            database: stores.database.clone(),
+            queue: stores.queue.clone(),
+            bus: stores.bus.clone(),
+            ownership: stores.ownership.clone(),
+            directory: directory.clone(),
+        };
+        let app = App::new(config.http, below, &secret).map_err(|error| error.to_string())?;
+        let shutdown = CancellationToken::new();
+        let server =
+            server::serve_with(app.clone(), more, shutdown.clone()).await.map_err(|error| error.to_string())?;
+        sandbox::start(&app, server.public);
+        Ok(Self { app, directory, server, shutdown, stores })
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+    pub fn directory(&self) -> &Arc<LocalDirectory> {
+        &self.directory
+    }
+    /// Of the public listener.
+    pub fn address(&self) -> SocketAddr {
+        self.server.public
+    }
+    pub fn admin_address(&self) -> SocketAddr {
+        self.server.admin
+    }
+
+    /// Stops intake, finishes what is under way, gives the events up.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.server.finished().await;
+        self.directory.shutdown(DRAIN).await;
+        self.stores.database.close().await;
+    }
+}

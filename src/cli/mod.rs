@@ -1,0 +1,93 @@
+//! Subcommands that are no module of their own, and what all of them share: where the configuration comes from.
+
+pub mod account;
+pub mod serve;
+pub mod stock;
+
+use std::{future::Future, path::PathBuf};
+
+use crate::config::{self, Config};
+
+/// Flags that every command with a configuration takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigOptions {
+    /// Configuration file; see cluster.toml.
+    #[arg(long, env = "ONSALE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// This node's name.
+    #[arg(long)]
+    pub node: Option<String>,
+    /// Directory of the embedded stores.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the public API.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Address of the admin API and metrics.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub admin_listen: Option<String>,
+    /// etcd client addresses, comma-separated.
+    #[arg(long, value_name = "URLS")]
+    pub etcd: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub rabbitmq: Option<String>,
+    /// PostgreSQL.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    #[arg(long, value_name = "PEM")]
+    pub tls_cert: Option<PathBuf>,
+    #[arg(long, value_name = "PEM")]
+    pub tls_key: Option<PathBuf>,
+    /// A new self-signed certificate, for a trial.
+    #[arg(long)]
+    pub tls_self_signed: bool,
+    /// text or json
+    #[arg(long)]
+    pub log_format: Option<String>,
+    /// Any other key of the configuration, such as http.body_limit=1024.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl ConfigOptions {
+    pub fn load(&self) -> Result<Config, String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let named = [
+            ("node", self.node.clone()),
+            ("stores.data_dir", path(&self.data_dir)),
+            ("http.listen", self.listen.clone()),
+            ("http.admin_listen", self.admin_listen.clone()),
+            ("stores.etcd", self.etcd.clone()),
+            ("stores.redis", self.redis.clone()),
+            ("stores.rabbitmq", self.rabbitmq.clone()),
+            ("stores.database", self.database.clone()),
+            ("http.tls_cert", path(&self.tls_cert)),
+            ("http.tls_key", path(&self.tls_key)),
+            ("http.tls_self_signed", self.tls_self_signed.then(|| "true".to_owned())),
+            ("log.format", self.log_format.clone()),
+        ];
+        let mut flags: Vec<(String, String)> =
+            named.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), value))).collect();
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair}: KEY=VALUE is expected"))?;
+            flags.push((key.to_owned(), value.to_owned()));
+        }
+        config::load(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| format!("configuration: {error}"))
+    }
+}
+
+pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(work)
+}
+
+/// Prints the API's description.
+pub fn openapi() -> Result<(), String> {
+    let text = crate::http::openapi::document().to_pretty_json().map_err(|error| error.to_string())?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The public API as a fan's program would call it: JSON over HTTP, and the queue's WebSocket.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload};
+use http_body_util::Empty;
+use hyper::{Request, upgrade::Upgraded};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::domain::id::EventId;
+
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    /// host:port
+    authority: String,
+}
+
+/// An answer: status and JSON body (null when empty).
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+impl Reply {
+    /// The stable code of a problem, or empty.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+
+    pub fn text(&self, field: &str) -> Result<String, String> {
+        self.body[field]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| format!("no {field} in {} {}", self.status, self.body))
+    }
+}
+
+/// Who asks, and with what.
+#[derive(Default, Clone, Copy)]
+pub struct Headers<'a> {
+    pub access: Option<&'a str>,
+    pub admission: Option<&'a str>,
+    pub key: Option<&'a str>,
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Overload and restarts are answered with 429 and 503; a fan tries again this often.
+const TRIES: u32 = 60;
+
+impl Client {
+    pub fn new(url: &str) -> Result<Self, String> {
+        let url = url.trim_end_matches('/').to_owned();
+        let authority = url.strip_prefix("http://").ok_or("the demonstration speaks http:// only")?.to_owned();
+        let http =
+            reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(|error| error.to_string())?;
+        Ok(Self { http, url, authority })
+    }
+
+    /// One request; answers that ask to try again are obeyed, always with the same key.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Headers<'_>,
+        body: Option<&Value>,
+    ) -> Result<Reply, String> {
+        let mut last = String::new();
+        for attempt in 0..TRIES {
+            match self.send_once(method.clone(), path, headers, body).await {
+                Ok(reply) if !wants_retry(&reply) => return Ok(reply),
+                Ok(reply) => last = format!("{} {}", reply.status, reply.body),
+                Err(error) => last = error,
+            }
+            tokio::time::sleep(Duration::from_millis(50 * u64::from(attempt.min(20) + 1))).await;
+        }
+        Err(format!("{method} {path}: gave up: {last}"))
+    }
+
+    pub async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Headers<'_>,
+        body: Option<&Value>,
+    ) -> Result<Reply, String> {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}/api/v1{path}", self.url) };
+        let mut request = self.http.request(method.clone(), url);
+        if let Some(access) = headers.access {
+            request = request.bearer_auth(access);
+        }
+        if let Some(admission) = headers.admission {
+            request = request.header("Onsale-Admission", admission);
+        }
+        if let Some(key) = headers.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| format!("{method} {path}: {error}"))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| format!("{method} {path}: {error}"))?;
+        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// A form post to a hosted page.
+    pub async fn post_form(&self, url: &str, form: &'static str) -> Result<StatusCode, String> {
+        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
+        request.send().await.map(|response| response.status()).map_err(|error| format!("POST {url}: {error}"))
+    }
+
+    pub async fn open_queue(&self, event: EventId, access: &str) -> Result<Socket, String> {
+        let stream = TcpStream::connect(&self.authority).await.map_err(|error| format!("connect: {error}"))?;
+        let request = Request::get(format!("{}/api/v1/events/{event}/queue/socket", self.url))
+            .header("Host", &self.authority)
+            .header("Connection", "upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", fastwebsockets::handshake::generate_key())
+            .header("Authorization", format!("Bearer {access}"))
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| error.to_string())?;
+        let executor = TokioExecutor::new();
+        let shake = fastwebsockets::handshake::client(&executor, request, stream);
+        let (socket, _) = tokio::time::timeout(DEADLINE, shake)
+            .await
+            .map_err(|_| "handshake: no answer".to_owned())?
+            .map_err(|error| format!("handshake: {error}"))?;
+        Ok(Socket { socket: FragmentCollector::new(socket) })
+    }
+}
+
+fn wants_retry(reply: &Reply) -> bool {
+    matches!(reply.status.as_u16(), 429 | 502..=504) || reply.code() == "request_running"
+}
+
+/// The queue's socket of one fan.
+pub struct Socket {
+    socket: FragmentCollector<TokioIo<Upgraded>>,
+}
+
+impl Socket {
+    /// The next JSON message; `None` when the server has closed.
+    pub async fn next(&mut self) -> Result<Option<Value>, String> {
+        loop {
+            let frame = self.socket.read_frame().await.map_err(|error| format!("socket: {error}"))?;
+            match frame.opcode {
+                OpCode::Text => {
+                    return serde_json::from_slice(&frame.payload).map(Some).map_err(|error| format!("socket: {error}"));
+                }
+                OpCode::Close => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn say(&mut self, message: &Value) -> Result<(), String> {
+        let text = message.to_string();
+        self.socket
+            .write_frame(Frame::text(Payload::Owned(text.into_bytes())))
+            .await
+            .map_err(|error| format!("socket: {error}"))
+    }
+
+    pub async fn close(mut self) {
+        // The other end may be gone already; then there is nothing to close.
+        let _ = self.socket.write_frame(Frame::close(1000, b"")).await;
+    }
+}

@@ -1,0 +1,217 @@
+//! A whole sale to look at: a node, a thousand simulated fans, and an audit made from the stores.
+//!
+//! Three processes: this one prepares, watches and audits; `onsale serve` is the node; `onsale fans` plays the fans and uses
+//! nothing but the public API.
+
+mod audit;
+mod display;
+pub mod fans;
+mod node;
+mod setting;
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use self::{
+    audit::Audit,
+    display::Display,
+    fans::{Outcome, Report, Step},
+    node::Node,
+    setting::Setting,
+};
+use crate::domain::id::FanId;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// How many fans come.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    fans: u32,
+    /// How many tickets there are, general admission and seats together.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(3..=100_000))]
+    stock: u32,
+    /// What the fans do follows from it; taken from the clock unless given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// End after the audit instead of staying up.
+    #[arg(long)]
+    exit: bool,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    json: bool,
+    /// Kill the node in the middle of the sale (SIGKILL) and start it again.
+    #[arg(long)]
+    crash: bool,
+    /// Run on these servers instead of embedded stores (`scripts/demo --real` starts them).
+    #[arg(long, value_name = "URLS", requires_all = ["redis", "rabbitmq", "database"])]
+    etcd: Option<String>,
+    #[arg(long, value_name = "URL", requires = "etcd")]
+    redis: Option<String>,
+    #[arg(long, value_name = "URL", requires = "etcd")]
+    rabbitmq: Option<String>,
+    #[arg(long, value_name = "URL", requires = "etcd")]
+    database: Option<String>,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Summary {
+    fans: u32,
+    admitted: u64,
+    holds: u64,
+    paid_tickets: u64,
+    tickets: u64,
+    sold_out_answers: u64,
+    oversold: u64,
+    overtaken: u64,
+    seconds: f64,
+    seed: u64,
+    /// "clean", or what is wrong.
+    audit: Verdict,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Verdict {
+    Clean(&'static str),
+    Wrong(Vec<String>),
+}
+
+/// What the fans said, the last word of each and what they were promised.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub outcomes: BTreeMap<FanId, Outcome>,
+    pub steps: Vec<Report>,
+}
+
+pub fn run(options: Options) -> ExitCode {
+    match crate::cli::block_on(play(options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("onsale: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Two descriptors a fan at each end, and some for the rest.
+fn raise_descriptor_limit(fans: u32) -> Result<(), String> {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| format!("descriptor limit: {error}"))?;
+    let needed = u64::from(fans) * 2 + 500;
+    if limit < needed {
+        return Err(format!(
+            "{fans} fans need {needed} file descriptors a process, and the hard limit is {limit}: ask for fewer, or raise it"
+        ));
+    }
+    Ok(())
+}
+
+async fn play(options: Options) -> Result<bool, String> {
+    raise_descriptor_limit(options.fans)?;
+    let seed = options.seed.unwrap_or_else(|| crate::http::now().0);
+    eprintln!(
+        "Times are shortened for the demonstration: a hold lasts {} s, a place is kept {} s after its socket closes.",
+        setting::HOLD_SECONDS,
+        setting::GRACE_SECONDS
+    );
+    eprintln!(
+        "Of the fans {}% leave, {}% let their hold lapse, {}% decline to pay; {}% reconnect, {}% send their hold twice with one key.",
+        fans::LEAVE,
+        fans::LAPSE,
+        fans::DECLINE,
+        fans::RECONNECT,
+        fans::RETRY
+    );
+    eprintln!(
+        "The fans' accounts are put into the database beforehand, with the cheapest password hash (bcrypt cost {}), or hashing \
+         alone would take minutes; they sign in through the API like anybody.",
+        setting::BCRYPT_COST
+    );
+    let setting = Setting::prepare(&options).await?;
+    let mut node = Node::start(&setting).await?;
+    let event = setting.open_event(&options).await?;
+    eprintln!("Seed {seed}; stores: {}; public API {}.", setting.kind(), setting.url());
+
+    let started = Instant::now();
+    let display = Display::new(options.fans, options.stock);
+    let mut child = node::fans(&setting, event, seed)?;
+    let output = child.stdout.take().ok_or("the fans have no output")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut said = Said::default();
+    let mut crash_at = options.crash.then_some(options.fans / 3);
+    while let Some(line) = lines.next_line().await.map_err(|error| format!("the fans: {error}"))? {
+        let report: Report = serde_json::from_str(&line).map_err(|error| format!("the fans said {line:?}: {error}"))?;
+        display.show(&report.step);
+        if let Step::Done(outcome) = &report.step {
+            said.outcomes.insert(report.fan, outcome.clone());
+        }
+        said.steps.push(report);
+        if crash_at.is_some_and(|at| said.outcomes.len() >= at as usize) {
+            crash_at = None;
+            display.note("The node is killed (SIGKILL) and started again.");
+            node.kill().await?;
+            node = Node::start(&setting).await?;
+        }
+    }
+    let status = child.wait().await.map_err(|error| format!("the fans: {error}"))?;
+    let seconds = started.elapsed().as_secs_f64();
+    display.finish();
+    if !status.success() {
+        return Err(format!("the fans ended with {status}"));
+    }
+
+    let audit = settled_audit(&setting, event, &options, &said).await?;
+    let clean = audit.wrong.is_empty();
+    let summary = Summary {
+        fans: options.fans,
+        admitted: audit.admitted,
+        holds: audit.holds,
+        paid_tickets: audit.paid_tickets,
+        tickets: audit.tickets,
+        sold_out_answers: said.outcomes.values().filter(|outcome| **outcome == Outcome::SoldOut).count() as u64,
+        oversold: audit.oversold,
+        overtaken: audit.overtaken,
+        seconds: (seconds * 100.0).round() / 100.0,
+        seed,
+        audit: if clean { Verdict::Clean("clean") } else { Verdict::Wrong(audit.wrong.clone()) },
+    };
+    if options.json {
+        println!("{}", serde_json::to_string(&summary).expect("plain fields"));
+    } else {
+        display::summary(&summary, &audit, &said);
+    }
+    if options.exit {
+        node.stop().await?;
+        setting.remove();
+        return Ok(clean);
+    }
+    display::how_to_join(&setting, event);
+    tokio::signal::ctrl_c().await.map_err(|error| error.to_string())?;
+    node.stop().await?;
+    setting.remove();
+    Ok(clean)
+}
+
+/// What follows a sale takes a moment: the last holds lapse, the last messages arrive. The audit is made again until it is
+/// clean or the time for that is up; only then does it count.
+async fn settled_audit(
+    setting: &Setting,
+    event: crate::domain::id::EventId,
+    options: &Options,
+    said: &Said,
+) -> Result<Audit, String> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let audit = audit::make(setting, event, options.stock, said).await?;
+        if audit.wrong.is_empty() || Instant::now() > deadline {
+            return Ok(audit);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

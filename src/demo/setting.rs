@@ -1,0 +1,289 @@
+//! The stage: a data directory, accounts, a node's configuration, the event.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Options,
+    fans::{Account, Client, Headers},
+};
+use crate::{
+    config::{self, Config},
+    domain::{
+        account::Role,
+        id::{EventId, FanId},
+    },
+    http::{
+        self,
+        password::{Password, Passwords},
+        shapes::Timestamp,
+    },
+    stores::{
+        data_dir::DataDir,
+        database::{Database, accounts},
+        secret::RootSecret,
+    },
+};
+
+pub const HOLD_SECONDS: u32 = 8;
+pub const GRACE_SECONDS: u32 = 20;
+/// The smallest that there is.
+pub const BCRYPT_COST: u32 = 4;
+/// The same for everybody: nothing here is secret.
+const PASSWORD: &str = "demonstration-only";
+
+pub struct Setting {
+    directory: PathBuf,
+    flags: Vec<(String, String)>,
+    config: Config,
+    url: String,
+    admin_url: String,
+}
+
+/// One address for each role.
+pub const STAFF: [(&str, Role); 4] = [
+    ("organizer@example.org", Role::Organizer),
+    ("admin@example.org", Role::Admin),
+    ("operator@example.org", Role::Operator),
+    ("staff@example.org", Role::Staff),
+];
+/// Somebody who has not come yet: for trying by hand.
+const VISITOR: &str = "you@example.org";
+
+impl Setting {
+    pub async fn prepare(options: &Options) -> Result<Self, String> {
+        let directory = std::env::temp_dir().join(format!("onsale-demo-{}", Uuid::new_v4().simple()));
+        fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        let listen = free_address(8080)?;
+        let admin_listen = free_address(9090)?;
+        let (url, admin_url) = (format!("http://{listen}"), format!("http://{admin_listen}"));
+        let mut flags = vec![
+            ("stores.data_dir", directory.join("data").display().to_string()),
+            ("http.listen", listen),
+            ("http.admin_listen", admin_listen),
+            ("http.insecure_demo", "true".into()),
+            ("http.bcrypt_cost", BCRYPT_COST.to_string()),
+            // One machine plays all fans, so the limits by address would only measure themselves.
+            ("http.bcrypt_queue", "100000".into()),
+            ("http.login_per_minute", "1000000".into()),
+            ("http.join_per_second", "1000000".into()),
+            ("http.join_burst", "1000000".into()),
+            // The audit wants to see every entry.
+            ("actors.snapshot_tail_bytes", "1000000000".into()),
+            ("log.filter", "warn".into()),
+        ];
+        let servers = [
+            ("stores.etcd", &options.etcd),
+            ("stores.redis", &options.redis),
+            ("stores.rabbitmq", &options.rabbitmq),
+            ("stores.database", &options.database),
+        ];
+        flags.extend(servers.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))));
+        let flags: Vec<(String, String)> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let config = config::load(None, [], &flags).map_err(|error| error.to_string())?;
+        let setting = Self { directory, flags, config, url, admin_url };
+        setting.make_accounts(options.fans).await?;
+        Ok(setting)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+    pub fn accounts_file(&self) -> PathBuf {
+        self.directory.join("accounts.jsonl")
+    }
+
+    pub fn kind(&self) -> &'static str {
+        if self.config.stores.etcd.is_empty() { "embedded" } else { "etcd, Redis, RabbitMQ, PostgreSQL" }
+    }
+
+    pub fn serve_arguments(&self) -> Vec<String> {
+        let sets = self.flags.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+        std::iter::once("serve".to_owned()).chain(sets).collect()
+    }
+
+    async fn make_accounts(&self, fans: u32) -> Result<(), String> {
+        let data_dir = DataDir::open(&self.config.stores.data_dir).map_err(|error| error.to_string())?;
+        let database = Database::connect(&self.config.stores).await.map_err(|error| error.to_string())?;
+        database.migrate().await.map_err(|error| error.to_string())?;
+        let secret = RootSecret::open(None, data_dir.path()).map_err(|error| error.to_string())?;
+        // One hash serves all: they share the password, as nobody else's accounts could.
+        let passwords = Passwords::new(&secret, &self.config.http);
+        let hash = passwords.hash(Password::new(PASSWORD.into())).await.map_err(|problem| problem.to_string())?;
+        let account = |email: String, roles: Vec<Role>| accounts::Account {
+            id: FanId::from_uuid(Uuid::now_v7()),
+            name: email.split('@').next().unwrap_or_default().to_owned(),
+            email,
+            language: "en".into(),
+            password_hash: hash.clone(),
+            roles,
+            status: accounts::Status::Active,
+            session_version: 1,
+            created_at: http::now(),
+            updated_at: http::now(),
+        };
+        // Addresses differ from run to run, so that a shared database can serve again.
+        let run = Uuid::new_v4().simple().to_string();
+        let fans: Vec<_> = (0..fans).map(|n| account(format!("fan-{n}-{run}@example.org"), vec![Role::Fan])).collect();
+        let file = self.accounts_file();
+        let mut lines =
+            std::io::BufWriter::new(fs::File::create(&file).map_err(|error| format!("{}: {error}", file.display()))?);
+        for fan in &fans {
+            let line = Account { id: fan.id, email: fan.email.clone(), password: PASSWORD.into() };
+            let line = serde_json::to_string(&line).expect("plain fields");
+            writeln!(lines, "{line}").map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        lines.flush().map_err(|error| error.to_string())?;
+        accounts::create_many(&database, &fans).await.map_err(|error| error.to_string())?;
+        let people =
+            STAFF.iter().map(|&(email, role)| (email, vec![Role::Fan, role])).chain([(VISITOR, vec![Role::Fan])]);
+        for (email, roles) in people {
+            if accounts::by_email(&database, email).await.map_err(|error| error.to_string())?.is_none() {
+                accounts::create_many(&database, &[account(email.to_owned(), roles)])
+                    .await
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        database.close().await;
+        Ok(())
+    }
+
+    /// As the organizer, through the public API: makes the event and publishes it.
+    pub async fn open_event(&self, options: &Options) -> Result<EventId, String> {
+        let client = Client::new(&self.url)?;
+        let login = json!({"email": STAFF[0].0, "password": PASSWORD});
+        let login = client.send(Method::POST, "/auth/login", Default::default(), Some(&login)).await?;
+        let access = login.text("access_token")?;
+        let headers = Headers { access: Some(&access), ..Default::default() };
+        let call = |method: Method, path: String, body: Value| {
+            let client = &client;
+            async move {
+                let reply = client.send(method.clone(), &path, headers, Some(&body)).await?;
+                if reply.status.is_success() {
+                    Ok(reply)
+                } else {
+                    Err(format!("{method} {path}: {} {}", reply.status, reply.body))
+                }
+            }
+        };
+        let event = call(Method::POST, "/events".into(), event_body(options)).await?;
+        let id = event.text("id")?;
+        let version = event.body["version"].as_u64().ok_or("an event has a version")?;
+        call(Method::PUT, format!("/events/{id}/seat-plan?version={version}"), seat_plan(options.stock)).await?;
+        call(Method::POST, format!("/events/{id}/publish"), json!({})).await?;
+        id.parse().map_err(|error| format!("event: {error}"))
+    }
+
+    /// What somebody can type to try it by hand.
+    pub fn lines_to_try(&self, event: EventId) -> Vec<String> {
+        let (url, admin) = (&self.url, &self.admin_url);
+        let mut lines = vec![
+            format!("Sign in (password of everybody: {PASSWORD}), as a fan:"),
+            format!(
+                "  curl -s {url}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{VISITOR}\",\"password\":\"{PASSWORD}\"}}'"
+            ),
+            format!(
+                "or as {}.",
+                STAFF.iter().map(|(email, role)| format!("{email} ({role})")).collect::<Vec<_>>().join(", ")
+            ),
+            "Join the queue, with the access_token as TOKEN:".into(),
+            format!("  curl -s -X POST {url}/api/v1/events/{event}/queue -H \"Authorization: Bearer $TOKEN\""),
+            "or by WebSocket (websocat, from its own package):".into(),
+            format!(
+                "  websocat -H=\"Authorization: Bearer $TOKEN\" {}/api/v1/events/{event}/queue/socket",
+                url.replacen("http", "ws", 1)
+            ),
+            "See and steer the queue, as the operator:".into(),
+            format!("  curl -s {admin}/api/v1/admin/events/{event}/queue -H \"Authorization: Bearer $TOKEN\""),
+            format!("Everything else: {url}/docs   Metrics: {admin}/metrics"),
+        ];
+        lines.push(format!("Data and the node's log: {}", self.directory.display()));
+        lines
+    }
+
+    pub fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            eprintln!("{} stays: {error}", self.directory.display());
+        }
+    }
+}
+
+/// The usual port if it is free, else any.
+fn free_address(port: u16) -> Result<String, String> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address =
+        listener.and_then(|listener| listener.local_addr()).map_err(|error| format!("no free port: {error}"))?;
+    Ok(address.to_string())
+}
+
+/// How the stock is divided: (standing, stalls, balcony); the first by quantity, the others by seat.
+fn division(stock: u32) -> (u32, u32, u32) {
+    let seats = stock * 2 / 5;
+    let balcony = (seats / 2).max(1);
+    let stalls = seats.saturating_sub(balcony).max(1);
+    (stock - stalls - balcony, stalls, balcony)
+}
+
+fn event_body(options: &Options) -> Value {
+    let now = http::now();
+    let day = crate::domain::time::Millis::minutes(24 * 60);
+    let (standing, ..) = division(options.stock);
+    let price = |minor: u32| json!({"minor": minor, "currency": "EUR"});
+    json!({
+        "title": "Demonstration",
+        "description": "A thousand simulated fans at once.",
+        "category": "concert", "venue": "The Hall", "city": "Zagreb", "time_zone": "Europe/Zagreb",
+        "starts_at": Timestamp(now + day + day), "ends_at": Timestamp(now + day + day + day),
+        "on_sale_at": Timestamp(now), "currency": "EUR",
+        "limits": {"per_order": 4, "per_fan": 4, "hold_seconds": HOLD_SECONDS, "extension_seconds": HOLD_SECONDS},
+        "ticket_types": [
+            {"code": "STANDING", "name": "Standing", "price": price(3500), "stock": standing},
+            {"code": "STALLS", "name": "Stalls", "price": price(6000), "seated": true},
+            {"code": "BALCONY", "name": "Balcony", "price": price(4800), "seated": true},
+        ],
+        "queue": {
+            "slots": (options.fans / 5).max(20), "rate_per_minute": (options.fans * 6).clamp(600, 60_000),
+            "session_seconds": 120, "claim_seconds": 10, "grace_seconds": GRACE_SECONDS,
+        },
+    })
+}
+
+fn seat_plan(stock: u32) -> Value {
+    const ROW: u32 = 20;
+    let (_, stalls, balcony) = division(stock);
+    let block = |zone: &'static str, seats: u32| {
+        (0..seats).map(move |n| {
+            let (row, number) = (n / ROW + 1, n % ROW + 1);
+            json!({"id": format!("{zone}-{row}-{number}"), "zone": zone, "row": row.to_string(), "number": number, "ticket_type": zone})
+        })
+    };
+    json!({"seats": block("STALLS", stalls).chain(block("BALCONY", balcony)).collect::<Vec<_>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stock_is_divided_without_rest() {
+        for stock in [3, 4, 7, 300, 1000, 99_999] {
+            let (standing, stalls, balcony) = division(stock);
+            assert_eq!(standing + stalls + balcony, stock);
+            assert!(standing > 0 && stalls > 0 && balcony > 0, "{stock}");
+        }
+    }
+}
