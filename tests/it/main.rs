@@ -1,5 +1,8 @@
 //! The contract suite: what each port promises, shown on every adapter, real servers included.
 
+mod bus_contract;
+mod bus_faults;
+mod buses;
 mod etcd_members;
 mod harness;
 mod http2_proxy;

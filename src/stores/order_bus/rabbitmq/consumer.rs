@@ -67,8 +67,14 @@ impl Consumer {
                 () = deliveries.closed() => break,
             };
             let Some(frame) = frame else { return Err("the broker has cancelled the consumer".into()) };
+            let delivery = self.delivery(frame?, channel);
+            if delivery.attempt > DELIVERY_LIMIT {
+                // The broker counts returns, and so allows one attempt more.
+                delivery.settle.reject().await?;
+                continue;
+            }
             // One that finds no receiver is dropped, and so given back.
-            let _ = deliveries.send(self.delivery(frame?, channel)).await;
+            let _ = deliveries.send(delivery).await;
         }
         timeout(STEP_DEADLINE, channel.basic_cancel(frames.tag(), BasicCancelOptions::default())).await??;
         while let Ok(Some(Ok(frame))) = timeout(STEP_DEADLINE, frames.next()).await {
