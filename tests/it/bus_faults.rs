@@ -266,13 +266,12 @@ async fn a_broker_short_of_memory_is_unavailable_at_once_and_consumers_go_on() {
     watermark("1MB");
 
     let until_blocked = async {
-        loop {
-            match bus.publish(Topic::Orders, &messages(5..6)).await {
-                Ok(()) => {}
-                Err(StoreError::Unknown(_)) => return,
-                Err(other) => panic!("{other}"),
+        let blocked = loop {
+            if let Err(blocked) = bus.publish(Topic::Orders, &messages(5..6)).await {
+                break blocked;
             }
-        }
+        };
+        assert!(matches!(blocked, StoreError::Unknown(_)), "{blocked}");
     };
     timeout(PATIENCE, until_blocked).await.expect("the alarm is raised");
     for _ in 0..100 {
