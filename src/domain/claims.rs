@@ -74,6 +74,8 @@ pub struct AdmissionClaim {
 pub struct SocketClaim {
     /// The browser's Origin that asked for it, if it was one.
     pub org: Option<String>,
+    /// When the access token that asked for it ends, in seconds since 1970: the socket ends with it.
+    pub end: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

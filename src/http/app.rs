@@ -16,6 +16,7 @@ use super::{
     password::Passwords,
     session::Sessions,
     tokens::Tokens,
+    websocket::Sockets,
 };
 use crate::{
     actors::directory::Directory,
@@ -55,6 +56,7 @@ pub struct App {
     pub sessions: Sessions,
     pub limits: Limits,
     pub origins: Origins,
+    pub sockets: Sockets,
     pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
@@ -76,6 +78,7 @@ impl App {
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),
             origins: Origins::new(&config),
+            sockets: Sockets::new(config.max_sockets_per_account),
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),

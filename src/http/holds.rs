@@ -18,7 +18,6 @@ use super::{
     app::App,
     extract::{IdempotencyKey, Json, Path, SignedIn},
     idempotency::identity,
-    now,
     problem::{Code, Problem},
 };
 use crate::{
@@ -71,7 +70,7 @@ pub async fn create(
     });
     let handles = app.directory.event(event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
-    let hold = Hold::of(event, view, &handles.inventory.configuration(), now());
+    let hold = Hold::of(event, view, &handles.inventory.configuration(), handles.inventory.clock().now());
     let location = format!("/api/v1/holds/{}", hold.reference);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(hold)).into_response())
 }
@@ -125,7 +124,7 @@ pub async fn read(
     Path(reference): Path<OrderRef>,
 ) -> Result<Json<Hold>, Problem> {
     let (handles, view) = own(&app, signed_in.account, reference).await?;
-    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), now())))
+    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), handles.inventory.clock().now())))
 }
 
 /// Prolongs a live hold, once.
@@ -150,7 +149,7 @@ pub async fn extend(
     let command = Command::Extend { fan, order: reference.order };
     let handles = app.directory.event(reference.event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
-    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), now())))
+    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), handles.inventory.clock().now())))
 }
 
 /// Gives it back. One that has lapsed or was released before is no error.

@@ -85,14 +85,20 @@ pub async fn told(app: &App, fan: FanId, reference: OrderRef) -> Result<OrderAns
         }
         Some(row) => match holds::own(app, fan, reference).await {
             Ok((handles, hold)) => {
-                Ok(OrderAnswer::of_row(row, Some(&handles.inventory.configuration()), now()).corrected(&hold))
+                Ok(OrderAnswer::of_row(row, Some(&handles.inventory.configuration()), handles.inventory.clock().now())
+                    .corrected(&hold))
             }
             // The row stands by itself: an inventory forgets what ended long ago.
             Err(_) => Ok(OrderAnswer::of_row(row, None, now())),
         },
         None => {
             let (handles, hold) = holds::own(app, fan, reference).await?;
-            Ok(OrderAnswer::of_hold(reference.event, hold, &handles.inventory.configuration(), now()))
+            Ok(OrderAnswer::of_hold(
+                reference.event,
+                hold,
+                &handles.inventory.configuration(),
+                handles.inventory.clock().now(),
+            ))
         }
     }
 }

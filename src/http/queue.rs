@@ -10,16 +10,15 @@ use axum::{
 };
 use http::StatusCode;
 
-use self::state::{QueueState, Teller};
+use self::state::{QueueState, Teller, Told};
 use super::{
     app::App,
     availability::public_event,
     extract::{ClientAddress, Json, Path, SignedIn},
-    now,
     problem::{Code, Problem},
 };
 use crate::{
-    actors::waiting_room,
+    actors::directory::EventHandles,
     domain::{
         event::Status,
         id::{EventId, FanId},
@@ -45,28 +44,18 @@ pub async fn join(
 ) -> Result<Response, Problem> {
     let left = app.limits.join_address.check(address)?;
     app.limits.join_account.check(signed_in.account)?;
-    let room = open_room(&app, event).await?;
-    let standing = take_place(&room, signed_in.account).await?;
-    Ok((left, Json(tell(&app, &room, event, signed_in.account, standing))).into_response())
+    let handles = open_event(&app, event).await?;
+    let standing = standing_after(handles.waiting_room.join(signed_in.account).await?)?;
+    Ok((left, Json(tell(&app, &handles, event, signed_in.account, standing))).into_response())
 }
 
-/// The room of an event that is sold or will be.
-pub async fn open_room(app: &App, event: EventId) -> Result<waiting_room::Handle, Problem> {
+/// An event that is sold or will be.
+pub async fn open_event(app: &App, event: EventId) -> Result<EventHandles, Problem> {
     let handles = public_event(app, event).await?;
     match handles.inventory.view().status {
         Status::Ended | Status::Cancelled => Err(Code::NotOnSale.into()),
-        _ => Ok(handles.waiting_room),
+        _ => Ok(handles),
     }
-}
-
-/// Joins; the fan's old place or admission counts.
-pub async fn take_place(room: &waiting_room::Handle, fan: FanId) -> Result<Standing, Problem> {
-    standing_after(room.join(fan).await?)
-}
-
-/// Takes up a called admission.
-pub async fn take_turn(room: &waiting_room::Handle, fan: FanId) -> Result<Standing, Problem> {
-    standing_after(room.claim(fan).await?)
 }
 
 fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
@@ -79,9 +68,10 @@ fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
     }
 }
 
-fn tell(app: &App, room: &waiting_room::Handle, event: EventId, fan: FanId, standing: Standing) -> QueueState {
-    let queue = room.queue().borrow().clone();
-    Teller::new(app.tokens.clone(), event, fan).tell(standing, &queue, now())
+fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing: Standing) -> QueueState {
+    let queue = handles.waiting_room.queue().borrow().clone();
+    let told = Told::of(standing, &queue, handles.inventory.clock().now());
+    Teller::new(app.tokens.clone(), event, fan).with_total(queue.ranks.total()).tell(told)
 }
 
 /// Tells where the fan stands, and counts as being here.
@@ -97,9 +87,9 @@ pub async fn read(
     signed_in: SignedIn,
     Path(event): Path<EventId>,
 ) -> Result<Json<QueueState>, Problem> {
-    let room = public_event(&app, event).await?.waiting_room;
-    let standing = room.poll(signed_in.account).await?;
-    Ok(Json(tell(&app, &room, event, signed_in.account, standing)))
+    let handles = public_event(&app, event).await?;
+    let standing = handles.waiting_room.poll(signed_in.account).await?;
+    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
 }
 
 /// Takes up the admission of a fan who was called.
@@ -116,9 +106,9 @@ pub async fn claim(
     signed_in: SignedIn,
     Path(event): Path<EventId>,
 ) -> Result<Json<QueueState>, Problem> {
-    let room = public_event(&app, event).await?.waiting_room;
-    let standing = take_turn(&room, signed_in.account).await?;
-    Ok(Json(tell(&app, &room, event, signed_in.account, standing)))
+    let handles = public_event(&app, event).await?;
+    let standing = standing_after(handles.waiting_room.claim(signed_in.account).await?)?;
+    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
 }
 
 /// Gives up the place or the admission.

@@ -10,7 +10,7 @@ use super::{
     app::App,
     auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
     problem::{Code, Problem},
-    queue, sandbox, seat_plan, ticket_keys, tickets,
+    queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -39,6 +39,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // queue
         .routes(routes!(queue::join, queue::read, queue::leave))
         .routes(routes!(queue::claim))
+        .routes(routes!(websocket::open))
         // sale
         .routes(routes!(availability::read))
         .routes(routes!(availability::seats))

@@ -1,3 +1,157 @@
 //! The queue's socket: live positions, turns and admissions.
+//!
+//! Owns the handshake (who may open one, from which page), the frames and their limits, and the words on the wire. What is
+//! told is decided by the socket's Connection actor.
 
 mod masked;
+mod reader;
+mod sockets;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use fastwebsockets::upgrade::IncomingUpgrade;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+};
+use tokio::sync::mpsc;
+
+pub use self::sockets::{Seat, Sockets};
+use self::writer::Writer;
+use super::{
+    app::App,
+    extract::{ClientAddress, Path, SignedIn},
+    problem::{Code, Problem},
+    queue::{open_event, state::Teller},
+};
+use crate::{
+    actors::connection,
+    domain::id::{EventId, FanId},
+};
+
+/// The one protocol spoken here.
+const PROTOCOL: &str = "onsale.v1";
+/// Stands before a socket ticket among the offered protocols: browsers can send one nowhere else.
+const TICKET_PREFIX: &str = "ticket.";
+/// The bytes of the handshake's answer must be through within this.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Messages between the connection's actor, the socket's reader and its writer.
+const WAITING: usize = 8;
+
+/// Why a socket is closed: RFC 6455, and ours from 4000 on.
+mod code {
+    pub const PROTOCOL: u16 = 1002;
+    pub const UNSUPPORTED: u16 = 1003;
+    pub const NOT_UTF8: u16 = 1007;
+    pub const TOO_LARGE: u16 = 1009;
+    pub const FAILED: u16 = 1011;
+    pub const TOKEN_EXPIRED: u16 = 4401;
+    pub const SILENT: u16 = 4408;
+    pub const TOO_MANY_SOCKETS: u16 = 4409;
+    pub const TOO_MANY_MESSAGES: u16 = 4429;
+}
+
+/// Who opens the socket, and until when.
+struct Opener {
+    account: FanId,
+    /// Seconds since 1970.
+    until_s: u64,
+}
+
+/// Opens a socket and takes a place in the queue. By access token, or from a page by socket ticket: offer the protocols
+/// `onsale.v1` and `ticket.TICKET`.
+#[utoipa::path(get, path = "/events/{event}/queue/socket", tag = "queue", params(("event" = String, Path),
+        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET`")),
+    security(("bearer" = []), ()), responses(
+    (status = 101, description = "a WebSocket; the first message comes at once"),
+    (status = 401, description = "unauthenticated, invalid_token or token_expired"),
+    (status = 403, description = "origin_not_allowed"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 426, description = "websocket_expected"),
+    (status = 429, description = "rate_limited"),
+    (status = 503, description = "event_unavailable"),
+))]
+pub async fn open(
+    State(app): State<Arc<App>>,
+    ClientAddress(address): ClientAddress,
+    Path(event): Path<EventId>,
+    signed_in: Option<SignedIn>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Result<Response, Problem> {
+    let opener = opener(&app, signed_in, &headers)?;
+    app.limits.join_address.check(address)?;
+    app.limits.join_account.check(opener.account)?;
+    let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
+    open_event(&app, event).await?;
+    let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
+    let mut response = response.into_response();
+    // A browser drops the socket unless exactly one protocol that it offered comes back.
+    if protocols(&headers).any(|offered| offered == PROTOCOL) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    let seat = app.sockets.take_seat(opener.account);
+    app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
+    Ok(response)
+}
+
+fn opener(app: &App, signed_in: Option<SignedIn>, headers: &HeaderMap) -> Result<Opener, Problem> {
+    let origin = app.origins.check(headers)?;
+    if let Some(signed_in) = signed_in {
+        return Ok(Opener { account: signed_in.account, until_s: signed_in.expires_at });
+    }
+    let mut tickets = protocols(headers).filter_map(|offered| offered.strip_prefix(TICKET_PREFIX));
+    let (Some(ticket), None) = (tickets.next(), tickets.next()) else { return Err(Code::Unauthenticated.into()) };
+    let claims = app.tokens.verify_socket(ticket)?;
+    // Bound to the page that asked for it, and good once.
+    if claims.about.org != origin || !app.sockets.use_ticket(&claims.jti) {
+        return Err(Code::InvalidToken.into());
+    }
+    Ok(Opener { account: claims.sub, until_s: claims.about.end })
+}
+
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The extractor looks at neither of these.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let has = |name, token: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
+}
+
+/// The socket's life after the handshake.
+async fn serve(
+    app: Arc<App>,
+    event: EventId,
+    opener: Opener,
+    seat: Seat,
+    upgraded: fastwebsockets::upgrade::UpgradeFut,
+) {
+    let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE, upgraded).await else { return };
+    let (reading, writing) = tokio::io::split(socket.into_inner());
+    let (say, outgoing) = mpsc::channel(WAITING);
+    let connection = match connection::start(app.directory.clone(), event, opener.account, say).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!(%error, "a connection did not start");
+            return;
+        }
+    };
+    let (hear, heard) = mpsc::channel(WAITING);
+    let reader = tokio::spawn(reader::read(reading, hear));
+    let teller = Teller::new(app.tokens.clone(), event, opener.account);
+    Writer { connection, teller, outgoing, heard, reader }
+        .run(writing, opener.until_s, &app.closing, &seat.displaced)
+        .await;
+}

@@ -97,7 +97,7 @@ pub async fn socket_ticket(
     signed_in: SignedIn,
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
-    let claim = SocketClaim { org: app.origins.check(&headers)? };
+    let claim = SocketClaim { org: app.origins.check(&headers)?, end: signed_in.expires_at };
     let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_TICKET_TTL, claim);
     Ok(Json(SocketTicket { ticket, expires_in: SOCKET_TICKET_TTL }))
 }

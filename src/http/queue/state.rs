@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    actors::waiting_room::Position,
     domain::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
@@ -16,7 +17,10 @@ use crate::{
         queue::{Place, Queue, Standing},
         time::EventTime,
     },
-    http::{shapes::Timestamp, tokens::Tokens},
+    http::{
+        shapes::Timestamp,
+        tokens::{Tokens, unix_now},
+    },
 };
 
 /// How long a queue ticket proves a place: longer than any sale lasts.
@@ -67,44 +71,72 @@ pub struct Teller {
     fan: FanId,
     ticket: Option<(Place, Arc<str>)>,
     admission: Option<(Admission, Arc<str>)>,
-    seq: u64,
+    /// As last heard.
+    total: usize,
+}
+
+/// What there is to tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    pub standing: Standing,
+    /// Of those who wait.
+    pub position: Option<Position>,
+    pub paused: bool,
+    pub server_now: EventTime,
+    pub seq: u64,
+}
+
+impl Told {
+    pub fn of(standing: Standing, queue: &Queue, server_now: EventTime) -> Self {
+        let position = match standing {
+            Standing::Waiting(place) => Some(Position::of(place, queue)),
+            Standing::Admitted(_) | Standing::NotHere => None,
+        };
+        Self { standing, position, paused: queue.paused, server_now, seq: queue.at.0 }
+    }
 }
 
 impl Teller {
     pub fn new(tokens: Tokens, event: EventId, fan: FanId) -> Self {
-        Self { tokens, event, fan, ticket: None, admission: None, seq: 0 }
+        Self { tokens, event, fan, ticket: None, admission: None, total: 0 }
     }
 
-    pub fn tell(&mut self, standing: Standing, queue: &Queue, now: EventTime) -> QueueState {
-        self.seq = self.seq.max(queue.at.0).max(self.seq + 1);
+    /// How many wait, where it is known without a position.
+    pub fn with_total(mut self, total: usize) -> Self {
+        self.total = total;
+        self
+    }
+
+    pub fn tell(&mut self, told: Told) -> QueueState {
+        if let Some(position) = told.position {
+            self.total = position.total;
+        }
         let none = QueueState {
             state: StateName::None,
             position_in_queue: 0,
             people_ahead_in_queue: 0,
-            total_people_in_queue: queue.ranks.total(),
+            total_people_in_queue: self.total,
             estimated_wait_time: None,
             accepted_token_id: Arc::default(),
             admission_expires_at: None,
             claim_by: None,
             queue_ticket: Arc::default(),
             poll_after_ms: 5_000,
-            paused: queue.paused,
-            server_now: now.into(),
-            seq: self.seq,
+            paused: told.paused,
+            server_now: told.server_now.into(),
+            seq: told.seq,
         };
-        match standing {
+        match told.standing {
             Standing::NotHere => none,
             Standing::Waiting(place) => {
-                let ahead = queue.ranks.ahead(place);
+                let ahead = told.position.map_or(0, |position| position.ahead);
                 QueueState {
                     state: StateName::Waiting,
                     position_in_queue: ahead + 1,
                     people_ahead_in_queue: ahead,
-                    // A place of this very moment is in the next publication.
-                    total_people_in_queue: none.total_people_in_queue.max(ahead + 1),
-                    estimated_wait_time: wait_s(ahead + 1, queue.outflow_per_minute),
+                    estimated_wait_time: told.position.and_then(|position| position.estimated_wait_seconds),
                     queue_ticket: self.ticket(place),
-                    poll_after_ms: poll_after_ms(ahead, queue.paused),
+                    poll_after_ms: poll_after_ms(ahead, told.paused),
                     ..none
                 }
             }
@@ -147,18 +179,13 @@ impl Teller {
             return token.clone();
         }
         let claim = AdmissionClaim { evt: self.event, plc: admission.place };
-        let now_s = crate::http::tokens::unix_now();
+        let now_s = unix_now();
         // Rounded down: no token outlives the admission in the journal.
         let until_s = admission.until.0 / 1000;
         let token: Arc<str> = self.tokens.sign_until(Kind::Admission, self.fan, now_s, until_s, claim).into();
         self.admission = Some((admission, token.clone()));
         token
     }
-}
-
-fn wait_s(position: usize, outflow_per_minute: Option<u32>) -> Option<u64> {
-    let outflow = u64::from(outflow_per_minute.filter(|outflow| *outflow > 0)?);
-    Some((position as u64).saturating_mul(60).div_ceil(outflow))
 }
 
 /// Those at the front ask more often; nobody misses the claim window by asking as told.
@@ -190,11 +217,15 @@ mod tests {
         Queue { at: EventTime(1_000), ranks: Arc::new(Ranks::new(places)), outflow_per_minute, paused: false }
     }
 
+    fn told(standing: Standing, outflow_per_minute: Option<u32>) -> Told {
+        Told::of(standing, &queue(outflow_per_minute), EventTime(2_000))
+    }
+
     #[test]
     fn a_position_counts_from_one_and_people_who_left_do_not_count() {
         let (mut teller, _) = teller();
         for (place, position) in [(3, 1), (5, 2), (8, 3), (9, 4)] {
-            let state = teller.tell(Standing::Waiting(Place(place)), &queue(Some(30)), EventTime(2_000));
+            let state = teller.tell(told(Standing::Waiting(Place(place)), Some(30)));
             assert_eq!(
                 (state.state, state.position_in_queue, state.people_ahead_in_queue),
                 (StateName::Waiting, position, position - 1)
@@ -202,37 +233,33 @@ mod tests {
             assert_eq!(state.total_people_in_queue, position.max(3));
             assert_eq!(state.estimated_wait_time, Some(2 * position as u64));
         }
-        let unknown = teller.tell(Standing::Waiting(Place(3)), &queue(None), EventTime(2_000));
-        assert_eq!(unknown.estimated_wait_time, None);
+        assert_eq!(teller.tell(told(Standing::Waiting(Place(3)), None)).estimated_wait_time, None);
     }
 
     #[test]
     fn tokens_are_of_their_kind_and_signed_once() {
         let (mut teller, tokens) = teller();
-        let first = teller.tell(Standing::Waiting(Place(5)), &queue(None), EventTime(2_000));
-        let again = teller.tell(Standing::Waiting(Place(5)), &queue(None), EventTime(3_000));
-        assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket) && again.seq > first.seq);
+        let first = teller.tell(told(Standing::Waiting(Place(5)), None));
+        let again = teller.tell(told(Standing::Waiting(Place(5)), None));
+        assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket));
         let claims = tokens.verify_queue_ticket(&first.queue_ticket).expect("a queue ticket");
         assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
 
-        let until = EventTime((crate::http::tokens::unix_now() + 60) * 1000 + 999);
+        let until = EventTime((unix_now() + 60) * 1000 + 999);
         let admission = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by: None, until };
-        let state = teller.tell(Standing::Admitted(admission), &queue(None), EventTime(4_000));
+        let state = teller.tell(told(Standing::Admitted(admission), None));
         let claims = tokens.verify_admission(&state.accepted_token_id).expect("an admission token");
-        assert_eq!((claims.about.evt, claims.about.plc, claims.exp), (EventId::from_u128(7), Place(5), until.0 / 1000));
+        let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
+        assert_eq!((claims.about.evt, claims.about.plc, claims.exp), expected);
         assert!(tokens.verify_admission(&first.queue_ticket).is_err());
     }
 
     #[test]
     fn a_called_fan_gets_no_admission_token_before_claiming() {
         let (mut teller, _) = teller();
-        let called = Admission {
-            place: Place(5),
-            fan: FanId::from_u128(9),
-            claim_by: Some(EventTime(9_000)),
-            until: EventTime(99_000),
-        };
-        let state = teller.tell(Standing::Admitted(called), &queue(None), EventTime(4_000));
+        let claim_by = Some(EventTime(9_000));
+        let called = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by, until: EventTime(99_000) };
+        let state = teller.tell(told(Standing::Admitted(called), None));
         assert_eq!((state.state, state.claim_by), (StateName::Called, Some(Timestamp(EventTime(9_000)))));
         assert!(state.accepted_token_id.is_empty());
     }
@@ -240,11 +267,10 @@ mod tests {
     #[test]
     fn the_fields_of_the_first_version_keep_their_names() {
         let (mut teller, _) = teller();
-        let json =
-            serde_json::to_value(teller.tell(Standing::NotHere, &queue(None), EventTime(1))).expect("plain values");
-        for name in
-            ["positionInQueue", "peopleAheadInQueue", "totalPeopleInQueue", "estimatedWaitTime", "acceptedTokenId"]
-        {
+        let json = serde_json::to_value(teller.tell(told(Standing::NotHere, None))).expect("plain values");
+        let names =
+            ["positionInQueue", "peopleAheadInQueue", "totalPeopleInQueue", "estimatedWaitTime", "acceptedTokenId"];
+        for name in names {
             assert!(json.get(name).is_some(), "{name}");
         }
         assert_eq!(json["acceptedTokenId"], "");

@@ -21,7 +21,7 @@ fn about(kind: Kind) -> Value {
     let event = EventId::from_u128(9);
     match kind {
         Kind::Access => json!({"sv": 1}),
-        Kind::Socket => json!({"org": null}),
+        Kind::Socket => json!({"org": null, "end": 0}),
         Kind::Admission | Kind::QueueTicket | Kind::Resume => json!({"evt": event, "plc": Place::new(1, 2)}),
     }
 }

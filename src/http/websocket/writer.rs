@@ -1,0 +1,193 @@
+//! Writes a socket: what its connection says, what is owed to the client, pings, and why it ends.
+//!
+//! The only one who writes to the stream, so frames never mix.
+
+use std::time::Duration;
+
+use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketWrite, after_handshake_split};
+use serde::Serialize;
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    code,
+    reader::{self, Heard},
+};
+use crate::{
+    actors::connection::{self, Notice, Outgoing},
+    http::{
+        now,
+        queue::state::{QueueState, Teller, Told},
+        shapes::Timestamp,
+        tokens::unix_now,
+    },
+};
+
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// A client that does not take a frame within this is cut.
+const WRITE: Duration = Duration::from_secs(5);
+/// For the client's answer to our close.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What the server says.
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Said<'a> {
+    #[serde(rename = "queue.update")]
+    Update(&'a QueueState),
+    #[serde(rename = "queue.turn", rename_all = "camelCase")]
+    Turn { claim_by: Option<Timestamp> },
+    #[serde(rename = "queue.notice")]
+    Notice { code: &'static str },
+    #[serde(rename = "goaway")]
+    Goaway,
+    #[serde(rename = "pong", rename_all = "camelCase")]
+    Pong { server_now: Timestamp },
+    #[serde(rename = "error")]
+    Error { code: &'static str },
+}
+
+pub struct Writer {
+    pub connection: connection::Handle,
+    pub teller: Teller,
+    pub outgoing: mpsc::Receiver<Outgoing>,
+    pub heard: mpsc::Receiver<Heard>,
+    pub reader: JoinHandle<()>,
+}
+
+/// How a socket ends.
+enum End {
+    /// We close: the client is told why.
+    Close(u16, &'static str),
+    /// The client has closed, and has our echo.
+    Closed,
+    /// There is nobody to tell.
+    Gone,
+}
+
+impl Writer {
+    pub async fn run<S: AsyncWrite + Unpin>(
+        mut self,
+        mut stream: S,
+        until_s: u64,
+        closing: &CancellationToken,
+        displaced: &CancellationToken,
+    ) {
+        let (_, mut frames) = after_handshake_split(tokio::io::empty(), &mut stream, Role::Server);
+        frames.set_writev(false);
+        let end = self.talk(&mut frames, until_s, closing, displaced).await;
+        let told = match end {
+            End::Close(code, reason) => write(&mut frames, Frame::close(code, reason.as_bytes())).await.is_some(),
+            End::Closed => true,
+            End::Gone => false,
+        };
+        drop(frames);
+        // The room learns at once that the fan is gone, and the reader that nobody listens.
+        drop((self.connection, self.heard));
+        if told {
+            // A half close after the last frame: the client reads why, then the end, and closes too.
+            let _ = timeout(GOODBYE, stream.shutdown()).await;
+            let _ = timeout(GOODBYE, &mut self.reader).await;
+        }
+        self.reader.abort();
+    }
+
+    async fn talk<S: AsyncWrite + Unpin>(
+        &mut self,
+        frames: &mut WebSocketWrite<S>,
+        until_s: u64,
+        closing: &CancellationToken,
+        displaced: &CancellationToken,
+    ) -> End {
+        let expiry = tokio::time::sleep(Duration::from_secs(until_s.saturating_sub(unix_now())));
+        tokio::pin!(expiry);
+        let mut ping = interval(PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ping.reset();
+        let mut going = false;
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = displaced.cancelled() => return End::Close(code::TOO_MANY_SOCKETS, "too_many_sockets"),
+                () = &mut expiry => return End::Close(code::TOKEN_EXPIRED, "token_expired"),
+                () = closing.cancelled(), if !going => {
+                    going = true;
+                    self.connection.goaway();
+                    continue;
+                }
+                heard = self.heard.recv() => match heard {
+                    None => return End::Gone,
+                    Some(Heard::Ended(code)) => return End::Close(code, ""),
+                    Some(Heard::Owed(frame)) if frame.opcode == OpCode::Close => {
+                        return if write(frames, frame).await.is_some() { End::Closed } else { End::Gone };
+                    }
+                    Some(Heard::Owed(frame)) => frame,
+                    Some(Heard::Unclear) => text(&Said::Error { code: "invalid_message" }),
+                    Some(Heard::Said(reader::Said::Ping {})) => text(&Said::Pong { server_now: now().into() }),
+                    Some(Heard::Said(reader::Said::Claim {})) => {
+                        self.connection.claim();
+                        continue;
+                    }
+                    Some(Heard::Said(reader::Said::Leave {})) => {
+                        self.connection.leave();
+                        continue;
+                    }
+                },
+                outgoing = self.outgoing.recv() => match outgoing {
+                    // The actor has failed: the client opens another socket.
+                    None => return End::Close(code::FAILED, "failed"),
+                    Some(Outgoing::Close(why)) => return End::Close(why.code(), why.reason()),
+                    Some(outgoing) => self.put(outgoing),
+                },
+                _ = ping.tick() => Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")),
+            };
+            if write(frames, frame).await.is_none() {
+                return End::Gone;
+            }
+        }
+    }
+
+    /// In words.
+    fn put(&mut self, outgoing: Outgoing) -> Frame<'static> {
+        match outgoing {
+            Outgoing::Update(update) => {
+                let state = self.teller.tell(Told {
+                    standing: update.standing,
+                    position: update.position,
+                    paused: update.paused,
+                    server_now: update.server_now,
+                    seq: update.seq,
+                });
+                text(&Said::Update(&state))
+            }
+            Outgoing::Turn(admission) => text(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
+            Outgoing::Notice(notice) => text(&Said::Notice {
+                code: match notice {
+                    Notice::AdmissionEnded => "admission_ended",
+                    Notice::Full => "queue_full",
+                    Notice::TryAgain => "try_again",
+                },
+            }),
+            Outgoing::Goaway | Outgoing::Close(_) => text(&Said::Goaway),
+        }
+    }
+}
+
+fn text(said: &Said<'_>) -> Frame<'static> {
+    Frame::text(Payload::Owned(serde_json::to_vec(said).expect("words are plain values")))
+}
+
+/// `None`: the client takes nothing, or is gone.
+async fn write<S: AsyncWrite + Unpin>(frames: &mut WebSocketWrite<S>, frame: Frame<'static>) -> Option<()> {
+    let written = timeout(WRITE, async {
+        frames.write_frame(frame).await?;
+        // With TLS, what is written is not yet sent.
+        frames.flush().await
+    });
+    written.await.ok()?.ok()
+}
