@@ -133,7 +133,7 @@ async fn open(
         ended => return Err(Problem::new(Code::HoldEnded).with("state", hold_state(ended))),
     }
     let configuration = handles.inventory.configuration();
-    if body.event_version.is_some_and(|seen| seen < configuration.version) {
+    if body.event_version.is_some_and(|seen| seen < handles.inventory.view().terms_version) {
         return Err(Problem::new(Code::EventChanged)
             .with("version", configuration.version)
             .with("order_version", hold.version)

@@ -155,12 +155,15 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let role = acting.as_one_of(&[Role::Organizer])?;
     body.validate(shortest(&app))?;
+    let configuration = body.configuration();
+    // What the first activation would refuse must not get into the database.
+    configuration.validate().map_err(|invalid| Problem::new(Code::InvalidEvent).detail(invalid.to_string()))?;
     let now = now();
     let event = Event {
         id: EventId::from_uuid(Uuid::now_v7()),
         organizer: acting.signed_in.account,
         details: body.details(),
-        configuration: body.configuration(),
+        configuration,
         created_at: now,
         updated_at: now,
     };

@@ -90,6 +90,8 @@ pub struct View {
     pub at: EventTime,
     pub status: Status,
     pub version: u32,
+    /// The last version that changed what is sold, at which price, or where: an order of an older one was made on other terms.
+    pub terms_version: u32,
     pub ticket_types: Vec<TypeView>,
     pub quotas: Vec<QuotaView>,
     /// Live admissions and ended ones with an unpaid hold.

@@ -42,6 +42,7 @@ impl Inventory {
             at: now,
             status: self.status(now),
             version: configuration.map_or(0, |c| c.version),
+            terms_version: self.terms_version,
             ticket_types: self.type_views(),
             quotas: self.quota_views(),
             slots_taken: self.admissions.slots_taken() as u32,

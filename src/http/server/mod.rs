@@ -30,7 +30,7 @@ use super::{
     edge::{self, Edge},
     metrics,
     proxies::{NotANetwork, Proxies},
-    routes, sandbox,
+    routes,
 };
 
 /// Connections of the kernel's queue before they are accepted.
@@ -120,7 +120,6 @@ pub async fn serve_with(
     let admin_socket = bind(&config.admin_listen).await?;
     let addresses = (local(&public_socket, &config.listen)?, local(&admin_socket, &config.admin_listen)?);
     let (public, admin) = (listener(public), listener(admin));
-    sandbox::start(&app, addresses.0);
     let most = config.max_connections.clamp(1, Semaphore::MAX_PERMITS);
     let grace = Duration::from_secs(config.shutdown_grace);
 
