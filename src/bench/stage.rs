@@ -37,7 +37,7 @@ pub const PER_FAN: u16 = 20;
 pub const STOCK: u32 = 10_000_000;
 pub const HOT: &str = "HOT";
 /// Admitted in one command.
-const ADMIT_AT_ONCE: usize = 2_000;
+const ADMIT_AT_ONCE: usize = 500;
 
 pub struct Stage {
     node: Node,
@@ -195,7 +195,7 @@ impl Stage {
             let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
             match inventory.ask(request).await.map_err(|error| error.to_string())? {
                 Answer::Admitted(admissions) if admissions.len() == some.len() => {}
-                other => return Err(format!("not all were admitted: {other:?}")),
+                _ => return Err("not all were admitted".into()),
             }
         }
         Ok(())

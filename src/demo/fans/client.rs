@@ -152,7 +152,9 @@ impl Socket {
             let frame = self.socket.read_frame().await.map_err(|error| format!("socket: {error}"))?;
             match frame.opcode {
                 OpCode::Text => {
-                    return serde_json::from_slice(&frame.payload).map(Some).map_err(|error| format!("socket: {error}"));
+                    return serde_json::from_slice(&frame.payload)
+                        .map(Some)
+                        .map_err(|error| format!("socket: {error}"));
                 }
                 OpCode::Close => return Ok(None),
                 _ => {}
