@@ -25,7 +25,7 @@ use self::{message::Message, state::State};
 use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
-    queue::Standing,
+    queue::{Standing, Tickets},
     time::EventTime,
 };
 
@@ -52,6 +52,7 @@ pub struct Update {
     /// Of those who wait.
     pub position: Option<Position>,
     pub paused: bool,
+    pub tickets: Option<Tickets>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::{
         measures::Share,
         waiting_room::{self, Attachment},
     },
-    domain::queue::{News, Outcome, Queue},
+    domain::queue::{News, Outcome, Queue, Tickets},
 };
 
 /// Positions are not told more often than this.
@@ -59,6 +59,7 @@ struct Told {
     standing: Standing,
     position: Option<Position>,
     paused: bool,
+    tickets: Option<Tickets>,
 }
 
 impl State {
@@ -211,11 +212,13 @@ impl State {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        let now = Told { at: Instant::now(), standing: self.standing, position, paused: queue.paused };
+        let (paused, tickets) = (queue.paused, queue.tickets);
+        let now = Told { at: Instant::now(), standing: self.standing, position, paused, tickets };
         if let Some(told) = &self.told {
             let standing_changed = told.standing != now.standing || told.paused != now.paused;
             let due = now.at.duration_since(told.at) >= UPDATE_EVERY;
-            if !standing_changed && (told.position == now.position || !due) {
+            let same = told.position == now.position && told.tickets == now.tickets;
+            if !standing_changed && (same || !due) {
                 return Ok(());
             }
         }
@@ -225,7 +228,7 @@ impl State {
         }
         let server_now = room.clock.now();
         self.seq += 1;
-        let update = Update { seq: self.seq, server_now, standing: self.standing, position, paused: queue.paused };
+        let update = Update { seq: self.seq, server_now, standing: self.standing, position, paused, tickets };
         self.told = Some(now);
         self.outbox.send(me, Outgoing::Update(update))
     }

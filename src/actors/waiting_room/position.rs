@@ -30,7 +30,7 @@ mod tests {
 
     fn queue(outflow_per_minute: Option<u32>, paused: bool) -> Queue {
         let ranks = Arc::new(Ranks::new(vec![Place(3), Place(5), Place(8)]));
-        Queue { at: EventTime(0), ranks, outflow_per_minute, paused }
+        Queue { at: EventTime(0), ranks, outflow_per_minute, paused, tickets: None }
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
         event::Status,
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
-        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
+        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, Tickets, WaitingRoom},
     },
     stores::{error::StoreError, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
@@ -266,7 +266,10 @@ impl State {
         let room = Room {
             settings: self.inventory.configuration().queue,
             slots_free: view.slots.saturating_sub(view.slots_taken),
-            stock_free: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.free)).sum(),
+            tickets: Tickets {
+                free: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.free)).sum(),
+                held: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.held)).sum(),
+            },
             selling: view.status == Status::OnSale,
         };
         self.step(me, Input::Tick { room });

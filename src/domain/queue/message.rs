@@ -81,8 +81,8 @@ pub enum Input<Reply> {
 pub struct Room {
     pub settings: QueueSettings,
     pub slots_free: u32,
-    /// Tickets free now; nobody is called in to find nothing.
-    pub stock_free: u64,
+    /// Nobody is called in to find nothing.
+    pub tickets: Tickets,
     /// Whether the event is on sale.
     pub selling: bool,
 }
@@ -147,6 +147,14 @@ pub enum Standing {
     NotHere,
 }
 
+/// What is left of the stock, all ticket types together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tickets {
+    pub free: u64,
+    /// Held and not paid: these may come back.
+    pub held: u64,
+}
+
 /// What each node needs to work out everybody's position: published about once a second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -156,4 +164,6 @@ pub struct Queue {
     /// Measured over the last minute; `None` when unknown.
     pub outflow_per_minute: Option<u32>,
     pub paused: bool,
+    /// As the inventory last said; `None` before it has.
+    pub tickets: Option<Tickets>,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Effect, Input, News, Outcome, Place, Queue, Room, Standing, joins::Joins, line::Line, pace::Pace,
+    Effect, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line, pace::Pace,
     presence::Presence,
 };
 use crate::domain::{
@@ -21,7 +21,7 @@ use crate::domain::{
 /// No more waiting fans than this in one event.
 pub const MAX_WAITING: usize = 10_000_000;
 /// No more places than this in one proposal: it has to fit into a batch of the inventory.
-pub const MAX_PROPOSED: usize = 1_000;
+pub const MAX_PROPOSED: usize = 512;
 /// No more places than this are dropped at one tick for their fans' absence; the rest follows at the next ones.
 const MAX_DROPPED: usize = 10_000;
 /// No more places than this in one `Forget`.
@@ -35,6 +35,8 @@ pub struct WaitingRoom<Reply> {
     admissions: BTreeMap<FanId, Admission>,
     /// As of the last tick, less what was admitted since.
     room: Room,
+    /// As the last tick said; before the first one nobody knows.
+    tickets: Option<Tickets>,
     pace: Pace,
     /// Admissions that an admin asked for and that are not proposed yet.
     extra: u32,
@@ -87,7 +89,8 @@ impl<Reply> WaitingRoom<Reply> {
             presence: Presence::restored(now, &places),
             joins: Joins::new(term, last),
             admissions,
-            room: Room { settings, slots_free: 0, stock_free: 0, selling: false },
+            room: Room { settings, slots_free: 0, tickets: Tickets::default(), selling: false },
+            tickets: None,
             pace: Pace::new(now),
             extra: 0,
             proposal: None,
@@ -160,6 +163,7 @@ impl<Reply> WaitingRoom<Reply> {
             ranks: Arc::new(self.line.ranks()),
             outflow_per_minute: self.pace.outflow_per_minute(now),
             paused: self.room.settings.paused,
+            tickets: self.tickets,
         }
     }
 
@@ -227,6 +231,7 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn tick(&mut self, now: EventTime, room: Room, effects: &mut Vec<Effect<Reply>>) {
         self.room = room;
+        self.tickets = Some(room.tickets);
         self.pace.earn(now, room.settings.rate_per_minute);
         let overdue: Vec<_> = self
             .presence
@@ -261,7 +266,7 @@ impl<Reply> WaitingRoom<Reply> {
         }
         let by_rate = if self.room.settings.paused { 0 } else { self.pace.allowed() };
         let wanted = if self.room.selling { by_rate.saturating_add(self.extra) } else { 0 };
-        let room = u64::from(self.room.slots_free).min(self.room.stock_free).min(MAX_PROPOSED as u64);
+        let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
         let count = u64::from(wanted).min(room) as usize;
         let places: Vec<_> = self.line.iter(None).map(|(place, _)| place).take(count).collect();
         if places.is_empty() {
@@ -308,7 +313,7 @@ impl<Reply> WaitingRoom<Reply> {
         // Fewer than asked for: the slots are taken, whatever the last tick said.
         let all = count as usize >= places.len();
         self.room.slots_free = if all { self.room.slots_free.saturating_sub(count) } else { 0 };
-        self.room.stock_free = self.room.stock_free.saturating_sub(u64::from(count));
+        self.room.tickets.free = self.room.tickets.free.saturating_sub(u64::from(count));
         if self.extra > 0 {
             self.propose(effects);
         }

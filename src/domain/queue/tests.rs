@@ -5,7 +5,7 @@ mod table;
 
 use super::{
     joins::MAX_JOINS,
-    message::{Effect, Input, News, Outcome, Room, Standing},
+    message::{Effect, Input, News, Outcome, Room, Standing, Tickets},
     place::Place,
     room::WaitingRoom,
 };
@@ -23,7 +23,8 @@ const SETTINGS: QueueSettings = QueueSettings {
     claim_window: Millis::seconds(30),
     grace: Millis::seconds(60),
 };
-const ROOM: Room = Room { settings: SETTINGS, slots_free: 100, stock_free: 1_000, selling: true };
+const ROOM: Room =
+    Room { settings: SETTINGS, slots_free: 100, tickets: Tickets { free: 1_000, held: 0 }, selling: true };
 
 const NOBODY: [u32; 0] = [];
 

@@ -14,7 +14,7 @@ use crate::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
         inventory::request::Admission,
-        queue::{Place, Queue, Standing},
+        queue::{Place, Queue, Standing, Tickets},
         time::EventTime,
     },
     http::{
@@ -49,6 +49,12 @@ pub struct QueueState {
     pub poll_after_ms: u32,
     /// Admission stands still; places are kept.
     pub paused: bool,
+    /// What is left, all ticket types together (`null` for a moment after a start),
+    pub tickets_free: Option<u64>,
+    /// and what is held and not paid, and so may come back.
+    pub tickets_held: Option<u64>,
+    /// Nothing is left and nothing can come back but by a refund.
+    pub sold_out: bool,
     pub server_now: Timestamp,
     /// Never falls within one connection.
     pub seq: u64,
@@ -82,6 +88,7 @@ pub struct Told {
     /// Of those who wait.
     pub position: Option<Position>,
     pub paused: bool,
+    pub tickets: Option<Tickets>,
     pub server_now: EventTime,
     pub seq: u64,
 }
@@ -92,7 +99,7 @@ impl Told {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        Self { standing, position, paused: queue.paused, server_now, seq: queue.at.0 }
+        Self { standing, position, paused: queue.paused, tickets: queue.tickets, server_now, seq: queue.at.0 }
     }
 }
 
@@ -123,6 +130,9 @@ impl Teller {
             queue_ticket: Arc::default(),
             poll_after_ms: 5_000,
             paused: told.paused,
+            tickets_free: told.tickets.map(|tickets| tickets.free),
+            tickets_held: told.tickets.map(|tickets| tickets.held),
+            sold_out: told.tickets == Some(Tickets::default()),
             server_now: told.server_now.into(),
             seq: told.seq,
         };
@@ -214,7 +224,13 @@ mod tests {
 
     fn queue(outflow_per_minute: Option<u32>) -> Queue {
         let places = [3, 5, 8].map(Place).to_vec();
-        Queue { at: EventTime(1_000), ranks: Arc::new(Ranks::new(places)), outflow_per_minute, paused: false }
+        Queue {
+            at: EventTime(1_000),
+            ranks: Arc::new(Ranks::new(places)),
+            outflow_per_minute,
+            paused: false,
+            tickets: Some(Tickets { free: 7, held: 2 }),
+        }
     }
 
     fn told(standing: Standing, outflow_per_minute: Option<u32>) -> Told {

@@ -160,6 +160,7 @@ impl Writer {
                     standing: update.standing,
                     position: update.position,
                     paused: update.paused,
+                    tickets: update.tickets,
                     server_now: update.server_now,
                     seq: update.seq,
                 });

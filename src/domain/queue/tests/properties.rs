@@ -105,7 +105,12 @@ impl World {
                 Input::StoreFailed
             }
             Play::Tick { slots_free, stock_free, selling, paused } => {
-                self.room = Room { settings: QueueSettings { paused, ..SETTINGS }, slots_free, stock_free, selling };
+                self.room = Room {
+                    settings: QueueSettings { paused, ..SETTINGS },
+                    slots_free,
+                    tickets: Tickets { free: stock_free, held: 0 },
+                    selling,
+                };
                 Input::Tick { room: self.room }
             }
             Play::Admitted(share) => {
@@ -175,7 +180,7 @@ impl World {
                         assert!(self.room.selling, "nothing is on sale");
                         assert!(!self.room.settings.paused || self.by_admin > 0, "admission is paused");
                         assert!(admittees.len() <= self.room.slots_free as usize, "more than there are slots");
-                        assert!(admittees.len() as u64 <= self.room.stock_free, "more than there is stock");
+                        assert!(admittees.len() as u64 <= self.room.tickets.free, "more than there is stock");
                         let front = self.bench.room.members(None, admittees.len());
                         assert_eq!(admittees, front, "somebody is overtaken");
                     }

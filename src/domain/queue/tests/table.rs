@@ -91,9 +91,9 @@ fn the_front_is_proposed_by_rate_slots_and_stock() {
     let cases = [
         (ROOM, 1_000, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
         (Room { slots_free: 3, ..ROOM }, 1_000, vec![1, 2, 3]),
-        (Room { stock_free: 2, ..ROOM }, 1_000, vec![1, 2]),
+        (Room { tickets: Tickets { free: 2, held: 0 }, ..ROOM }, 1_000, vec![1, 2]),
         (Room { slots_free: 0, ..ROOM }, 1_000, vec![]),
-        (Room { stock_free: 0, ..ROOM }, 1_000, vec![]),
+        (Room { tickets: Tickets { free: 0, held: 0 }, ..ROOM }, 1_000, vec![]),
         (Room { selling: false, ..ROOM }, 1_000, vec![]),
         (Room { settings: QueueSettings { paused: true, ..SETTINGS }, ..ROOM }, 1_000, vec![]),
         (Room { settings: QueueSettings { rate_per_minute: 0, ..SETTINGS }, ..ROOM }, 1_000, vec![]),
