@@ -139,6 +139,9 @@ fn protect(response: &mut Response, id: &RequestId, tls: bool) {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use tower::ServiceExt;
+
     use super::*;
 
     #[test]
@@ -153,5 +156,44 @@ mod tests {
             assert_eq!(id(wrong).len(), 32, "{wrong:?}");
         }
         assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+    }
+
+    fn edge(in_flight: usize) -> Arc<Edge> {
+        Arc::new(Edge {
+            proxies: Proxies::default(),
+            in_flight: Semaphore::new(in_flight),
+            routes: Routes::new(["/panics".to_owned()]),
+            request_timeout: Duration::from_millis(200),
+            tls: false,
+        })
+    }
+
+    async fn get(router: &Router, path: &str) -> (StatusCode, serde_json::Value) {
+        let request = Request::builder().uri(path).header(X_REQUEST_ID, "r-1").body(Body::empty()).expect("request");
+        let response = router.clone().oneshot(request).await.expect("infallible");
+        let (status, body) = (response.status(), response.into_body());
+        let bytes = axum::body::to_bytes(body, 4096).await.expect("body");
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn panics() -> StatusCode {
+        std::panic::panic_any("secret of the source")
+    }
+
+    #[tokio::test]
+    async fn s_26_a_panic_or_a_hanging_handler_costs_one_answer_and_tells_nothing() {
+        let router = Router::new()
+            .route("/panics", axum::routing::get(panics))
+            .route("/hangs", axum::routing::get(std::future::pending::<()>))
+            .route("/works", axum::routing::get(|| async { "{}" }))
+            .layer(axum::middleware::from_fn_with_state(edge(1), pass));
+        for (path, status, code) in [("/panics", 500, "internal"), ("/hangs", 503, "request_timeout")] {
+            let (got, body) = get(&router, path).await;
+            assert_eq!((got.as_u16(), body["code"].as_str()), (status, Some(code)), "{path}");
+            assert_eq!(body["request_id"], "r-1");
+            assert!(!body.to_string().contains("secret"), "{body}");
+            let (again, _) = get(&router, "/works").await;
+            assert_eq!(again, StatusCode::OK, "its place is free again after {path}");
+        }
     }
 }

@@ -39,6 +39,7 @@ pub mod shapes;
 pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;
+pub mod upkeep;
 pub mod websocket;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,17 +2,20 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use onsale::{
-    actors::directory::{Directory, DirectoryError, EventHandles},
-    domain::{account::Role, id::EventId, id::FanId},
+    actors::{self, directory::LocalDirectory},
+    domain::{account::Role, id::FanId},
     http::{
         app::{App, Below},
         config::Config,
-        now,
+        now, sandbox,
         server::{Server, serve},
     },
-    stores::{self, database::accounts, secret::RootSecret},
+    stores::{
+        self,
+        database::accounts,
+        secret::{RootSecret, TicketKey},
+    },
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -30,22 +33,14 @@ pub struct Served {
     pub shutdown: CancellationToken,
     server: Option<Server>,
     secret_text: String,
-    _home: Arc<Home>,
+    home: Arc<Home>,
 }
 
+/// What several nodes of one test share.
 struct Home {
+    directory: Arc<LocalDirectory>,
     _stores: stores::Stores,
     _folder: tempfile::TempDir,
-}
-
-/// For what needs no events.
-struct NoEvents;
-
-#[async_trait]
-impl Directory for NoEvents {
-    async fn event(&self, _: EventId) -> Result<EventHandles, DirectoryError> {
-        Err(DirectoryError::UnknownEvent)
-    }
 }
 
 /// Cheap password hashes, free ports, and the limits of a demonstration.
@@ -65,27 +60,34 @@ pub fn strict() -> Config {
     Config { bcrypt_cost: 10, insecure_demo: false, ..config() }
 }
 
+/// Queues are looked at often, so that a test need not wait long.
+pub fn actors_config() -> actors::config::Config {
+    actors::config::Config { queue_publish_ms: 100, ..Default::default() }
+}
+
 impl Served {
     pub async fn start(config: Config) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
         let stores = stores::open(&stores_config, "n1").await.expect("stores");
         stores.database.migrate().await.expect("migrated");
+        let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let key = TicketKey::all(&RootSecret::parse(&secret_text).expect("random")).remove(0);
+        let directory = LocalDirectory::start(&stores, key, actors_config()).await.expect("actors");
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
-            directory: Arc::new(NoEvents),
+            directory: directory.clone(),
         };
-        let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        let home = Arc::new(Home { _stores: stores, _folder: folder });
+        let home = Arc::new(Home { directory, _stores: stores, _folder: folder });
         Self::on(config, below, secret_text, home).await
     }
 
     /// Another node on the same stores.
     pub async fn beside(&self, config: Config) -> Self {
-        Self::on(config, self.below.clone(), self.secret_text.clone(), self._home.clone()).await
+        Self::on(config, self.below.clone(), self.secret_text.clone(), self.home.clone()).await
     }
 
     async fn on(config: Config, below: Below, secret_text: String, home: Arc<Home>) -> Self {
@@ -94,6 +96,7 @@ impl Served {
         let app = App::new(config, below.clone(), &secret).expect("a good configuration");
         let shutdown = CancellationToken::new();
         let server = serve(app.clone(), shutdown.clone()).await.expect("listens");
+        sandbox::start(&app, server.public);
         let scheme = if tls { "https" } else { "http" };
         let client = reqwest::Client::builder()
             .danger_accept_invalid_certs(true)
@@ -109,7 +112,7 @@ impl Served {
             shutdown,
             server: Some(server),
             secret_text,
-            _home: home,
+            home: home,
         }
     }
 
@@ -119,6 +122,7 @@ impl Served {
         if let Some(server) = self.server.take() {
             server.finished().await;
         }
+        self.home.directory.shutdown(Duration::from_secs(10)).await;
     }
 
     pub fn authority(&self) -> &str {

@@ -30,7 +30,7 @@ use super::{
     edge::{self, Edge},
     metrics,
     proxies::{NotANetwork, Proxies},
-    routes,
+    routes, upkeep,
 };
 
 /// Connections of the kernel's queue before they are accepted.
@@ -135,6 +135,7 @@ pub async fn serve_with(
             () = admin.accept(admin_socket, ADMIN_CONNECTIONS, "admin") => {}
             () = watch => {}
             () = metrics::upkeep() => {}
+            () = upkeep::run(app.clone()) => {}
             () = shutdown.cancelled() => {}
         }
         // The sockets of the accept loops are closed now.
