@@ -6,49 +6,64 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Corrupt, request::Admission};
+use super::{
+    Corrupt,
+    request::Admission,
+    slab::{Keyed, Slab},
+};
 use crate::domain::{id::FanId, queue::Place, time::EventTime};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Record {
+    place: Place,
     fan: FanId,
-    claim_by: Option<EventTime>,
-    until: EventTime,
+    /// When it ends if nothing happens: its session's end once claimed, before that the claim window's.
+    ends_at: EventTime,
     unpaid_holds: u32,
+    claimed: bool,
     ended: bool,
+}
+
+impl Keyed for Record {
+    fn key(&self) -> u128 {
+        self.place.0.into()
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Admissions {
     /// Exactly those that take a slot.
-    records: BTreeMap<Place, Record>,
-    /// Of live ones: when they end if nothing happens.
+    records: Slab<Record>,
+    slots_taken: u32,
+    /// Of live ones. Worked out anew from a snapshot.
+    #[serde(skip)]
     deadlines: BTreeSet<(EventTime, Place)>,
     ever: Places,
 }
 
 impl Record {
-    fn admission(&self, place: Place) -> Admission {
-        Admission { place, fan: self.fan, claim_by: self.claim_by, until: self.until }
-    }
-
-    fn ends_at(&self) -> EventTime {
-        self.claim_by.unwrap_or(self.until)
+    fn admission(&self) -> Admission {
+        let claim_by = (!self.claimed).then_some(self.ends_at);
+        Admission { place: self.place, fan: self.fan, claim_by, until: self.ends_at }
     }
 }
 
 impl Admissions {
-    pub fn slots_taken(&self) -> usize {
-        self.records.len()
+    pub fn slots_taken(&self) -> u32 {
+        self.slots_taken
     }
 
     /// The admission of this place, unless it has ended.
     pub fn live(&self, place: Place) -> Option<Admission> {
-        self.records.get(&place).filter(|record| !record.ended).map(|record| record.admission(place))
+        self.records.by_key(place.0.into()).filter(|record| !record.ended).map(Record::admission)
     }
 
-    pub fn iter_live(&self) -> impl Iterator<Item = Admission> {
-        self.records.iter().filter(|(_, record)| !record.ended).map(|(&place, record)| record.admission(place))
+    /// By place.
+    pub fn all_live(&self) -> Vec<Admission> {
+        let live = self.records.iter().filter(|(_, record)| !record.ended);
+        let mut live: Vec<Admission> = live.map(|(_, record)| record.admission()).collect();
+        live.sort_unstable_by_key(|admission| admission.place);
+        live
     }
 
     pub fn any_live(&self) -> bool {
@@ -64,22 +79,30 @@ impl Admissions {
         self.deadlines.iter().copied()
     }
 
+    /// After a snapshot.
+    pub fn work_out_deadlines(&mut self) {
+        let live = self.records.iter().filter(|(_, record)| !record.ended);
+        self.deadlines = live.map(|(_, record)| (record.ends_at, record.place)).collect();
+    }
+
     pub fn admit(&mut self, admission: Admission) -> Result<(), Corrupt> {
         let Admission { place, fan, claim_by, until } = admission;
-        if !self.ever.insert(place) {
+        if place == Place(0) || !self.ever.insert(place) {
             return Err(Corrupt(format!("place {place} is admitted twice")));
         }
-        let record = Record { fan, claim_by, until, unpaid_holds: 0, ended: false };
-        self.deadlines.insert((record.ends_at(), place));
-        self.records.insert(place, record);
+        let ends_at = claim_by.unwrap_or(until);
+        self.deadlines.insert((ends_at, place));
+        self.slots_taken += 1;
+        let claimed = claim_by.is_none();
+        self.records.insert(Record { place, fan, ends_at, unpaid_holds: 0, claimed, ended: false });
         Ok(())
     }
 
     pub fn claim(&mut self, place: Place, until: EventTime) -> Result<(), Corrupt> {
-        let record = self.live_record(place)?;
-        let before = record.ends_at();
-        record.claim_by = None;
-        record.until = until;
+        let (_, record) = self.live_record(place)?;
+        let before = record.ends_at;
+        record.claimed = true;
+        record.ends_at = until;
         self.deadlines.remove(&(before, place));
         self.deadlines.insert((until, place));
         Ok(())
@@ -87,36 +110,45 @@ impl Admissions {
 
     /// Returns whose it was.
     pub fn end(&mut self, place: Place) -> Result<FanId, Corrupt> {
-        let record = self.live_record(place)?;
+        let (slot, record) = self.live_record(place)?;
         record.ended = true;
-        let (fan, deadline, unused) = (record.fan, record.ends_at(), record.unpaid_holds == 0);
-        self.deadlines.remove(&(deadline, place));
+        let (fan, ends_at, unused) = (record.fan, record.ends_at, record.unpaid_holds == 0);
+        self.deadlines.remove(&(ends_at, place));
         if unused {
-            self.records.remove(&place);
+            self.free(slot);
         }
         Ok(fan)
     }
 
     pub fn hold_taken(&mut self, place: Place) -> Result<(), Corrupt> {
-        self.live_record(place)?.unpaid_holds += 1;
+        self.live_record(place)?.1.unpaid_holds += 1;
         Ok(())
     }
 
     /// A hold of this admission was sold, or has ended.
     pub fn hold_settled(&mut self, place: Place) -> Result<(), Corrupt> {
-        let record = self.records.get_mut(&place);
-        let record = record.ok_or_else(|| Corrupt(format!("admission {place} has no slot")))?;
+        let (slot, record) = self.record(place).ok_or_else(|| Corrupt(format!("admission {place} has no slot")))?;
         let left = record.unpaid_holds.checked_sub(1);
         record.unpaid_holds = left.ok_or_else(|| Corrupt(format!("admission {place} has no hold")))?;
         if record.ended && record.unpaid_holds == 0 {
-            self.records.remove(&place);
+            self.free(slot);
         }
         Ok(())
     }
 
-    fn live_record(&mut self, place: Place) -> Result<&mut Record, Corrupt> {
-        let record = self.records.get_mut(&place).filter(|record| !record.ended);
-        record.ok_or_else(|| Corrupt(format!("admission {place} is not live")))
+    fn free(&mut self, slot: u32) {
+        self.records.remove(slot);
+        self.slots_taken -= 1;
+    }
+
+    fn record(&mut self, place: Place) -> Option<(u32, &mut Record)> {
+        let slot = self.records.find(place.0.into())?;
+        Some((slot, self.records.get_mut(slot)?))
+    }
+
+    fn live_record(&mut self, place: Place) -> Result<(u32, &mut Record), Corrupt> {
+        let live = self.record(place).filter(|(_, record)| !record.ended);
+        live.ok_or_else(|| Corrupt(format!("admission {place} is not live")))
     }
 }
 

@@ -153,10 +153,10 @@ impl Inventory {
         self.admissions.hold_taken(order.admission)?;
         self.move_lines(&order.lines, Move::Hold)?;
         self.fans.take(order.fan, order.lines.quantity());
-        let done = Done::Held { order: order.id, expires_at: order.expires_at };
         self.push_fact(at, &order, FactKind::Created);
-        self.orders.hold(order, orphans);
-        self.remember(at, identity, done);
+        let expires_at = order.expires_at;
+        let order = self.orders.hold(order, orphans);
+        self.remember(at, identity, Done::Held { order, expires_at });
         Ok(())
     }
 
@@ -168,10 +168,11 @@ impl Inventory {
         identity: Option<Identity>,
     ) -> Result<(), Corrupt> {
         self.in_state(order, &[HoldState::Held])?;
-        if let Some(record) = self.orders.extend(order, expires_at).cloned() {
+        let Some(slot) = self.orders.extend(order, expires_at) else { return Ok(()) };
+        if let Some(record) = self.orders.at(slot).cloned() {
             self.push_fact(at, &record, FactKind::Extended);
         }
-        self.remember(at, identity, Done::Extended { order, expires_at });
+        self.remember(at, identity, Done::Extended { order: slot, expires_at });
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A fan who has neither leaves no record.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,7 +15,7 @@ use crate::domain::{id::FanId, queue::Place};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fan {
     id: FanId,
-    admission: Option<Place>,
+    admission: Option<NonZeroU64>,
     /// Tickets held and sold.
     taken: u32,
 }
@@ -39,7 +41,7 @@ impl Fans {
     }
 
     pub fn admission(&self, fan: FanId) -> Option<Place> {
-        self.get(fan)?.admission
+        self.get(fan)?.admission.map(|place| Place(place.get()))
     }
 
     pub fn take(&mut self, fan: FanId, quantity: u32) {
@@ -55,8 +57,9 @@ impl Fans {
         Ok(())
     }
 
+    /// Places begin at one.
     pub fn set_admission(&mut self, fan: FanId, admission: Option<Place>) {
-        self.change(fan, |fan| fan.admission = admission);
+        self.change(fan, |fan| fan.admission = admission.and_then(|place| NonZeroU64::new(place.0)));
     }
 
     fn change(&mut self, id: FanId, change: impl FnOnce(&mut Fan)) {

@@ -23,6 +23,8 @@ mod seats;
 mod slab;
 mod snapshot;
 mod stock;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;
@@ -214,7 +216,7 @@ impl Inventory {
     }
 
     pub fn admissions(&self) -> Vec<Admission> {
-        self.admissions.iter_live().collect()
+        self.admissions.all_live()
     }
 
     /// Whether the place was ever admitted: a queue that came back from an older copy drops such places.

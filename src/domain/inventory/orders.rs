@@ -131,8 +131,9 @@ impl Order {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Orders {
     records: Slab<Order>,
-    /// Of held orders only, so its length is their number.
-    deadlines: BTreeSet<(EventTime, OrderId)>,
+    /// Slots of held orders only, so its length is their number. Worked out anew from a snapshot.
+    #[serde(skip)]
+    deadlines: BTreeSet<(EventTime, u32)>,
     /// When each lapsed order ended, oldest first: forgotten when no outcome can refer to it any more.
     lapsed: VecDeque<(EventTime, OrderId)>,
     /// Seats that a hold left single; rare.
@@ -149,9 +150,14 @@ impl Orders {
         self.records.by_key(order.as_u128())
     }
 
-    fn get_mut(&mut self, order: OrderId) -> Option<&mut Order> {
+    /// By the slot that [`Self::hold`] gave, as long as the order is remembered.
+    pub fn at(&self, slot: u32) -> Option<&Order> {
+        self.records.get(slot)
+    }
+
+    fn find_mut(&mut self, order: OrderId) -> Option<(u32, &mut Order)> {
         let slot = self.records.find(order.as_u128())?;
-        self.records.get_mut(slot)
+        Some((slot, self.records.get_mut(slot)?))
     }
 
     pub fn held(&self) -> usize {
@@ -164,7 +170,13 @@ impl Orders {
 
     /// Earliest first.
     pub fn deadlines(&self) -> impl Iterator<Item = (EventTime, OrderId)> {
-        self.deadlines.iter().copied()
+        self.deadlines.iter().filter_map(|&(at, slot)| Some((at, self.records.get(slot)?.id)))
+    }
+
+    /// After a snapshot.
+    pub fn work_out_deadlines(&mut self) {
+        let held = self.records.iter().filter(|(_, order)| order.state == HoldState::Held);
+        self.deadlines = held.map(|(slot, order)| (order.expires_at, slot)).collect();
     }
 
     /// What was decided about this payment, if it was a refusal.
@@ -178,31 +190,34 @@ impl Orders {
         self.refused.range(range).next().map(|(_, why)| *why)
     }
 
-    /// The order must not be here yet.
-    pub fn hold(&mut self, order: Order, orphans: &[u32]) {
-        self.deadlines.insert((order.expires_at, order.id));
+    /// The order must not be here yet. Returns its slot.
+    pub fn hold(&mut self, order: Order, orphans: &[u32]) -> u32 {
         if !orphans.is_empty() {
             self.orphans.insert(order.id, orphans.into());
         }
-        self.records.insert(order);
+        let expires_at = order.expires_at;
+        let slot = self.records.insert(order);
+        self.deadlines.insert((expires_at, slot));
+        slot
     }
 
-    pub fn extend(&mut self, order: OrderId, expires_at: EventTime) -> Option<&Order> {
-        let slot = self.records.find(order.as_u128())?;
-        let record = self.records.get_mut(slot)?;
-        self.deadlines.remove(&(record.expires_at, order));
-        self.deadlines.insert((expires_at, order));
+    /// Returns its slot.
+    pub fn extend(&mut self, order: OrderId, expires_at: EventTime) -> Option<u32> {
+        let (slot, record) = self.find_mut(order)?;
+        let before = record.expires_at;
         record.expires_at = expires_at;
         record.extended = true;
-        Some(record)
+        self.deadlines.remove(&(before, slot));
+        self.deadlines.insert((expires_at, slot));
+        Some(slot)
     }
 
     /// Ends a hold unsold, or a lapsed one for good.
     pub fn end(&mut self, order: OrderId, state: HoldState, at: EventTime) {
-        let Some(record) = self.get_mut(order) else { return };
+        let Some((slot, record)) = self.find_mut(order) else { return };
         let was_held = record.state == HoldState::Held;
         record.state = state;
-        let deadline = (record.expires_at, order);
+        let deadline = (record.expires_at, slot);
         if was_held {
             self.deadlines.remove(&deadline);
             self.lapsed.push_back((at, order));
@@ -210,10 +225,10 @@ impl Orders {
     }
 
     pub fn sell(&mut self, order: OrderId, payment: PaymentId) {
-        let Some(record) = self.get_mut(order) else { return };
+        let Some((slot, record)) = self.find_mut(order) else { return };
         record.state = HoldState::Sold;
         record.payment = payment;
-        let deadline = (record.expires_at, order);
+        let deadline = (record.expires_at, slot);
         self.deadlines.remove(&deadline);
     }
 
@@ -223,7 +238,7 @@ impl Orders {
     }
 
     pub fn void(&mut self, order: OrderId) {
-        if let Some(record) = self.get_mut(order) {
+        if let Some((_, record)) = self.find_mut(order) {
             record.state = HoldState::Voided;
         }
     }

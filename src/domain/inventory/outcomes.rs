@@ -11,14 +11,23 @@ use super::{
     request::{Identity, REMEMBERED},
     slab::hash,
 };
-use crate::domain::{id::OrderId, time::EventTime};
+use crate::domain::time::EventTime;
 
 /// What a request did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Done {
-    Configured { version: u32 },
-    Held { order: OrderId, expires_at: EventTime },
-    Extended { order: OrderId, expires_at: EventTime },
+    Configured {
+        version: u32,
+    },
+    /// Orders stand as their slots.
+    Held {
+        order: u32,
+        expires_at: EventTime,
+    },
+    Extended {
+        order: u32,
+        expires_at: EventTime,
+    },
     Released,
 }
 

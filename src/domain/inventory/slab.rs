@@ -77,6 +77,11 @@ impl<T: Keyed> Slab<T> {
         self.slots.get_mut(slot as usize)?.take()
     }
 
+    /// In the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(&self.slots).filter_map(|(slot, record)| Some((slot, record.as_ref()?)))
+    }
+
     fn from_parts(slots: Vec<Option<T>>, vacant: Vec<u32>) -> Option<Self> {
         let empty = slots.iter().filter(|slot| slot.is_none()).count();
         let vacant_fit = vacant.iter().all(|&slot| slots.get(slot as usize).is_some_and(Option::is_none));

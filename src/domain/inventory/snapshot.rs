@@ -83,6 +83,9 @@ impl Inventory {
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
         let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
             .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
+        let (mut orders, mut admissions) = (found.orders, found.admissions);
+        orders.work_out_deadlines();
+        admissions.work_out_deadlines();
         Ok(Self {
             term: found.term,
             last_at: found.last_at,
@@ -92,9 +95,9 @@ impl Inventory {
             stock: found.stock,
             seats,
             seats_revision: found.seats_revision,
-            orders: found.orders,
+            orders,
             fans: found.fans,
-            admissions: found.admissions,
+            admissions,
             outcomes: found.outcomes,
             outbox: found.outbox,
         })

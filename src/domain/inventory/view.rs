@@ -45,7 +45,7 @@ impl Inventory {
             terms_version: self.terms_version,
             ticket_types: self.type_views(),
             quotas: self.quota_views(),
-            slots_taken: self.admissions.slots_taken() as u32,
+            slots_taken: self.admissions.slots_taken(),
             slots: configuration.map_or(0, |c| c.queue.slots),
             outbox: self.outbox.len() as u64,
             holds: self.orders.held() as u32,

@@ -16,6 +16,7 @@ impl Inventory {
     pub(super) fn decide_admit(&self, now: EventTime, admittees: &[Admittee]) -> Decision {
         let mut entries = Vec::new();
         let mut admitted = Vec::new();
+        let mut places = BTreeSet::new();
         let mut fans = BTreeSet::new();
         let mut slots_free = self.slots_free(now);
         for admittee in admittees {
@@ -26,14 +27,17 @@ impl Inventory {
                 }
                 continue;
             }
-            let taken = self.admissions.was_admitted(admittee.place) || self.fans.admission(admittee.fan).is_some();
-            if taken || slots_free == 0 || entries.len() == ADMITTED_AT_ONCE || !fans.insert(admittee.fan) {
+            // Places begin at one.
+            let taken = admittee.place == Place(0)
+                || self.admissions.was_admitted(admittee.place)
+                || self.fans.admission(admittee.fan).is_some();
+            let named_before = places.contains(&admittee.place) || fans.contains(&admittee.fan);
+            if taken || named_before || slots_free == 0 || entries.len() == ADMITTED_AT_ONCE {
                 continue;
             }
             let Some(admission) = self.new_admission(now, admittee) else { continue };
-            if admitted.iter().any(|other| other.place == admission.place) {
-                continue;
-            }
+            places.insert(admittee.place);
+            fans.insert(admittee.fan);
             let Admission { place, fan, claim_by, until } = admission;
             entries.push(Entry::Admitted { place, fan, claim_by, until });
             admitted.push(admission);
@@ -43,12 +47,12 @@ impl Inventory {
     }
 
     /// None while nothing can be bought.
-    fn slots_free(&self, now: EventTime) -> usize {
+    fn slots_free(&self, now: EventTime) -> u32 {
         let Some(configuration) = &self.configuration else { return 0 };
         if !self.is_selling(now) {
             return 0;
         }
-        (configuration.queue.slots as usize).saturating_sub(self.admissions.slots_taken())
+        configuration.queue.slots.saturating_sub(self.admissions.slots_taken())
     }
 
     fn new_admission(&self, now: EventTime, admittee: &Admittee) -> Option<Admission> {

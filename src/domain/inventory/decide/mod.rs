@@ -61,7 +61,8 @@ impl Inventory {
             Done::Extended { order, expires_at } => (order, expires_at, true),
         };
         // As it was then, whatever has become of it.
-        let Some(mut view) = self.order(order) else { return Err(Refusal::UnknownOrder) };
+        let record = self.orders.at(order).ok_or(Refusal::UnknownOrder)?;
+        let mut view = self.hold_view(record, self.orders.orphans(record.id));
         view.state = HoldState::Held;
         view.expires_at = expires_at;
         view.extended = extended;

@@ -1,0 +1,305 @@
+//! Random commands against a model so naive that it cannot be wrong in the same way: the list of all orders.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{
+    super::request::{AdmissionEnd, HoldState},
+    *,
+};
+
+const FANS: u64 = 6;
+const PLAN: [&str; 2] = ["sssap", "ssxcs"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Admit { n: u64, place: u64, present: bool },
+    Claim { n: u64 },
+    EndAdmission { n: u64 },
+    Quantity { n: u64, general: u32, cheap: u32 },
+    Seats { n: u64, seats: Vec<(usize, usize)> },
+    Best { n: u64, quantity: u32, together: bool },
+    Extend { pick: usize },
+    Release { pick: usize },
+    Confirm { pick: usize, payment: u128 },
+    Void { pick: usize },
+    Stock { quantity: u32 },
+    Hall { capacity: u32 },
+    Block { seat: usize, blocked: bool },
+    Phase { paused: bool },
+    Pass { seconds: u64 },
+    Repeat { pick: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = || 1..=FANS;
+    let pick = || 0..40usize;
+    let seats = || prop::collection::vec((0..2usize, 0..5usize), 1..4);
+    prop_oneof![
+        3 => (n(), 1..40u64, prop::bool::weighted(0.8)).prop_map(|(n, place, present)| Step::Admit { n, place, present }),
+        1 => n().prop_map(|n| Step::Claim { n }),
+        1 => n().prop_map(|n| Step::EndAdmission { n }),
+        5 => (n(), 0..4u32, 0..4u32).prop_map(|(n, general, cheap)| Step::Quantity { n, general, cheap }),
+        5 => (n(), seats()).prop_map(|(n, seats)| Step::Seats { n, seats }),
+        3 => (n(), 1..4u32, any::<bool>()).prop_map(|(n, quantity, together)| Step::Best { n, quantity, together }),
+        1 => pick().prop_map(|pick| Step::Extend { pick }),
+        2 => pick().prop_map(|pick| Step::Release { pick }),
+        4 => (pick(), 1..4u128).prop_map(|(pick, payment)| Step::Confirm { pick, payment }),
+        1 => pick().prop_map(|pick| Step::Void { pick }),
+        1 => (0..14u32).prop_map(|quantity| Step::Stock { quantity }),
+        1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
+        1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
+        1 => any::<bool>().prop_map(|paused| Step::Phase { paused }),
+        3 => prop_oneof![1..400u64, Just(90_000)].prop_map(|seconds| Step::Pass { seconds }),
+        1 => pick().prop_map(|pick| Step::Repeat { pick }),
+    ]
+}
+
+/// What the fans and the organizer know: every order ever, and what became of it.
+#[derive(Default)]
+struct Model {
+    orders: Vec<(HoldView, HoldState)>,
+    paid: BTreeMap<usize, u128>,
+    asked: Vec<(Identity, Command, Answer, EventTime)>,
+}
+
+impl Model {
+    fn pick(&self, pick: usize) -> Option<(usize, HoldView)> {
+        let index = pick.checked_rem(self.orders.len())?;
+        Some((index, self.orders[index].0.clone()))
+    }
+
+    fn quantity(&self, of: impl Fn(&HoldView, HoldState) -> bool, name: &str) -> u32 {
+        let orders = self.orders.iter().filter(|(view, state)| of(view, *state));
+        orders.flat_map(|(view, _)| &view.lines).filter(|line| line.ticket_type == code(name)).map(|l| l.quantity).sum()
+    }
+
+    fn is_taken(state: HoldState) -> bool {
+        matches!(state, HoldState::Held | HoldState::Sold)
+    }
+
+    fn seats(&self) -> Vec<Code> {
+        let live = self.orders.iter().filter(|(_, state)| Self::is_taken(*state));
+        live.flat_map(|(view, _)| &view.lines).flat_map(|line| line.seats.clone()).collect()
+    }
+}
+
+struct Run {
+    sale: Sale,
+    model: Model,
+    next_key: u128,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut configuration = configuration(rows("A", &PLAN));
+        configuration.queue.slots = 4;
+        configuration.limits.per_fan = 5;
+        configuration.ticket_types[2].quotas = vec![code("hall")];
+        Self { sale: Sale::of(configuration), model: Model::default(), next_key: 1 }
+    }
+
+    fn ask(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let identity = identity(self.next_key, 1);
+        self.next_key += 1;
+        let entries = self.sale.journal.len();
+        let answer = self.sale.ask_as(Some(identity), command.clone())?;
+        // A release of what was released already does nothing, and leaves nothing to remember.
+        if self.sale.journal.len() > entries {
+            self.model.asked.push((identity, command, answer.clone(), self.sale.now));
+        }
+        Ok(answer)
+    }
+
+    fn hold(&mut self, n: u64, want: Want) {
+        let Some(admission) = self.sale.state.admission_of(fan(n.into())) else { return };
+        let mut command = self.sale.hold_command(n, want);
+        if let Command::Hold(hold) = &mut command {
+            hold.admission = admission.place;
+        }
+        if let Ok(Answer::Held(view)) = self.ask(command) {
+            assert!(admission.claim_by.is_none() && admission.until > self.sale.now);
+            self.model.orders.push((*view, HoldState::Held));
+        }
+    }
+
+    fn confirm(&mut self, pick: usize, by: u128) {
+        let Some((index, view)) = self.model.pick(pick) else { return };
+        let answer = self.sale.confirm(&view, by);
+        let again = self.sale.confirm(&view, by);
+        assert_eq!(again, answer, "for ever");
+        let state = &mut self.model.orders[index].1;
+        match (answer, *state, self.model.paid.get(&index)) {
+            (Answer::Confirmed, HoldState::Sold | HoldState::Voided, Some(first)) => assert_eq!(*first, by),
+            (Answer::Confirmed, HoldState::Held | HoldState::Expired | HoldState::Released, None) => {
+                *state = HoldState::Sold;
+                self.model.paid.insert(index, by);
+            }
+            (Answer::ConfirmRefused(why), HoldState::Sold | HoldState::Voided, Some(first)) => {
+                assert_ne!(*first, by);
+                let expected = match *state {
+                    HoldState::Sold => vec![ConfirmRefusal::AlreadyPaid],
+                    // Refused while it was sold, or since.
+                    _ => vec![ConfirmRefusal::AlreadyPaid, ConfirmRefusal::Voided],
+                };
+                assert!(expected.contains(&why));
+            }
+            (Answer::ConfirmRefused(_), HoldState::Held, _) => unreachable!("a held order is sold"),
+            (Answer::ConfirmRefused(_), _, None) => *state = HoldState::Refused,
+            (answer, state, paid) => unreachable!("{answer:?} of {state:?} paid by {paid:?}"),
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step.clone() {
+            Step::Admit { n, place, present } => {
+                let admittee = Admittee { place: Place(place), fan: fan(n.into()), present };
+                drop(self.sale.ask(Command::Admit(vec![admittee])));
+            }
+            Step::Claim { n } => {
+                if let Some(admission) = self.sale.state.admission_of(fan(n.into())) {
+                    drop(self.sale.ask(Command::Claim { place: admission.place, fan: admission.fan }));
+                }
+            }
+            Step::EndAdmission { n } => {
+                if let Some(admission) = self.sale.state.admission_of(fan(n.into())) {
+                    let end = Command::EndAdmission { place: admission.place, why: AdmissionEnd::Finished };
+                    self.sale.ask(end).expect("live");
+                }
+            }
+            Step::Quantity { n, general, cheap } => {
+                let both = [(code("GA"), general), (code("CHEAP"), cheap)];
+                self.hold(n, Want::Quantities(both.into_iter().filter(|(_, quantity)| *quantity > 0).collect()));
+            }
+            Step::Seats { n, seats } => {
+                let name = |(row, number): (usize, usize)| code(&format!("A-{}-{}", row + 1, number + 1));
+                self.hold(n, Want::Seats(seats.into_iter().map(name).collect()));
+            }
+            Step::Best { n, quantity, together } => {
+                self.hold(n, Want::BestAvailable(BestAvailable { together, ..best(quantity) }));
+            }
+            Step::Extend { pick } => {
+                if let Some((_, view)) = self.model.pick(pick) {
+                    drop(self.ask(Command::Extend { fan: view.fan, order: view.order }));
+                }
+            }
+            Step::Release { pick } => {
+                let Some((index, view)) = self.model.pick(pick) else { return };
+                if self.ask(Command::Release { fan: view.fan, order: view.order }).is_ok() {
+                    self.model.orders[index].1 = HoldState::Released;
+                }
+            }
+            Step::Confirm { pick, payment } => self.confirm(pick, payment),
+            Step::Void { pick } => {
+                let Some((index, view)) = self.model.pick(pick) else { return };
+                let voided = self.sale.ask(Command::Void { order: view.order }).is_ok();
+                let state = &mut self.model.orders[index].1;
+                assert_eq!(voided, matches!(*state, HoldState::Sold | HoldState::Voided));
+                if voided {
+                    *state = HoldState::Voided;
+                }
+            }
+            Step::Stock { quantity } => {
+                let fits = quantity >= self.model.quantity(|_, state| Model::is_taken(state), "GA");
+                let done = self.sale.reconfigure(|c| c.ticket_types[0].stock = Stock::Quantity(quantity));
+                assert_eq!(done.is_ok(), fits);
+            }
+            Step::Hall { capacity } => {
+                let fits = capacity >= self.taken_of_hall();
+                assert_eq!(self.sale.reconfigure(|c| c.quotas[0].capacity = capacity).is_ok(), fits);
+            }
+            Step::Block { seat, blocked } => {
+                let kept = if blocked { Kept::Blocked } else { Kept::Free };
+                self.sale.reconfigure(|c| c.seats[seat].kept = kept).expect("always allowed");
+            }
+            Step::Phase { paused } => {
+                let phase = if paused { Phase::Paused } else { Phase::Published };
+                self.sale.reconfigure(|c| c.phase = phase).expect("always allowed");
+            }
+            Step::Pass { seconds } => self.pass(seconds),
+            Step::Repeat { pick } => self.repeat(pick),
+        }
+    }
+
+    fn taken_of_hall(&self) -> u32 {
+        let taken = |name| self.model.quantity(|_, state| Model::is_taken(state), name);
+        taken("GA") + taken("CHEAP") + taken("SEAT")
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.sale.pass(Millis::seconds(seconds));
+        for (view, state) in &mut self.model.orders {
+            let Some(order) = self.sale.state.order(view.order) else { continue };
+            let over = self.sale.now >= order.expires_at;
+            if *state == HoldState::Held && over {
+                *state = HoldState::Expired;
+            }
+        }
+    }
+
+    fn repeat(&mut self, pick: usize) {
+        let Some(index) = pick.checked_rem(self.model.asked.len()) else { return };
+        let (identity, command, answer, at) = self.model.asked[index].clone();
+        if self.sale.now.since(at) >= super::super::request::REMEMBERED {
+            return;
+        }
+        let entries = self.sale.journal.len();
+        assert_eq!(self.sale.ask_as(Some(identity), command.clone()), Ok(answer));
+        let other = Identity { body: 2, ..identity };
+        assert_eq!(self.sale.ask_as(Some(other), command), Err(Refusal::KeyReused));
+        assert_eq!(self.sale.journal.len(), entries);
+    }
+
+    fn check(&self) {
+        let view = self.sale.state.view(self.sale.now);
+        for stock in &view.ticket_types {
+            let name = stock.code.as_str();
+            assert_eq!(stock.capacity, stock.free + stock.held + stock.sold + stock.blocked, "{name}");
+            assert_eq!(stock.held, self.model.quantity(|_, state| state == HoldState::Held, name), "{name} held");
+            assert_eq!(stock.sold, self.model.quantity(|_, state| state == HoldState::Sold, name), "{name} sold");
+        }
+        for quota in &view.quotas {
+            assert!(quota.taken <= quota.capacity, "{quota:?}");
+        }
+        assert_eq!(view.quotas[0].taken, self.taken_of_hall());
+        for n in 1..=FANS {
+            let of_fan = |view: &HoldView, state| view.fan == fan(n.into()) && Model::is_taken(state);
+            let taken = ["GA", "CHEAP", "SEAT"].map(|name| self.model.quantity(of_fan, name)).iter().sum::<u32>();
+            assert!(taken <= 5, "fan {n} has {taken}");
+        }
+        let mut seats = self.model.seats();
+        let all = seats.len();
+        seats.sort();
+        seats.dedup();
+        assert_eq!(seats.len(), all, "a seat is somebody's twice");
+        for (id, state) in self.sale.state.seats() {
+            let taken = matches!(state, super::super::SeatState::Held | super::super::SeatState::Sold);
+            assert_eq!(taken, seats.contains(&id), "{id}");
+        }
+        let live = self.sale.state.admissions();
+        assert!(view.slots_taken as usize >= live.len() && view.slots_taken <= view.slots);
+        let mut fans: Vec<_> = live.iter().map(|admission| admission.fan).collect();
+        fans.dedup();
+        assert_eq!(fans.len(), live.len());
+        for (order, state) in &self.model.orders {
+            if let Some(view) = self.sale.state.order(order.order) {
+                assert_eq!((view.state, &view.lines), (*state, &order.lines));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn random_sales_keep_every_promise(steps in prop::collection::vec(step(), 1..120)) {
+        let mut run = Run::new();
+        for step in &steps {
+            run.run(step);
+            run.check();
+        }
+        run.sale.check_replay();
+    }
+}
