@@ -22,6 +22,8 @@ const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
 /// Between rounds over all endpoints; grows with each.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Every event in use may be trying at the same time.
+const ROUNDS_PER_WARNING: u32 = 20;
 /// For everything but a commit: reads, claims, leases.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -103,7 +105,9 @@ impl Etcd {
             };
             attempts = attempts.saturating_add(1);
             if attempts.is_multiple_of(self.servers.len()) {
-                tracing::warn!(attempts, error = %source, "no etcd endpoint answers, trying on");
+                if rounds.is_multiple_of(ROUNDS_PER_WARNING) {
+                    tracing::warn!(attempts, error = %source, "no etcd endpoint answers, trying on");
+                }
                 sleep(PAUSE.saturating_mul(rounds + 1).min(LONGEST_PAUSE)).await;
             }
         }

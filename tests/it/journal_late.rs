@@ -23,7 +23,7 @@ impl Road {
 
     /// Past the proxy.
     async fn direct(&self) -> Opened {
-        open_etcd(&[self.direct.clone()], "node-1").await
+        open_etcd(std::slice::from_ref(&self.direct), "node-1").await
     }
 
     /// Only by way of the proxy.
