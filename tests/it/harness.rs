@@ -1,6 +1,6 @@
 //! Which adapters a test runs on, and names that no other test uses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use onsale::{
     domain::id::EventId,
@@ -29,6 +29,11 @@ pub fn address(variable: &str) -> Option<String> {
 /// An event of this test alone: servers are shared by all tests.
 pub fn new_event() -> EventId {
     EventId::from_u128(rand::random())
+}
+
+/// A deadline for what could otherwise wait for ever; generous, for machines that do much else.
+pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("within a minute")
 }
 
 /// A place for the journal and ownership of one test, opened as often as the test likes.

@@ -12,6 +12,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::harness::in_time;
+
 /// What becomes of the frames of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -51,7 +53,8 @@ impl Direction {
 
     /// Waits until so many have arrived since the proxy started.
     pub async fn wait_for(&self, complete: u64) {
-        self.complete.subscribe().wait_for(|seen| *seen >= complete).await.expect("the proxy runs");
+        let mut seen = self.complete.subscribe();
+        in_time(seen.wait_for(|seen| *seen >= complete)).await.expect("the proxy runs");
     }
 }
 

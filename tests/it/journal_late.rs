@@ -5,7 +5,7 @@
 use onsale::{domain::id::EventId, stores::journal::AppendError};
 
 use crate::{
-    harness::{Opened, address, append, new_event, open_etcd},
+    harness::{Opened, address, append, in_time, new_event, open_etcd},
     http2_proxy::{Flow, Proxy},
 };
 
@@ -52,6 +52,10 @@ async fn segments(opened: &Opened, event: EventId) -> Vec<(u64, String)> {
     recovered.segments.into_iter().map(|(seq, bytes)| (seq, String::from_utf8(bytes).expect("text"))).collect()
 }
 
+async fn wait_for_segments(opened: &Opened, event: EventId, count: usize) {
+    in_time(async { while segments(opened, event).await.len() < count {} }).await;
+}
+
 fn expected(bytes: &[&str]) -> Vec<(u64, String)> {
     (1..).zip(bytes).map(|(seq, bytes)| (seq, (*bytes).to_owned())).collect()
 }
@@ -62,7 +66,7 @@ async fn a_commit_whose_reply_was_lost_has_exactly_one_effect() {
     let (direct, proxied) = (road.direct().await, road.proxied().await);
     let event = new_event();
     let epoch = direct.ownership.claim(event).await.expect("claim");
-    proxied.journal.append(append(event, epoch, 1, "one")).await.expect("append");
+    in_time(proxied.journal.append(append(event, epoch, 1, "one"))).await.expect("append");
 
     road.proxy.replies.set(Flow::Swallow);
     let answered = road.proxy.replies.complete();
@@ -70,16 +74,14 @@ async fn a_commit_whose_reply_was_lost_has_exactly_one_effect() {
         let journal = proxied.journal.clone();
         async move { journal.append(append(event, epoch, 2, "two")).await }
     });
-    while segments(&direct, event).await.len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    wait_for_segments(&direct, event, 2).await;
     road.proxy.replies.wait_for(answered + 1).await;
     assert!(!task.is_finished(), "nobody has told the writer");
 
     road.proxy.replies.set(Flow::Pass);
     road.proxy.cut();
-    task.await.expect("ran").expect("its own bytes are found");
-    proxied.journal.append(append(event, epoch, 3, "three")).await.expect("append");
+    in_time(task).await.expect("ran").expect("its own bytes are found");
+    in_time(proxied.journal.append(append(event, epoch, 3, "three"))).await.expect("append");
     assert_eq!(segments(&direct, event).await, expected(&["one", "two", "three"]));
 }
 
@@ -91,13 +93,13 @@ async fn a_first_copy_that_lands_after_the_second_changes_nothing() {
     let epoch = direct.ownership.claim(event).await.expect("claim");
 
     road.proxy.requests.set(Flow::HoldAfter(0));
-    both.journal.append(append(event, epoch, 1, "one")).await.expect("by the other endpoint");
+    in_time(both.journal.append(append(event, epoch, 1, "one"))).await.expect("by the other endpoint");
     assert!(road.holds_some(), "a copy is held");
-    both.journal.append(append(event, epoch, 2, "two")).await.expect("append");
+    in_time(both.journal.append(append(event, epoch, 2, "two"))).await.expect("append");
     road.release().await;
 
     assert_eq!(segments(&direct, event).await, expected(&["one", "two"]));
-    both.journal.append(append(event, epoch, 3, "three")).await.expect("append");
+    in_time(both.journal.append(append(event, epoch, 3, "three"))).await.expect("append");
     assert_eq!(segments(&direct, event).await, expected(&["one", "two", "three"]));
 }
 
@@ -109,7 +111,7 @@ async fn a_first_segment_that_lands_after_it_was_trimmed_stays_away() {
     let epoch = direct.ownership.claim(event).await.expect("claim");
 
     road.proxy.requests.set(Flow::HoldAfter(0));
-    both.journal.append(append(event, epoch, 1, "one")).await.expect("by the other endpoint");
+    in_time(both.journal.append(append(event, epoch, 1, "one"))).await.expect("by the other endpoint");
     assert!(road.holds_some(), "a copy is held");
     direct.journal.append(append(event, epoch, 2, "two")).await.expect("append");
     direct.journal.mark_published(event, epoch, 5).await.expect("mark");
@@ -131,7 +133,7 @@ async fn what_an_old_epoch_sent_before_the_claim_is_refused_when_it_lands_after(
     let (direct, proxied) = (road.direct().await, road.proxied().await);
     let event = new_event();
     let old = direct.ownership.claim(event).await.expect("claim");
-    proxied.journal.append(append(event, old, 1, "one")).await.expect("append");
+    in_time(proxied.journal.append(append(event, old, 1, "one"))).await.expect("append");
 
     let arrived = road.proxy.requests.complete();
     road.proxy.requests.set(Flow::HoldAfter(0));
@@ -143,7 +145,7 @@ async fn what_an_old_epoch_sent_before_the_claim_is_refused_when_it_lands_after(
     let new = direct.ownership.claim(event).await.expect("claim");
     assert_eq!(segments(&direct, event).await, expected(&["one"]));
     road.release().await;
-    let refused = task.await.expect("ran");
+    let refused = in_time(task).await.expect("ran");
     assert!(matches!(refused, Err(AppendError::Fenced)), "{refused:?}");
 
     direct.journal.append(append(event, new, 2, "of the new epoch")).await.expect("append");
@@ -162,14 +164,12 @@ async fn who_was_replaced_while_waiting_still_learns_that_it_was_done() {
         let journal = proxied.journal.clone();
         async move { journal.append(append(event, old, 1, "one")).await }
     });
-    while segments(&direct, event).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    wait_for_segments(&direct, event, 1).await;
     let new = direct.ownership.claim(event).await.expect("claim");
     direct.journal.append(append(event, new, 2, "two")).await.expect("append");
     road.proxy.replies.set(Flow::Pass);
     road.proxy.cut();
-    task.await.expect("ran").expect("it was done before the claim, and the new owner has it");
+    in_time(task).await.expect("ran").expect("it was done before the claim, and the new owner has it");
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn a_snapshot_that_lands_after_its_successor_does_not_take_its_place() {
     }
     // The manifest is read, the one chunk is written; the manifest's transaction is held.
     road.proxy.requests.set(Flow::HoldAfter(2));
-    both.journal.snapshot(event, epoch, 4, b"first").await.expect("by the other endpoint");
+    in_time(both.journal.snapshot(event, epoch, 4, b"first")).await.expect("by the other endpoint");
     assert!(road.holds_some(), "a copy is held");
     direct.journal.snapshot(event, epoch, 4, b"second").await.expect("snapshot");
     road.release().await;
@@ -199,7 +199,7 @@ async fn a_claim_that_lands_late_does_not_fence_the_owner() {
     let event = new_event();
     // Reading the owner passes, writing it is held.
     road.proxy.requests.set(Flow::HoldAfter(1));
-    let epoch = both.ownership.claim(event).await.expect("by the other endpoint");
+    let epoch = in_time(both.ownership.claim(event)).await.expect("by the other endpoint");
     assert!(road.holds_some(), "a copy is held");
     road.release().await;
 
