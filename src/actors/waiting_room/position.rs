@@ -11,9 +11,10 @@ pub struct Position {
 }
 
 impl Position {
-    /// `place` need not be in the queue yet: it may have been published before the fan joined.
+    /// `place` need not be in the queue yet: it may have been published before the fan joined, and others before them.
     pub fn of(place: Place, queue: &Queue) -> Self {
-        let ahead = queue.ranks.ahead(place);
+        let since = usize::try_from(place.0.saturating_sub(queue.newest.0)).unwrap_or(usize::MAX);
+        let ahead = queue.ranks.ahead(place).saturating_add(since.saturating_sub(1));
         let total = queue.ranks.total().max(ahead + 1);
         let outflow = queue.outflow_per_minute.filter(|&outflow| outflow > 0 && !queue.paused);
         let estimated_wait_seconds = outflow.map(|outflow| ((ahead as u64 + 1) * 60).div_ceil(u64::from(outflow)));
@@ -30,12 +31,12 @@ mod tests {
 
     fn queue(outflow_per_minute: Option<u32>, paused: bool) -> Queue {
         let ranks = Arc::new(Ranks::new(vec![Place(3), Place(5), Place(8)]));
-        Queue { at: EventTime(0), ranks, outflow_per_minute, paused, tickets: None }
+        Queue { at: EventTime(0), ranks, newest: Place(8), outflow_per_minute, paused, tickets: None }
     }
 
     #[test]
     fn the_position_counts_those_before_and_includes_oneself() {
-        for (place, ahead, total) in [(3, 0, 3), (8, 2, 3), (9, 3, 4)] {
+        for (place, ahead, total) in [(3, 0, 3), (8, 2, 3), (9, 3, 4), (12, 6, 7)] {
             let position = Position::of(Place(place), &queue(None, false));
             assert_eq!((position.ahead, position.total), (ahead, total), "{place}");
         }

@@ -296,10 +296,16 @@ impl Life {
             let reply = self.client.send(Method::GET, &format!("/orders/{reference}"), headers, None).await?;
             match reply.body["state"].as_str() {
                 Some("ticketed") => {
-                    let tickets = reply.body["tickets"].as_array().map_or(0, Vec::len);
-                    let access = headers.access.unwrap_or_default();
-                    self.leave(access).await?;
-                    return Ok(Outcome::Ticketed { reference, tickets: u32::try_from(tickets).unwrap_or(u32::MAX) });
+                    let own = self.client.send(Method::GET, "/tickets?limit=100", headers, None).await?;
+                    let order = reference.to_string();
+                    let tickets = own.body["items"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter(|ticket| ticket["order"] == order.as_str());
+                    let tickets = u32::try_from(tickets.count()).unwrap_or(u32::MAX);
+                    self.leave(headers.access.unwrap_or_default()).await?;
+                    return Ok(Outcome::Ticketed { reference, tickets });
                 }
                 Some("refunded") => return Ok(Outcome::Refunded { reference }),
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,

@@ -161,6 +161,9 @@ pub struct Queue {
     pub at: EventTime,
     /// Live places in order. Position of a place = how many stand before it, plus one.
     pub ranks: Arc<Ranks>,
+    /// The last place stored by then. A later one stands behind all that were given since, of which some may be gone by
+    /// now: so counted, a position can only fall.
+    pub newest: Place,
     /// Measured over the last minute; `None` when unknown.
     pub outflow_per_minute: Option<u32>,
     pub paused: bool,

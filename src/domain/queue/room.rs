@@ -31,6 +31,8 @@ pub struct WaitingRoom<Reply> {
     line: Line,
     presence: Presence,
     joins: Joins<Reply>,
+    /// The last place that was stored.
+    newest: Place,
     /// Live admissions, by fan: a fan has one, or a place, or neither.
     admissions: BTreeMap<FanId, Admission>,
     /// As of the last tick, less what was admitted since.
@@ -88,6 +90,7 @@ impl<Reply> WaitingRoom<Reply> {
             line,
             presence: Presence::restored(now, &places),
             joins: Joins::new(term, last),
+            newest: Place::new(term, last),
             admissions,
             room: Room { settings, slots_free: 0, tickets: Tickets::default(), selling: false },
             tickets: None,
@@ -161,6 +164,7 @@ impl<Reply> WaitingRoom<Reply> {
         Queue {
             at: now,
             ranks: Arc::new(self.line.ranks()),
+            newest: self.newest,
             outflow_per_minute: self.pace.outflow_per_minute(now),
             paused: self.room.settings.paused,
             tickets: self.tickets,
@@ -187,6 +191,7 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn stored(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
+            self.newest = place;
             if joining.left {
                 self.used_up.push(place);
                 continue;

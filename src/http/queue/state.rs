@@ -227,6 +227,7 @@ mod tests {
         Queue {
             at: EventTime(1_000),
             ranks: Arc::new(Ranks::new(places)),
+            newest: Place(8),
             outflow_per_minute,
             paused: false,
             tickets: Some(Tickets { free: 7, held: 2 }),
