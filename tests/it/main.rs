@@ -1,5 +1,7 @@
-//! The contract suite: what each port promises, shown on every adapter, real servers included.
+//! The contract suite: what each port promises, shown on every adapter, real servers included. Then the running actors on
+//! top of them, and whatever else needs a whole system.
 
+mod actors;
 mod bus_contract;
 mod bus_faults;
 mod buses;
@@ -16,3 +18,4 @@ mod proxy;
 mod queue_contract;
 mod served;
 mod servers;
+mod shop;

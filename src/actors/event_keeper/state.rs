@@ -36,7 +36,6 @@ const FINDERS: usize = 1_024;
 /// How long the broker may take to accept what is left when an event is given up; the rest is published by whoever runs
 /// it next.
 const FLUSH: Duration = Duration::from_secs(5);
-const MOST_RECOVERED: usize = usize::MAX;
 
 pub(in crate::actors) struct State {
     event: EventId,
@@ -68,7 +67,6 @@ struct Opening {
     inventory: inventory::Handle,
     epoch: Epoch,
     clock: Clock,
-    recovered: Vec<OrderFact>,
     facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
     admissions: mpsc::UnboundedReceiver<AdmissionChange>,
     _work: AbortOnDropHandle<()>,
@@ -220,7 +218,6 @@ impl State {
     async fn start_inventory(&self, me: &ActorRef<Message>, prepared: Prepared) -> Result<Opening, ractor::SpawnErr> {
         let Prepared { epoch, folded, first } = prepared;
         let clock = Clock::start(folded.inventory.last_at());
-        let recovered = folded.inventory.outbox(folded.published, MOST_RECOVERED);
         let ((facts, facts_receiver), (admissions, admissions_receiver)) =
             (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let arguments = inventory::Arguments {
@@ -237,15 +234,7 @@ impl State {
         let inventory = inventory::start(arguments, Some(me.get_cell())).await?;
         let (on, event, begins) = (self.on.clone(), self.event, inventory.clone());
         let work = beside::run(me, async move { Message::Opened(activation::open(&on, event, &begins, first).await) });
-        Ok(Opening {
-            inventory,
-            epoch,
-            clock,
-            recovered,
-            facts: facts_receiver,
-            admissions: admissions_receiver,
-            _work: work,
-        })
+        Ok(Opening { inventory, epoch, clock, facts: facts_receiver, admissions: admissions_receiver, _work: work })
     }
 
     async fn start_others(
@@ -254,7 +243,7 @@ impl State {
         opening: Opening,
         begun: Begun,
     ) -> Result<Running, ractor::SpawnErr> {
-        let Opening { inventory, epoch, clock, recovered, facts, admissions, _work } = opening;
+        let Opening { inventory, epoch, clock, facts, admissions, _work } = opening;
         let arguments = orders::Arguments {
             event: self.event,
             epoch,
@@ -263,7 +252,6 @@ impl State {
             bus: Arc::clone(&self.on.bus),
             database: self.on.database.clone(),
             key: Arc::clone(&self.on.key),
-            recovered,
             facts,
         };
         let orders = orders::start(arguments, me.get_cell()).await?;

@@ -84,7 +84,9 @@ pub struct Arguments {
 /// Starts the actor, and with it the epoch's first commit; with a supervisor, linked to it.
 pub async fn start(arguments: Arguments, supervisor: Option<ActorCell>) -> Result<Handle, SpawnErr> {
     let (clock, config) = (arguments.clock, arguments.config.clone());
-    let (view, seen) = watch::channel(Arc::new(arguments.folded.inventory.view(clock.now())));
+    let folded = &arguments.folded;
+    let view = View { seq: folded.seq, ..folded.inventory.view(clock.now()) };
+    let (view, seen) = watch::channel(Arc::new(view));
     let shown = Arc::new(Shown::new(&arguments.folded.inventory));
     let arguments = (arguments, view, Arc::clone(&shown));
     let (actor, _) = match supervisor {

@@ -296,7 +296,7 @@ impl State {
     fn append(&mut self, me: &ActorRef<Message>, seq: u64, bytes: Vec<u8>, active: bool) {
         debug_assert!(self.in_flight.is_none(), "one batch at a time");
         let inventory = self.batcher.inventory();
-        let view = Arc::new(inventory.view(self.clock.now()));
+        let view = Arc::new(View { seq, ..inventory.view(self.clock.now()) });
         let configuration = inventory.configuration().cloned();
         let counters = self.counters.changed(&view);
         // The mark is a key of its own in the journal: written only when it changes.
@@ -330,7 +330,8 @@ impl State {
         if self.in_flight.is_some() {
             return;
         }
-        let view = self.batcher.inventory().view(self.clock.now());
+        let seq = self.view.borrow().seq;
+        let view = View { seq, ..self.batcher.inventory().view(self.clock.now()) };
         self.shown.set_active(self.batcher.inventory().is_active());
         self.view.send_if_modified(|shown| {
             let changed =

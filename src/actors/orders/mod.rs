@@ -70,8 +70,7 @@ pub(super) struct Arguments {
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     pub key: Arc<TicketKey>,
-    /// Recovered and not published, oldest first; those of this activation follow through the channel.
-    pub recovered: Vec<OrderFact>,
+    /// The inventory begins with those that it recovered unpublished.
     pub facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
 }
 

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Publisher {
     event: EventId,
     bus: Arc<dyn OrderBus>,
-    /// Taken from the channel or recovered, not yet published.
+    /// Taken from the channel, not yet published.
     backlog: VecDeque<OrderFact>,
     facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
 }
@@ -35,13 +35,8 @@ pub(super) enum Round {
 }
 
 impl Publisher {
-    pub fn new(
-        event: EventId,
-        bus: Arc<dyn OrderBus>,
-        recovered: Vec<OrderFact>,
-        facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
-    ) -> Self {
-        Self { event, bus, backlog: recovered.into(), facts }
+    pub fn new(event: EventId, bus: Arc<dyn OrderBus>, facts: mpsc::UnboundedReceiver<Vec<OrderFact>>) -> Self {
+        Self { event, bus, backlog: VecDeque::new(), facts }
     }
 
     pub async fn round(mut self) -> Round {

@@ -38,8 +38,8 @@ pub(super) struct State {
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, epoch, inventory, journal, bus, database, key, recovered, facts } = arguments;
-        let publisher = Publisher::new(event, bus, recovered, facts);
+        let Arguments { event, epoch, inventory, journal, bus, database, key, facts } = arguments;
+        let publisher = Publisher::new(event, bus, facts);
         Self {
             event,
             epoch,

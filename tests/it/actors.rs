@@ -1,0 +1,315 @@
+//! The running actors of a node on embedded stores: a whole sale, crashes in the middle of it, and a restart.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use onsale::{
+    actors::{
+        connection::{self, Close, Outgoing, Update},
+        directory::{Directory, DirectoryError, Part},
+        inventory::recovery,
+    },
+    domain::{
+        id::{EventId, FanId, OrderRef},
+        inventory::{
+            configuration::QueueSettings,
+            request::{Admission, Command, HoldState, HoldView, Refusal, Request},
+        },
+        order::OrderState,
+        queue::{Outcome, Standing},
+        ticket::TicketCode,
+        time::Millis,
+    },
+    stores::{
+        database::{checks, events, orders, tickets},
+        order_bus::Topic,
+        secret::{RootSecret, TicketKey},
+    },
+};
+use tokio::sync::mpsc;
+
+use crate::shop::{Shop, configuration, eventually, new_fan};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_joins_is_admitted_holds_pays_and_has_tickets() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let event = shop.new_event(configuration(10)).await;
+
+    let admission = shop.admitted(event, new_fan()).await;
+    let hold = shop.hold(event, admission, 3).await.expect("stock is there");
+    let view = shop.event(event).await.inventory.view();
+    assert_eq!((view.ticket_types[0].free, view.ticket_types[0].held), (7, 3));
+    shop.pay(event, &hold).await;
+    let order = ticketed(&shop, event, &hold).await;
+    assert_eq!(order.fan, admission.fan);
+
+    let tickets = tickets::of_order(&shop.stores.database, order.reference).await.expect("tickets");
+    assert_eq!(tickets.len(), 3);
+    let secret = RootSecret::open(None, folder.path()).expect("the root secret");
+    for ticket in &tickets {
+        let code = TicketCode::from_text(&ticket.code).expect("a code");
+        assert!(TicketKey::all(&secret)[0].verify(&code.signed, &code.signature));
+        assert_eq!((code.code.event, code.code.ticket), (event, ticket.id));
+    }
+    audit(&shop, event).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_not_there_is_said_to_be_so() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let nowhere = EventId::from_u128(9);
+    assert_eq!(shop.directory.event(nowhere).await.err(), Some(DirectoryError::UnknownEvent));
+    assert_eq!(shop.stores.ownership.owner(nowhere).await.expect("answers"), None, "nothing was claimed for it");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_any_actor_in_the_middle_of_a_sale_loses_nothing_that_was_answered() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let mut ample = configuration(1_000_000);
+    ample.queue.slots = 100_000;
+    let event = shop.new_event(ample).await;
+    shop.event(event).await;
+
+    let over = AtomicBool::new(false);
+    let buyers = join_all((0..16).map(|_| buy_until(&shop, event, &over)));
+    let (bought, killed) = tokio::join!(buyers, kill_in_turn(&shop, event, &over));
+    println!("killed: {killed:?}, bought: {}", bought.iter().flatten().count());
+    assert!(killed.iter().all(|&count| count > 0), "each was there to be killed: {killed:?}");
+
+    let mut sold = 0;
+    for hold in bought.iter().flatten() {
+        sold += hold.lines.iter().map(|line| line.quantity).sum::<u32>();
+        ticketed(&shop, event, hold).await;
+    }
+    let view = shop.event(event).await.inventory.view();
+    assert_eq!(view.ticket_types[0].sold, sold, "what was answered is what is sold");
+    audit(&shop, event).await;
+    shop.close().await;
+}
+
+/// How often each was there to be killed.
+async fn kill_in_turn(shop: &Shop, event: EventId, over: &AtomicBool) -> [u32; 5] {
+    let mut killed = [0; 5];
+    let [parts @ .., intake] = &mut killed;
+    for _ in 0..4 {
+        for (count, part) in parts.iter_mut().zip([Part::Inventory, Part::WaitingRoom, Part::Orders, Part::Keeper]) {
+            *count += u32::from(shop.directory.kill(event, part).await);
+            // Long enough for some to be answered in between, short enough to hit the recovery too.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        shop.directory.kill_intake().await;
+        *intake += 1;
+    }
+    over.store(true, Ordering::Relaxed);
+    killed
+}
+
+/// Each time another fan: admitted, holding, paid. Gives back what was answered.
+async fn buy_until(shop: &Shop, event: EventId, over: &AtomicBool) -> Vec<HoldView> {
+    let mut held = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let admission = shop.admitted(event, new_fan()).await;
+        let hold = shop.hold(event, admission, 2).await.expect("stock is there");
+        shop.pay(event, &hold).await;
+        held.push(hold);
+    }
+    held
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_places_admissions_holds_and_tickets_are_as_they_were() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let mut slow = configuration(10);
+    slow.queue = QueueSettings { slots: 2, ..slow.queue };
+    let event = shop.new_event(slow).await;
+    let (buyer, holder) = (shop.admitted(event, new_fan()).await, shop.admitted(event, new_fan()).await);
+    let paid = shop.hold(event, buyer, 1).await.expect("stock is there");
+    let kept = shop.hold(event, holder, 2).await.expect("stock is there");
+    shop.pay(event, &paid).await;
+    ticketed(&shop, event, &paid).await;
+    let fans: Vec<FanId> = (0..5).map(|_| new_fan()).collect();
+    let places = standings(&shop, event, &fans, true).await;
+    shop.close().await;
+
+    let shop = Shop::open(folder.path()).await;
+    assert_eq!(standings(&shop, event, &fans, false).await, places, "the same places in the same order");
+    assert!(places.is_sorted_by_key(|standing| match standing {
+        Standing::Waiting(place) => Some(*place),
+        _ => None,
+    }));
+    assert_eq!(shop.standing(event, holder.fan).await, Standing::Admitted(holder));
+    let inventory = shop.event(event).await.inventory;
+    let order = inventory.order(kept.order).await.expect("answered").expect("there");
+    assert_eq!((order.state, order.expires_at), (HoldState::Held, kept.expires_at));
+    assert_eq!(inventory.order(paid.order).await.expect("answered").expect("there").state, HoldState::Sold);
+    let late = shop.event(event).await.waiting_room.join(new_fan()).await.expect("a place");
+    let Outcome::Waiting { place } = late else { unreachable!("the slots are taken: {late:?}") };
+    let Some(Standing::Waiting(last)) = places.last() else { unreachable!("they waited") };
+    assert!(place > *last, "who comes after the restart stands behind");
+    audit(&shop, event).await;
+    shop.close().await;
+}
+
+/// Where each fan stands; joins first if asked to.
+async fn standings(shop: &Shop, event: EventId, fans: &[FanId], join: bool) -> Vec<Standing> {
+    let mut standings = Vec::new();
+    for &fan in fans {
+        if join {
+            let joined = shop.event(event).await.waiting_room.join(fan).await.expect("a place");
+            assert!(matches!(joined, Outcome::Waiting { .. }), "{joined:?}");
+        }
+        standings.push(shop.standing(event, fan).await);
+    }
+    standings
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_the_database_has_not_heard_of_is_copied_at_the_next_activation() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let event = shop.new_event(configuration(10)).await;
+    let mut next = configuration(20);
+    next.version = 2;
+    let request = Request { identity: None, command: Command::Configure(Box::new(next)) };
+    shop.event(event).await.inventory.ask(request).await.expect("configured");
+    assert_eq!(version(&shop, event).await, 1);
+    assert!(shop.directory.kill(event, Part::Keeper).await);
+    eventually("the copy is repaired", async || (version(&shop, event).await == 2).then_some(())).await;
+    eventually("the new stock is shown", async || {
+        let inventory = shop.directory.event(event).await.ok()?.inventory;
+        (inventory.view().ticket_types[0].free == 20).then_some(())
+    })
+    .await;
+    shop.close().await;
+}
+
+async fn version(shop: &Shop, event: EventId) -> u32 {
+    let row = events::by_id(&shop.stores.database, event).await.expect("answers").expect("there");
+    row.configuration.version
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_comes_when_the_stock_is_gone_goes_back() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let mut short = configuration(2);
+    short.limits.hold_ttl = Millis::seconds(1);
+    short.limits.hold_extension = Millis(0);
+    let event = shop.new_event(short).await;
+    let (late, quick) = (shop.admitted(event, new_fan()).await, shop.admitted(event, new_fan()).await);
+    let lapsed = shop.hold(event, late, 2).await.expect("stock is there");
+    let late_money = shop.check_out(event, &lapsed).await;
+    assert!(matches!(shop.hold(event, quick, 2).await, Err(Refusal::SoldOut { left: 0, .. })));
+    let bought = eventually("the hold lapses", async || shop.hold(event, quick, 2).await.ok()).await;
+    shop.pay(event, &bought).await;
+    ticketed(&shop, event, &bought).await;
+    shop.money_comes(&late_money).await;
+    eventually("the money goes back", async || {
+        let order = shop.order(event, lapsed.order).await?;
+        (order.state == OrderState::Refunding).then_some(())
+    })
+    .await;
+    audit(&shop, event).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_tells_the_place_at_once_the_turn_and_the_end_also_when_the_room_restarts() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let mut narrow = configuration(10);
+    narrow.queue = QueueSettings { slots: 1, ..narrow.queue };
+    let event = shop.new_event(narrow).await;
+    let first = shop.admitted(event, new_fan()).await;
+
+    let (outgoing, mut socket) = mpsc::channel(8);
+    let directory = Arc::clone(&shop.directory) as Arc<dyn Directory>;
+    let connection = connection::start(directory, event, new_fan(), outgoing).await.expect("starts");
+    let update = next_update(&mut socket).await;
+    assert_eq!((update.seq, update.position.map(|position| (position.ahead, position.total))), (1, Some((0, 1))));
+
+    assert!(shop.directory.kill(event, Part::WaitingRoom).await);
+    let left = eventually("the first one leaves", async || {
+        shop.directory.event(event).await.ok()?.waiting_room.leave(first.fan).await.ok()
+    })
+    .await;
+    assert_eq!(left, Outcome::Left);
+    let admission = eventually("the second is admitted", async || admission_of(next_update(&mut socket).await)).await;
+    assert!(admission.claim_by.is_none(), "being here, it needs no claim");
+
+    connection.leave();
+    loop {
+        match socket.recv().await {
+            Some(Outgoing::Close(why)) => break assert_eq!(why, Close::Left),
+            Some(_) => {}
+            None => unreachable!("closed without a word"),
+        }
+    }
+    assert_eq!(socket.recv().await, None, "nothing follows");
+    assert_eq!(shop.standing(event, admission.fan).await, Standing::NotHere);
+    shop.close().await;
+}
+
+async fn next_update(socket: &mut mpsc::Receiver<Outgoing>) -> Update {
+    loop {
+        match socket.recv().await {
+            Some(Outgoing::Update(update)) => return update,
+            Some(_) => {}
+            None => unreachable!("the connection ended"),
+        }
+    }
+}
+
+fn admission_of(update: Update) -> Option<Admission> {
+    match update.standing {
+        Standing::Admitted(admission) => Some(admission),
+        _ => None,
+    }
+}
+
+async fn ticketed(shop: &Shop, event: EventId, hold: &HoldView) -> orders::Order {
+    eventually("the order is ticketed", async || {
+        let order = shop.order(event, hold.order).await?;
+        (order.state == OrderState::Ticketed).then_some(order)
+    })
+    .await
+}
+
+/// From the stores alone: the journal folds, stock adds up, tickets are what is sold, everything is published.
+async fn audit(shop: &Shop, event: EventId) {
+    let (journal, database) = (&shop.stores.journal, &shop.stores.database);
+    let folded = eventually("everything is published", async || {
+        let folded = recovery::fold(journal.recover(event).await.expect("readable")).expect("consistent");
+        (folded.inventory.unpublished() == 0).then_some(folded)
+    })
+    .await;
+    eventually("everything is taken in", async || {
+        let depth = shop.stores.bus.depth(Topic::Orders).await.expect("answers");
+        let unfinished = checks::ticketed_without_sale(database, event).await.expect("answers");
+        (depth == 0 && unfinished.is_empty()).then_some(())
+    })
+    .await;
+    let view = folded.inventory.view(folded.inventory.last_at());
+    for ticket_type in &view.ticket_types {
+        let sum = ticket_type.free + ticket_type.held + ticket_type.sold + ticket_type.blocked;
+        assert_eq!(sum, ticket_type.capacity, "{}", ticket_type.code);
+    }
+    let sold: u32 = view.ticket_types.iter().map(|ticket_type| ticket_type.sold).sum();
+    assert_eq!(tickets::count_live(database, event).await.expect("answers"), u64::from(sold));
+    assert_eq!(checks::seats_sold_twice(database, event).await.expect("answers"), []);
+    assert_eq!(checks::miscounted(database, event).await.expect("answers"), Vec::<OrderRef>::new());
+    assert_eq!(checks::paid_twice(database, event).await.expect("answers"), Vec::<OrderRef>::new());
+    assert_eq!(shop.stores.bus.dead_letters().await.expect("answers"), 0);
+}

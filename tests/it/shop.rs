@@ -1,0 +1,237 @@
+//! One node's actors on embedded stores, with an event to sell and fans who buy as the edge would have them do.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use onsale::{
+    actors::{
+        config::Config,
+        directory::{Directory, EventHandles, LocalDirectory},
+        inventory::AskError,
+        orders::PaymentFact,
+        waiting_room::WaitError,
+    },
+    domain::{
+        event::Phase,
+        id::{EventId, FanId, OrderId, OrderRef, PaymentId},
+        inventory::{
+            configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
+            request::{Admission, Answer, Command, Hold, HoldView, Identity, Refusal, Request, Want},
+        },
+        money::{Currency, Money},
+        queue::{Outcome, Standing},
+        time::{EventTime, Millis},
+    },
+    stores::{
+        self, Stores,
+        database::{
+            accounts,
+            events::{self, Details},
+            orders, outbox, payments,
+        },
+        secret::{RootSecret, TicketKey},
+    },
+};
+
+pub struct Shop {
+    pub stores: Stores,
+    pub directory: Arc<LocalDirectory>,
+}
+
+impl Shop {
+    /// What a process does when it starts.
+    pub async fn open(folder: &Path) -> Self {
+        Self::open_with(folder, Config::default()).await
+    }
+
+    pub async fn open_with(folder: &Path, config: Config) -> Self {
+        let stores_config = stores::config::Config { data_dir: folder.to_owned(), ..Default::default() };
+        let stores = stores::open(&stores_config, "node-1").await.expect("embedded stores open");
+        stores.database.migrate().await.expect("tables");
+        let secret = RootSecret::open(None, folder).expect("a root secret");
+        let key = TicketKey::all(&secret).remove(0);
+        let directory = LocalDirectory::start(&stores, key, config).await.expect("actors start");
+        Self { stores, directory }
+    }
+
+    /// What a process does when it is told to end.
+    pub async fn close(self) {
+        self.directory.shutdown(Duration::from_secs(10)).await;
+        self.stores.database.close().await;
+    }
+
+    pub async fn new_event(&self, configuration: Configuration) -> EventId {
+        let (event, organizer) = (EventId::from_u128(rand::random()), new_fan());
+        let now = EventTime(1);
+        let account = accounts::Account {
+            id: organizer,
+            email: format!("{organizer}@example.com"),
+            name: "Organizer".into(),
+            language: "en".into(),
+            password_hash: "none".into(),
+            roles: Vec::new(),
+            status: accounts::Status::Active,
+            session_version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let details = Details {
+            title: "Concert".into(),
+            description: String::new(),
+            category: "music".into(),
+            venue: "Hall".into(),
+            city: "Berlin".into(),
+            time_zone: "Europe/Berlin".into(),
+            starts_at: EventTime(2),
+            ends_at: EventTime(3),
+            doors_at: None,
+            age_limit: None,
+        };
+        let row = events::Event { id: event, organizer, details, configuration, created_at: now, updated_at: now };
+        accounts::create_many(&self.stores.database, &[account]).await.expect("an organizer");
+        let mut write = self.stores.database.begin().await.expect("a transaction");
+        events::insert(&mut write, &row).await.expect("an event");
+        write.commit().await.expect("committed");
+        event
+    }
+
+    pub async fn event(&self, event: EventId) -> EventHandles {
+        eventually("the event runs", async || self.directory.event(event).await.ok()).await
+    }
+
+    pub async fn pay(&self, event: EventId, hold: &HoldView) {
+        let fact = self.check_out(event, hold).await;
+        self.money_comes(&fact).await;
+    }
+
+    /// As the edge does at checkout: the order's row and an open payment. Gives what the provider will say.
+    pub async fn check_out(&self, event: EventId, hold: &HoldView) -> PaymentFact {
+        let payment = PaymentId::from_u128(rand::random());
+        let reference = OrderRef { event, order: hold.order };
+        let amount = Money { minor: hold.total_minor, currency: hold.currency };
+        let (database, now) = (&self.stores.database, EventTime(5));
+        orders::ensure(database, event, hold, now).await.expect("the order's row");
+        let row = payments::Payment {
+            id: payment,
+            reference,
+            provider: "sandbox".into(),
+            provider_session: payment.to_string(),
+            amount,
+            state: payments::State::Open,
+            url: "https://example.com".into(),
+            created_at: now,
+            updated_at: now,
+        };
+        let mut write = database.begin().await.expect("a transaction");
+        orders::open_checkout(&mut write, reference, now).await.expect("a checkout");
+        payments::open(&mut write, &row).await.expect("a payment");
+        write.commit().await.expect("committed");
+        PaymentFact { payment, reference, amount_minor: amount.minor, currency: amount.currency, captured: true }
+    }
+
+    /// As the edge does with the provider's webhook: an outbox row, before it is answered.
+    pub async fn money_comes(&self, fact: &PaymentFact) {
+        let body = serde_json::to_string(fact).expect("JSON");
+        let mut write = self.stores.database.begin().await.expect("a transaction");
+        outbox::push(&mut write, "order.payment-success", &body, EventTime(6)).await.expect("an outbox row");
+        write.commit().await.expect("committed");
+    }
+
+    pub async fn order(&self, event: EventId, order: OrderId) -> Option<orders::Order> {
+        orders::by_reference(&self.stores.database, OrderRef { event, order }).await.expect("the database answers")
+    }
+
+    /// Joins, and polls until it is admitted, however often the actors restart meanwhile.
+    pub async fn admitted(&self, event: EventId, fan: FanId) -> Admission {
+        eventually("the fan is admitted", async || {
+            let room = self.directory.event(event).await.ok()?.waiting_room;
+            match room.join(fan).await {
+                Ok(Outcome::Admitted(admission)) if admission.claim_by.is_none() => Some(admission),
+                Ok(Outcome::Admitted(_)) => match room.claim(fan).await.ok()? {
+                    Outcome::Admitted(admission) => Some(admission),
+                    _ => None,
+                },
+                Ok(_) | Err(WaitError::TryAgain | WaitError::Unavailable | WaitError::Overloaded) => None,
+            }
+        })
+        .await
+    }
+
+    /// Asks with one identity until there is an answer that is certain.
+    pub async fn hold(&self, event: EventId, admission: Admission, quantity: u32) -> Result<HoldView, Refusal> {
+        let identity = Some(Identity { key: rand::random(), body: u64::from(quantity) });
+        eventually("the hold is answered", async || {
+            let command = Command::Hold(Hold {
+                order: OrderId::from_u128(rand::random()),
+                fan: admission.fan,
+                admission: admission.place,
+                want: Want::Quantities(vec![("GA".parse().expect("code"), quantity)]),
+                channel: None,
+                seen_version: None,
+            });
+            let inventory = self.directory.event(event).await.ok()?.inventory;
+            match inventory.ask(Request { identity, command }).await {
+                Ok(Answer::Held(hold)) => Some(Ok(*hold)),
+                Ok(other) => unreachable!("a hold was answered with {other:?}"),
+                Err(AskError::Refused(refusal)) => Some(Err(refusal)),
+                Err(_) => None,
+            }
+        })
+        .await
+    }
+
+    pub async fn standing(&self, event: EventId, fan: FanId) -> Standing {
+        eventually("the standing is told", async || {
+            self.directory.event(event).await.ok()?.waiting_room.standing(fan).await.ok()
+        })
+        .await
+    }
+}
+
+pub fn new_fan() -> FanId {
+    FanId::from_u128(rand::random())
+}
+
+/// On sale, one ticket type by quantity, everybody admitted at once.
+pub fn configuration(stock: u32) -> Configuration {
+    Configuration {
+        version: 1,
+        phase: Phase::Published,
+        currency: Currency::EUR,
+        on_sale_at: EventTime(1),
+        sale_ends_at: None,
+        ticket_types: vec![TicketType {
+            code: "GA".parse().expect("code"),
+            name: "Standing".into(),
+            price_minor: 1_250,
+            stock: Stock::Quantity(stock),
+            quotas: Vec::new(),
+        }],
+        quotas: Vec::new(),
+        seats: Vec::new(),
+        limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
+        orphan_rule: OrphanRule::Off,
+        queue: QueueSettings {
+            slots: 1_000,
+            rate_per_minute: 1_000_000,
+            paused: false,
+            session: Millis::minutes(10),
+            claim_window: Millis::minutes(5),
+            grace: Millis::minutes(5),
+        },
+    }
+}
+
+/// Asks again until there is something.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking)
+        .await
+        .unwrap_or_else(|_| unreachable!("within a minute: {what}"))
+}
