@@ -31,6 +31,20 @@ struct State {
     /// A connection of an older generation is cut.
     generation: u64,
     eaten_bytes: u64,
+    /// Eat replies from when these bytes pass on their way to the server.
+    trigger: Option<&'static [u8]>,
+}
+
+impl State {
+    fn pull_trigger(&mut self, passing: &[u8]) -> bool {
+        let pulled = |question: &&[u8]| passing.windows(question.len()).any(|window| window == *question);
+        if self.trigger.as_ref().is_none_or(|question| !pulled(question)) {
+            return false;
+        }
+        self.trigger = None;
+        self.weather = Weather::ReplyEating;
+        true
+    }
 }
 
 pub struct Proxy {
@@ -44,7 +58,7 @@ impl Proxy {
     pub async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let state = State { weather: Weather::Fair, generation: 0, eaten_bytes: 0 };
+        let state = State { weather: Weather::Fair, generation: 0, eaten_bytes: 0, trigger: None };
         let state = Arc::new(watch::Sender::new(state));
         let acceptor = tokio::spawn(accept(listener, server.to_owned(), Arc::clone(&state)));
         Self { address, state, acceptor }
@@ -62,6 +76,12 @@ impl Proxy {
 
     pub fn eat_replies(&self) {
         self.change(|state| (state.weather, state.eaten_bytes) = (Weather::ReplyEating, 0));
+    }
+
+    /// As [`Self::eat_replies`], from when `question` is asked, once: what is asked before it is answered. It must arrive
+    /// in one piece, as short messages do.
+    pub fn eat_replies_to(&self, question: &'static [u8]) {
+        self.change(|state| (state.trigger, state.eaten_bytes) = (Some(question), 0));
     }
 
     /// Returns when a reply was eaten: so the server has done what it was asked.
@@ -153,6 +173,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<watch:
         if changes.wait_for(|state| state.weather != Weather::Silent).await.is_err() {
             return;
         }
+        if !is_reply {
+            state.send_if_modified(|state| state.pull_trigger(&buffer[..read]));
+        }
         if is_reply && changes.borrow().weather == Weather::ReplyEating {
             state.send_modify(|state| state.eaten_bytes += read as u64);
             continue;
@@ -197,6 +220,15 @@ async fn faults_do_what_they_are_called() {
     assert_eq!(client.read_u8().await.expect("fair again"), 2);
     proxy.cut();
     client.read_u8().await.expect_err("cut");
+
+    proxy.eat_replies_to(&[5]);
+    let mut client = connect().await;
+    client.write_u8(1).await.expect("write");
+    assert_eq!(client.read_u8().await.expect("another question"), 2);
+    client.write_u8(5).await.expect("write");
+    proxy.eaten().await;
+    proxy.heal();
+    client.read_u8().await.expect_err("eaten, then cut");
 
     proxy.refuse();
     let refused = async {
