@@ -5,6 +5,7 @@ mod actors;
 mod bus_contract;
 mod bus_faults;
 mod buses;
+mod database_contract;
 mod etcd_members;
 mod harness;
 mod http2_proxy;

@@ -2,8 +2,8 @@
 
 use std::{
     net::TcpListener,
-    os::unix::process::CommandExt as _,
-    path::Path,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -168,4 +168,65 @@ impl Rabbit {
             .env("RABBITMQ_PID_FILE", path.join("pid"));
         command
     }
+}
+
+/// PostgreSQL that follows a primary which never comes: it answers reads and refuses writes.
+pub struct Postgres {
+    _folder: TempDir,
+    port: u16,
+    _process: Process,
+}
+
+impl Postgres {
+    pub async fn standby() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let (data, port) = (folder.path().join("data"), free_port());
+        // The server does not run as root, so the folder must be its user's.
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+        let command = |program: &str| {
+            let program = postgres_programs().join(program);
+            let mut command = if is_root { Command::new("setpriv") } else { Command::new(&program) };
+            if is_root {
+                command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(&program);
+            }
+            command.current_dir("/");
+            command
+        };
+        if is_root {
+            let owner = Command::new("chown").arg("postgres:postgres").arg(folder.path()).status().expect("chown");
+            assert!(owner.success());
+        }
+        let mut make = command("initdb");
+        make.arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]);
+        assert!(make.stdout(Stdio::null()).status().expect("initdb is installed").success());
+        std::fs::write(data.join("standby.signal"), "").expect("write");
+        let mut serve = command("postgres");
+        serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        serve.args(["-c", "unix_socket_directories="]);
+        let process = Process::start(&mut serve);
+        // To a request for encryption it answers no.
+        answers(port, &[0, 0, 0, 8, 4, 210, 22, 47], b'N').await;
+        Self { _folder: folder, port, _process: process }
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+/// Of the newest version installed, as Debian lays them out.
+fn postgres_programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let version = |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+    let newest = versions.filter_map(Result::ok).max_by_key(version).expect("a version of PostgreSQL");
+    newest.path().join("bin")
 }

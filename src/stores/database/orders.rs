@@ -74,7 +74,7 @@ pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: E
         updated_at: now,
     };
     let mut write = database.begin().await?;
-    table::insert(&mut write, &[&order]).await?;
+    table::insert(&mut write, &[order]).await?;
     let stored = take(&mut write, reference).await?;
     write.commit().await?;
     Ok(stored)
@@ -152,7 +152,7 @@ async fn take(write: &mut Write, reference: OrderRef) -> Result<Order, StoreErro
 async fn put(write: &mut Write, mut order: Order, now: EventTime) -> Result<Order, StoreError> {
     order.state = order.known.state();
     order.updated_at = order.updated_at.max(now);
-    if table::update(write, &[&order]).await? != 1 {
+    if !table::update(write, &order).await? {
         return Err(StoreError::Corrupt(format!("order {} changed while its row was taken", order.reference)));
     }
     order.revision += 1;

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// How often rows are read again because somebody wrote in between.
+/// How often a row is read again because somebody wrote in between.
 const ROUNDS: usize = 16;
 /// How often a batch is tried again because the database gave way to another.
 const ATTEMPTS: usize = 5;
@@ -47,37 +47,40 @@ async fn apply(database: &Database, by_order: BTreeMap<OrderRef, Vec<&OrderFact>
     }
 }
 
+/// First what is new, then what is not, each by reference: so two batches never wait for each other.
 async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+    let references: Vec<_> = by_order.iter().map(|(reference, _)| *reference).collect();
     let mut write = database.begin().await?;
-    for rows in by_order.chunks(table::ROWS) {
-        apply_rows(&mut write, rows).await?;
+    let mut stored = table::select(&mut write, &references).await?;
+    let is_new = |(reference, _): &&(OrderRef, Vec<&OrderFact>)| !stored.contains_key(reference);
+    let new: Vec<_> =
+        by_order.iter().filter(is_new).filter_map(|(reference, facts)| first(*reference, facts)).collect();
+    if !table::insert(&mut write, &new).await? {
+        // Somebody was faster with some of them.
+        let references: Vec<_> = new.iter().map(|order| order.reference).collect();
+        stored.extend(table::select(&mut write, &references).await?);
     }
+    for (reference, facts) in by_order {
+        if let Some(order) = stored.remove(reference) {
+            teach(&mut write, order, facts).await?;
+        }
+    }
+    void_tickets(&mut write, by_order).await?;
     write.commit().await
 }
 
-async fn apply_rows(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
-    let references: Vec<_> = rows.iter().map(|(reference, _)| *reference).collect();
+/// Writes what the order learns from the facts; reads it again if somebody was in between.
+async fn teach(write: &mut Write, mut order: Order, facts: &[&OrderFact]) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
-        let stored = table::select(write, &references).await?;
-        let mut new = Vec::new();
-        let mut changed = Vec::new();
-        for (reference, facts) in rows {
-            match stored.get(reference) {
-                None => new.extend(first(*reference, facts)),
-                Some(order) => {
-                    let learned = learn(order.clone(), facts);
-                    if learned != *order {
-                        changed.push(learned);
-                    }
-                }
-            }
+        let learned = learn(order.clone(), facts);
+        if learned == order || table::update(write, &learned).await? {
+            return Ok(());
         }
-        let added = table::insert(write, &new.iter().collect::<Vec<_>>()).await?;
-        let updated = table::update(write, &changed.iter().collect::<Vec<_>>()).await?;
-        // Otherwise somebody was in between; what was written is found unchanged the next time.
-        if added == new.len() as u64 && updated == changed.len() as u64 {
-            return void_tickets(write, rows).await;
-        }
+        let reference = order.reference;
+        let Some(now) = table::select(write, &[reference]).await?.remove(&reference) else {
+            return Err(StoreError::Corrupt(format!("order {reference} has gone")));
+        };
+        order = now;
     }
     Err(fault::contended())
 }

@@ -1,7 +1,8 @@
-//! Rows of orders, many in one statement: reading, adding, and writing over the revision that was read.
+//! Rows of orders: reading and adding many in one statement, and writing one over the revision that was read.
 //!
-//! A statement has room for one row or for [`ROWS`]. Places left over repeat the last row, and that changes nothing: a
-//! second insert of it conflicts, a second update of it is the same one. So few texts are prepared, and all are constant.
+//! A statement for many has room for one row or for [`ROWS`]. Places left over repeat the last row, and that changes
+//! nothing: a second insert of it conflicts. So few texts are prepared, and all are constant. Many are never *updated* in
+//! one statement: it would take their rows in an order of its own, and two batches would wait for each other.
 
 use std::{collections::HashMap, iter, sync::LazyLock};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Most rows in one statement.
-pub(super) const ROWS: usize = 32;
+const ROWS: usize = 32;
 
 /// One text for one row, one for [`ROWS`].
 type Texts = LazyLock<[String; 2]>;
@@ -40,17 +41,6 @@ static INSERT: Texts = LazyLock::new(|| {
             + " ON CONFLICT DO NOTHING"
     })
 });
-static UPDATE: Texts = LazyLock::new(|| {
-    [1, ROWS].map(|rows| {
-        "UPDATE orders SET state = v.column3, known = v.column4, lines = v.column5, quantity = v.column6, \
-         total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
-         updated_at = v.column11, revision = orders.revision + 1 FROM (VALUES "
-            .to_owned()
-            + &places(rows, 11)
-            + ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2"
-    })
-});
-
 /// `($1, $2), ($3, $4)` for two rows of two columns.
 fn places(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
@@ -67,67 +57,72 @@ fn statement(texts: &'static Texts, count: usize) -> (Query, usize) {
 }
 
 /// The rows, and the last one again for each place that is left over.
-fn filled<T: Copy>(rows: &[T], room: usize) -> impl Iterator<Item = T> {
-    rows.iter().copied().chain(rows.last().copied().into_iter().flat_map(iter::repeat)).take(room)
+fn filled<T>(rows: &[T], room: usize) -> impl Iterator<Item = &T> {
+    rows.iter().chain(rows.last().into_iter().flat_map(iter::repeat)).take(room)
 }
 
-/// Those of at most [`ROWS`] that are there.
+/// Those that are there.
 pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
-    let (mut select, room) = statement(&SELECT, references.len());
-    for reference in filled(references, room) {
-        select = select.bind(reference.to_string());
+    let mut orders = HashMap::with_capacity(references.len());
+    for references in references.chunks(ROWS) {
+        let (mut select, room) = statement(&SELECT, references.len());
+        for reference in filled(references, room) {
+            select = select.bind(reference.to_string());
+        }
+        for row in write.fetch_all(select).await? {
+            let order = of_row(&row)?;
+            orders.insert(order.reference, order);
+        }
     }
-    let orders = write.fetch_all(select).await?;
-    orders.iter().map(|row| of_row(row).map(|order| (order.reference, order))).collect()
+    Ok(orders)
 }
 
-/// Adds at most [`ROWS`]; leaves alone what is there. Says how many were added.
-pub(super) async fn insert(write: &mut Write, orders: &[&Order]) -> Result<u64, StoreError> {
-    if orders.is_empty() {
-        return Ok(0);
+/// Adds them, in this order, and leaves alone what is there; `true` if nothing was.
+pub(super) async fn insert(write: &mut Write, orders: &[Order]) -> Result<bool, StoreError> {
+    let mut added = 0;
+    for orders in orders.chunks(ROWS) {
+        let (mut insert, room) = statement(&INSERT, orders.len());
+        for order in filled(orders, room) {
+            insert = insert
+                .bind(order.reference.to_string())
+                .bind(order.reference.event.to_string())
+                .bind(order.fan.to_string())
+                .bind(state_name(order.state))
+                .bind(json(&order.known))
+                .bind(json(&order.lines))
+                .bind(quantity(&order.lines))
+                .bind(order.total.minor)
+                .bind(order.total.currency.to_string())
+                .bind(i64::from(order.event_version))
+                .bind(millis(order.expires_at))
+                .bind(revision(order))
+                .bind(millis(order.created_at))
+                .bind(millis(order.updated_at));
+        }
+        added += write.execute(insert).await?;
     }
-    let (mut insert, room) = statement(&INSERT, orders.len());
-    for order in filled(orders, room) {
-        insert = insert
-            .bind(order.reference.to_string())
-            .bind(order.reference.event.to_string())
-            .bind(order.fan.to_string())
-            .bind(state_name(order.state))
-            .bind(json(&order.known))
-            .bind(json(&order.lines))
-            .bind(quantity(&order.lines))
-            .bind(order.total.minor)
-            .bind(order.total.currency.to_string())
-            .bind(i64::from(order.event_version))
-            .bind(millis(order.expires_at))
-            .bind(revision(order))
-            .bind(millis(order.created_at))
-            .bind(millis(order.updated_at));
-    }
-    write.execute(insert).await
+    Ok(added == orders.len() as u64)
 }
 
-/// Writes at most [`ROWS`], each over its revision, which becomes one higher. Says how many were still at theirs.
-pub(super) async fn update(write: &mut Write, orders: &[&Order]) -> Result<u64, StoreError> {
-    if orders.is_empty() {
-        return Ok(0);
-    }
-    let (mut update, room) = statement(&UPDATE, orders.len());
-    for order in filled(orders, room) {
-        update = update
-            .bind(order.reference.to_string())
-            .bind(revision(order))
-            .bind(state_name(order.state))
-            .bind(json(&order.known))
-            .bind(json(&order.lines))
-            .bind(quantity(&order.lines))
-            .bind(order.total.minor)
-            .bind(i64::from(order.event_version))
-            .bind(millis(order.expires_at))
-            .bind(millis(order.created_at))
-            .bind(millis(order.updated_at));
-    }
-    write.execute(update).await
+/// Writes the order over its revision, which becomes one higher; `false` if the row is at another one.
+pub(super) async fn update(write: &mut Write, order: &Order) -> Result<bool, StoreError> {
+    let update = sqlx::query(
+        "UPDATE orders SET state = $3, known = $4, lines = $5, quantity = $6, total_minor = $7, event_version = $8, \
+         expires_at = $9, created_at = $10, updated_at = $11, revision = revision + 1 \
+         WHERE reference = $1 AND revision = $2",
+    )
+    .bind(order.reference.to_string())
+    .bind(revision(order))
+    .bind(state_name(order.state))
+    .bind(json(&order.known))
+    .bind(json(&order.lines))
+    .bind(quantity(&order.lines))
+    .bind(order.total.minor)
+    .bind(i64::from(order.event_version))
+    .bind(millis(order.expires_at))
+    .bind(millis(order.created_at))
+    .bind(millis(order.updated_at));
+    Ok(write.execute(update).await? == 1)
 }
 
 fn revision(order: &Order) -> i64 {
@@ -145,7 +140,7 @@ mod tests {
 
     #[test]
     fn places_left_over_repeat_the_last_row() {
-        assert_eq!(filled(&[1, 2], 4).collect::<Vec<_>>(), [1, 2, 2, 2]);
+        assert_eq!(filled(&[1, 2], 4).collect::<Vec<_>>(), [&1, &2, &2, &2]);
         assert_eq!(filled::<u8>(&[], 4).count(), 0);
     }
 }

@@ -1,0 +1,70 @@
+//! What the database promises, on SQLite and on PostgreSQL, and what it does when the way to it fails.
+
+mod accounts;
+mod events;
+mod faults;
+mod money;
+mod orders;
+mod records;
+mod sample;
+mod sessions;
+mod transactions;
+
+use onsale::stores::{config::Config, database::Database};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use tempfile::TempDir;
+
+use crate::harness::address;
+
+/// Where the tables of one test are kept, opened as often as the test likes.
+struct Home {
+    config: Config,
+    _folder: TempDir,
+}
+
+impl Home {
+    /// One for each database, with nothing in it.
+    async fn all() -> Vec<Self> {
+        let mut homes = vec![Self::embedded()];
+        homes.extend(Self::postgres().await);
+        homes
+    }
+
+    fn embedded() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let config = Config { data_dir: folder.path().into(), ..Config::default() };
+        Self { config, _folder: folder }
+    }
+
+    async fn postgres() -> Option<Self> {
+        let server = address("ONSALE_TEST_DATABASE")?;
+        sqlx::any::install_default_drivers();
+        let schema = format!("test_{:032x}", rand::random::<u128>());
+        let mut connection = AnyConnection::connect(&server).await.expect("connect");
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+        connection.execute(create).await.expect("create schema");
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let mut home = Self::embedded();
+        home.config.database = format!("{server}{separator}options=-csearch_path%3D{schema}");
+        home.config.database_connections = 12;
+        Some(home)
+    }
+
+    /// Ready to use.
+    async fn open(&self) -> Database {
+        println!("database: {}", if self.config.database.is_empty() { "SQLite" } else { "PostgreSQL" });
+        let database = Database::connect(&self.config).await.expect("connect");
+        database.migrate().await.expect("migrate");
+        database
+    }
+
+    /// Past everything that guards the tables.
+    async fn meddle(&self, sql: &'static str) {
+        let url = match self.config.database.as_str() {
+            "" => format!("sqlite://{}", self.config.data_dir.join("database.db").display()),
+            url => url.to_owned(),
+        };
+        let mut connection = AnyConnection::connect(&url).await.expect("connect");
+        connection.execute(sql).await.expect("meddle");
+    }
+}
