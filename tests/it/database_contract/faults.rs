@@ -143,7 +143,14 @@ async fn a_standby_is_refused_by_name() {
     }
     let server = Postgres::standby().await;
     let config = Config { database: server.url(), ..Config::default() };
-    let refused = Database::connect(&config).await;
+    // It says that it is starting, for a moment.
+    let refused = soon(|| async {
+        match Database::connect(&config).await {
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            outcome => Ok(outcome),
+        }
+    })
+    .await;
     assert!(matches!(&refused, Err(StoreError::ReadOnly(why)) if why.to_string().contains("standby")), "{refused:?}");
 }
 
