@@ -2,6 +2,7 @@
 //! top of them, and whatever else needs a whole system.
 
 mod actors;
+mod authorization_matrix;
 mod bus_contract;
 mod bus_faults;
 mod buses;

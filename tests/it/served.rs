@@ -1,6 +1,6 @@
 //! A whole server of a test's own: embedded stores in a temporary folder, free ports, one client.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use onsale::{
     actors::{self, directory::LocalDirectory},
@@ -231,7 +231,7 @@ impl Answer {
 }
 
 /// Asks again until it is so; the test fails if that takes longer than half a minute.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");

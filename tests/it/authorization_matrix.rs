@@ -1,0 +1,381 @@
+//! S-20: every route of the OpenAPI document, asked by every kind of account, for own and foreign objects.
+//!
+//! A route without a row fails, and so does a row without a route.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use onsale::domain::account::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::served::{Answer, PASSWORD, Served, SignedIn, config, until};
+
+/// Who may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum May {
+    Anybody,
+    SignedIn,
+    /// The fan whose object it is. For everybody else it is not there, admins included.
+    ItsFan,
+    AnOrganizer,
+    /// The organizer whose event it is, and admins.
+    ItsOrganizer,
+    /// Those and operators.
+    Steerers,
+    Admins,
+}
+
+use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, SignedIn as AnyAccount, Steerers};
+
+/// What ends the event comes last.
+const ROWS: [(&str, &str, May); 58] = [
+    ("post", "/api/v1/auth/register", Anybody),
+    ("post", "/api/v1/auth/login", Anybody),
+    ("post", "/api/v1/auth/refresh", Anybody),
+    ("post", "/api/v1/auth/logout", Anybody),
+    ("get", "/api/v1/auth/me", AnyAccount),
+    ("put", "/api/v1/auth/password", AnyAccount),
+    ("post", "/api/v1/auth/socket-ticket", AnyAccount),
+    ("get", "/api/v1/events", Anybody),
+    ("post", "/api/v1/events", AnOrganizer),
+    ("get", "/api/v1/events/{event}", Anybody),
+    ("patch", "/api/v1/events/{event}", ItsOrganizer),
+    ("put", "/api/v1/events/{event}/seat-plan", ItsOrganizer),
+    ("post", "/api/v1/events/{event}/publish", ItsOrganizer),
+    ("post", "/api/v1/events/{event}/pause", ItsOrganizer),
+    ("post", "/api/v1/events/{event}/resume", ItsOrganizer),
+    ("delete", "/api/v1/events/{event}", ItsOrganizer),
+    ("post", "/api/v1/events/{event}/queue", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue", AnyAccount),
+    ("post", "/api/v1/events/{event}/queue/claim", AnyAccount),
+    ("delete", "/api/v1/events/{event}/queue", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
+    ("get", "/api/v1/events/{event}/availability", Anybody),
+    ("get", "/api/v1/events/{event}/seats", Anybody),
+    ("post", "/api/v1/events/{event}/holds", AnyAccount),
+    ("get", "/api/v1/holds/{reference}", ItsFan),
+    ("post", "/api/v1/holds/{reference}/extend", ItsFan),
+    ("delete", "/api/v1/holds/{reference}", ItsFan),
+    ("get", "/api/v1/orders", AnyAccount),
+    ("get", "/api/v1/orders/{reference}", ItsFan),
+    ("post", "/api/v1/orders/{reference}/cancel", ItsFan),
+    ("post", "/api/v1/orders/{reference}/checkout", ItsFan),
+    ("get", "/api/v1/orders/{reference}/checkout", ItsFan),
+    ("post", "/api/v1/payments/sandbox/webhook", Anybody),
+    ("get", "/api/v1/tickets", AnyAccount),
+    ("get", "/api/v1/tickets/{ticket}", ItsFan),
+    ("get", "/api/v1/ticket-keys", Anybody),
+    ("get", "/api/v1/health/live", Anybody),
+    ("get", "/api/v1/health/ready", Anybody),
+    ("get", "/api/v1/admin/events/{event}/queue", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/admit", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/remove", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/clear", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/pause", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/resume", Steerers),
+    ("put", "/api/v1/admin/events/{event}/queue/rate", Steerers),
+    ("put", "/api/v1/admin/events/{event}/queue/slots", Steerers),
+    ("get", "/api/v1/admin/events/{event}/stock", Steerers),
+    ("put", "/api/v1/admin/events/{event}/stock", Steerers),
+    ("get", "/api/v1/admin/accounts", Admins),
+    ("get", "/api/v1/admin/accounts/{account}", Admins),
+    ("put", "/api/v1/admin/accounts/{account}/roles", Admins),
+    ("put", "/api/v1/admin/accounts/{account}/status", Admins),
+    ("get", "/api/v1/admin/audit", Admins),
+    ("post", "/api/v1/events/{event}/end", ItsOrganizer),
+    ("post", "/api/v1/events/{event}/cancel", ItsOrganizer),
+    // Ended and cancelled, it is still there for those who may see it.
+    ("get", "/api/v1/events/{event}", Anybody),
+    ("get", "/api/v1/orders/{reference}", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}", ItsFan),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Nobody,
+    OtherFan,
+    ItsFan,
+    OtherOrganizer,
+    ItsOrganizer,
+    Staff,
+    Operator,
+    Admin,
+}
+
+const EVERYBODY: [Who; 8] = [
+    Who::Nobody,
+    Who::OtherFan,
+    Who::ItsFan,
+    Who::OtherOrganizer,
+    Who::ItsOrganizer,
+    Who::Staff,
+    Who::Operator,
+    Who::Admin,
+];
+
+/// `None`: passes.
+fn refusal(may: May, who: Who) -> Option<(u16, &'static str)> {
+    let is_allowed = match may {
+        Anybody => return None,
+        AnyAccount => true,
+        ItsFan => who == Who::ItsFan,
+        AnOrganizer => matches!(who, Who::OtherOrganizer | Who::ItsOrganizer | Who::Admin),
+        ItsOrganizer => matches!(who, Who::ItsOrganizer | Who::Admin),
+        Steerers => matches!(who, Who::ItsOrganizer | Who::Operator | Who::Admin),
+        Admins => who == Who::Admin,
+    };
+    match (who, is_allowed) {
+        (Who::Nobody, _) => Some((401, "unauthenticated")),
+        (_, true) => None,
+        (_, false) if may == ItsFan => Some((404, "not_found")),
+        (_, false) => Some((403, "forbidden")),
+    }
+}
+
+/// A refusal for who asks or for whom it is. Others, such as `hold_ended`, come after it was allowed.
+const NOT_ALLOWED: [&str; 5] = ["unauthenticated", "token_expired", "account_disabled", "forbidden", "not_found"];
+
+fn body(method: &str, path: &str) -> Option<Value> {
+    let reason = "matrix";
+    let (_, last) = path.rsplit_once('/').expect("a path");
+    let body = match (method, path, last) {
+        (_, "/api/v1/auth/register", _) => {
+            json!({"email": "new@example.org", "password": PASSWORD, "name": "New", "language": "en"})
+        }
+        (_, "/api/v1/auth/login", _) => json!({"email": "its-fan@example.org", "password": PASSWORD}),
+        (_, "/api/v1/auth/refresh" | "/api/v1/auth/logout", _) => json!({"refresh_token": "nobody's"}),
+        (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
+        ("post", "/api/v1/events", _) => concert(),
+        ("patch", ..) => json!({"version": 1, "title": "Another title"}),
+        ("put", _, "seat-plan") => json!({"seats": []}),
+        ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
+        ("post", _, "checkout") => json!({"provider": "sandbox"}),
+        (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
+        (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
+        ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
+        ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
+        ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
+        ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
+        ("put", _, "status") => json!({"status": "active", "reason": reason}),
+        ("post", path, "clear" | "pause" | "resume") if path.contains("/admin/") => json!({"reason": reason}),
+        _ => return None,
+    };
+    Some(body)
+}
+
+fn concert() -> Value {
+    json!({
+        "title": "Concert", "category": "music", "venue": "Hall", "city": "Berlin", "time_zone": "Europe/Berlin",
+        "starts_at": "2090-06-01T18:00:00Z", "ends_at": "2090-06-01T22:00:00Z",
+        "on_sale_at": "2020-01-01T09:00:00Z", "currency": "EUR",
+        "ticket_types": [
+            {"code": "GA", "name": "Standing", "price": {"minor": 3000, "currency": "EUR"}, "stock": 100},
+        ],
+    })
+}
+
+/// One of each kind of account, and what belongs to some of them.
+struct World {
+    served: Served,
+    accounts: Vec<(Who, SignedIn)>,
+    event: String,
+    reference: String,
+    ticket: String,
+    victim: String,
+}
+
+impl World {
+    async fn make() -> Self {
+        let served = Served::start(config()).await;
+        let mut accounts = Vec::new();
+        for (who, name, role) in [
+            (Who::OtherFan, "other-fan", Role::Fan),
+            (Who::ItsFan, "its-fan", Role::Fan),
+            (Who::OtherOrganizer, "other-organizer", Role::Organizer),
+            (Who::ItsOrganizer, "its-organizer", Role::Organizer),
+            (Who::Staff, "staff", Role::Staff),
+            (Who::Operator, "operator", Role::Operator),
+            (Who::Admin, "admin", Role::Admin),
+        ] {
+            accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
+        }
+        let victim = served.register("victim@example.org").await.id.to_string();
+        let (event, reference, ticket) = (String::new(), String::new(), String::new());
+        let mut world = Self { served, accounts, event, reference, ticket, victim };
+        world.sell().await;
+        world
+    }
+
+    fn token(&self, who: Who) -> Option<&str> {
+        self.accounts.iter().find(|(one, _)| *one == who).map(|(_, account)| account.access.as_str())
+    }
+
+    /// An event of its organizer, and a ticket of its fan.
+    async fn sell(&mut self) {
+        let made = self.ask(Who::ItsOrganizer, "post", "/api/v1/events", Some(concert()), &[]).await;
+        self.event = made.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
+        let event = format!("/api/v1/events/{}", self.event);
+        self.ask(Who::ItsOrganizer, "post", &format!("{event}/publish"), None, &[]).await.expect(StatusCode::OK);
+        let queue = format!("{event}/queue");
+        self.ask(Who::ItsFan, "post", &queue, None, &[]).await.expect(StatusCode::OK);
+        let mut admission = String::new();
+        until("the fan is admitted", async || {
+            let state = self.ask(Who::ItsFan, "get", &queue, None, &[]).await.expect(StatusCode::OK);
+            if state["state"] == "called" {
+                self.ask(Who::ItsFan, "post", &format!("{queue}/claim"), None, &[]).await;
+            }
+            admission = state["acceptedTokenId"].as_str().expect("text").to_owned();
+            !admission.is_empty()
+        })
+        .await;
+        let hold = body("post", &format!("{event}/holds"));
+        let admitted = [("onsale-admission", admission.as_str())];
+        let hold = self.ask(Who::ItsFan, "post", &format!("{event}/holds"), hold, &admitted).await;
+        self.reference = hold.expect(StatusCode::CREATED)["reference"].as_str().expect("reference").to_owned();
+        let checkout = format!("/api/v1/orders/{}/checkout", self.reference);
+        let opened = self.ask(Who::ItsFan, "post", &checkout, body("post", &checkout), &[]).await;
+        let page = opened.expect(StatusCode::ACCEPTED)["payment_url"].as_str().expect("URL").to_owned();
+        // The page's own address is of the configured listener; the test's has another port.
+        let page = page.split_once("/sandbox/").expect("the sandbox's page").1;
+        let paid = self.served.client.post(format!("{}/sandbox/{page}", self.served.public));
+        let paid = paid.header("content-type", "application/x-www-form-urlencoded").body("outcome=pay");
+        assert!(paid.send().await.expect("answer").status().is_success());
+        let mut ticket = String::new();
+        until("the ticket is there", async || {
+            let tickets = self.ask(Who::ItsFan, "get", "/api/v1/tickets", None, &[]).await.expect(StatusCode::OK);
+            ticket = tickets["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+            !ticket.is_empty()
+        })
+        .await;
+        self.ticket = ticket;
+    }
+
+    async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
+        let base = if path.contains("/admin/") { &self.served.admin } else { &self.served.public };
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+        let mut request = self.served.client.request(method, format!("{base}{path}"));
+        request = request.header("idempotency-key", format!("{:x}", rand::random::<u128>()));
+        if let Some(token) = self.token(who) {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in more {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    async fn ask_row(&self, who: Who, method: &str, path: &str) -> Answer {
+        let filled = path
+            .replace("{event}", &self.event)
+            .replace("{reference}", &self.reference)
+            .replace("{ticket}", &self.ticket)
+            .replace("{account}", &self.victim);
+        let query = if path.ends_with("/seat-plan") { "?version=1" } else { "" };
+        self.ask(who, method, &format!("{filled}{query}"), body(method, path), &[]).await
+    }
+}
+
+fn code(answer: &Answer) -> String {
+    answer.json()["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn s_20_every_route_of_the_document_has_a_row() {
+    let document = serde_json::to_value(onsale::http::openapi::document()).expect("document");
+    let mut routes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            routes.insert((method.clone(), path.clone()));
+        }
+    }
+    let rows: BTreeSet<_> = ROWS.iter().map(|(method, path, _)| (method.to_string(), path.to_string())).collect();
+    assert_eq!(routes.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "routes without a row");
+    assert_eq!(rows.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "rows without a route");
+}
+
+#[test]
+fn s_20_the_document_says_where_an_account_is_needed() {
+    let document = serde_json::to_value(onsale::http::openapi::document()).expect("document");
+    for (method, path, may) in ROWS {
+        let operation = &document["paths"][path][method];
+        let asks =
+            operation["security"].as_array().is_some_and(|list| list.iter().any(|one| one.get("bearer").is_some()));
+        assert_eq!(asks, may != Anybody, "{method} {path}: {may:?}");
+    }
+}
+
+#[tokio::test]
+async fn s_20_every_route_lets_in_whom_it_should_and_nobody_else() {
+    let world = World::make().await;
+    let mut wrong = Vec::new();
+    for (method, path, may) in ROWS {
+        for who in EVERYBODY {
+            let answer = world.ask_row(who, method, path).await;
+            let (status, code) = (answer.status.as_u16(), code(&answer));
+            let good = match refusal(may, who) {
+                Some(expected) => (status, code.as_str()) == expected,
+                None => !NOT_ALLOWED.contains(&code.as_str()) && !matches!(status, 405 | 415 | 500),
+            };
+            if !good {
+                wrong.push(format!("{method} {path} as {who:?}: {status} {code}; {may:?} may"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn foreign(world: &World) -> Vec<Answer> {
+    let rows = ROWS.into_iter().filter(|row| row.2 == ItsFan);
+    join_all(rows.map(|(method, path, _)| world.ask_row(Who::OtherFan, method, path))).await
+}
+
+#[tokio::test]
+async fn s_20_a_foreign_object_looks_like_one_that_is_not_there() {
+    let mut world = World::make().await;
+    let seen = foreign(&world).await;
+    let nothing = format!("{:032x}", 1);
+    world.reference = format!("{}-{nothing}", world.event);
+    world.ticket = nothing;
+    let unseen = foreign(&world).await;
+    assert!(!seen.is_empty());
+    for (seen, unseen) in seen.iter().zip(&unseen) {
+        let (mut a, mut b) = (seen.json(), unseen.json());
+        a["request_id"].take();
+        b["request_id"].take();
+        assert_eq!((seen.status, a), (unseen.status, b));
+    }
+}
+
+#[tokio::test]
+async fn s_20_admin_routes_are_not_on_the_public_listener() {
+    let served = Served::start(config()).await;
+    let admin = served.with_roles("root@example.org", &[Role::Admin]).await;
+    for (method, path, _) in ROWS.into_iter().filter(|(_, path, _)| path.contains("/admin/")) {
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+        let request = served.client.request(method, format!("{}{path}", served.public)).bearer_auth(&admin.access);
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.problem(), (404, "not_found".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn s_20_a_draft_is_not_there_for_others() {
+    let served = Served::start(config()).await;
+    let organizer = served.with_roles("org@example.org", &[Role::Organizer]).await;
+    let other = served.with_roles("other@example.org", &[Role::Organizer]).await;
+    let made = served.post("/api/v1/events", Some(&organizer.access), concert()).await.expect(StatusCode::CREATED);
+    let path = format!("/api/v1/events/{}", made["id"].as_str().expect("id"));
+    served.get(&path, Some(&organizer.access)).await.expect(StatusCode::OK);
+    for token in [None, Some(other.access.as_str())] {
+        for suffix in ["", "/availability", "/seats"] {
+            let answer = served.get(&format!("{path}{suffix}"), token).await;
+            assert_eq!(answer.problem(), (404, "not_found".into()), "{suffix}");
+        }
+    }
+    let answer = served.call(Method::POST, &format!("{path}/publish"), Some(&other.access), None).await;
+    assert_eq!(answer.problem(), (404, "not_found".into()));
+}
