@@ -160,16 +160,8 @@ impl Shop {
     pub async fn hold(&self, event: EventId, admission: Admission, quantity: u32) -> Result<HoldView, Refusal> {
         let identity = Some(Identity { key: rand::random(), body: u64::from(quantity) });
         eventually("the hold is answered", async || {
-            let command = Command::Hold(Hold {
-                order: OrderId::from_u128(rand::random()),
-                fan: admission.fan,
-                admission: admission.place,
-                want: Want::Quantities(vec![("GA".parse().expect("code"), quantity)]),
-                channel: None,
-                seen_version: None,
-            });
             let inventory = self.directory.event(event).await.ok()?.inventory;
-            match inventory.ask(Request { identity, command }).await {
+            match inventory.ask(Request { identity, ..hold_of(admission, quantity) }).await {
                 Ok(Answer::Held(hold)) => Some(Ok(*hold)),
                 Ok(other) => unreachable!("a hold was answered with {other:?}"),
                 Err(AskError::Refused(refusal)) => Some(Err(refusal)),
@@ -185,6 +177,19 @@ impl Shop {
         })
         .await
     }
+}
+
+/// A hold under a new order id, without an identity.
+pub fn hold_of(admission: Admission, quantity: u32) -> Request {
+    let command = Command::Hold(Hold {
+        order: OrderId::from_u128(rand::random()),
+        fan: admission.fan,
+        admission: admission.place,
+        want: Want::Quantities(vec![("GA".parse().expect("code"), quantity)]),
+        channel: None,
+        seen_version: None,
+    });
+    Request { identity: None, command }
 }
 
 pub fn new_fan() -> FanId {

@@ -4,9 +4,12 @@ use ractor_cluster::RactorMessage;
 use tokio::sync::oneshot;
 
 use super::activation::{Fault, Prepared};
-use crate::actors::{
-    directory::{DirectoryError, EventHandles},
-    inventory::Begun,
+use crate::{
+    actors::{
+        directory::{DirectoryError, EventHandles},
+        inventory::Begun,
+    },
+    stores::journal::Epoch,
 };
 
 pub(in crate::actors) type Found = oneshot::Sender<Result<EventHandles, DirectoryError>>;
@@ -16,7 +19,10 @@ pub(in crate::actors) enum Message {
     /// Answered when the event runs.
     Find(Found),
     Prepared(Result<Box<Prepared>, Fault>),
-    Opened(Result<Begun, Fault>),
+    Opened {
+        epoch: Epoch,
+        opened: Result<Begun, Fault>,
+    },
     /// Time to try again.
     Restart,
     Pulse,

@@ -54,7 +54,7 @@ impl Actor for EventKeeper {
         match message {
             Message::Find(found) => state.find(found),
             Message::Prepared(prepared) => state.prepared(&me, prepared).await,
-            Message::Opened(opened) => state.opened(&me, opened).await,
+            Message::Opened { epoch, opened } => state.opened(&me, epoch, opened).await,
             Message::Restart => state.restart(&me),
             Message::Pulse => state.pulse(&me),
             Message::Kill { part, done } => {

@@ -112,9 +112,10 @@ impl State {
         }
     }
 
-    pub async fn opened(&mut self, me: &ActorRef<Message>, opened: Result<Begun, Fault>) {
+    pub async fn opened(&mut self, me: &ActorRef<Message>, epoch: Epoch, opened: Result<Begun, Fault>) {
         let opening = match mem::replace(&mut self.phase, Phase::Pausing) {
-            Phase::Opening(opening) => *opening,
+            Phase::Opening(opening) if opening.epoch == epoch => *opening,
+            // Of an earlier epoch, or too late.
             other => return self.phase = other,
         };
         let inventory = opening.inventory.clone();
@@ -233,7 +234,10 @@ impl State {
         };
         let inventory = inventory::start(arguments, Some(me.get_cell())).await?;
         let (on, event, begins) = (self.on.clone(), self.event, inventory.clone());
-        let work = beside::run(me, async move { Message::Opened(activation::open(&on, event, &begins, first).await) });
+        let work = beside::run(me, async move {
+            let opened = activation::open(&on, event, &begins, first).await;
+            Message::Opened { epoch, opened }
+        });
         Ok(Opening { inventory, epoch, clock, facts: facts_receiver, admissions: admissions_receiver, _work: work })
     }
 
