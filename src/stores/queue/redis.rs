@@ -226,6 +226,8 @@ fn conclude(error: RedisError) -> StoreError {
         Some("OLDTERM") => StoreError::Conflict(OLD_TERM),
         Some("READONLY" | "OOM" | "MISCONF" | "NOREPLICAS") => StoreError::ReadOnly(error.into()),
         Some("WRONGTYPE") => StoreError::Corrupt(error.to_string()),
+        // The script itself has failed, and a script is not undone.
+        Some("ERR") => StoreError::Unknown(error.into()),
         // The server answered that it did not run the script: loading, not allowed, moved, busy.
         Some(_) => StoreError::Unavailable(error.into()),
         None if error.is_io_error() => StoreError::Unknown(error.into()),
