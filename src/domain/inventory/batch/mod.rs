@@ -6,6 +6,8 @@
 
 mod draft;
 mod lanes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 

@@ -10,13 +10,15 @@ fn found(sale: &mut Sale, wish: BestAvailable) -> Result<String, Refusal> {
     Ok(names.iter().map(|name| name.trim_start_matches("A-")).collect::<Vec<_>>().join(" "))
 }
 
-/// (plan with taken seats as dots, wish, seats)
+/// What is shown, the plan with taken seats as dots, the wish, the seats.
+type Row<'a> = (&'a str, &'a [&'a str], BestAvailable, Result<&'a str, Refusal>);
+
 #[test]
 fn the_first_run_that_leaves_nobody_single_is_best() {
     let together = |n| BestAvailable { together: true, ..best(n) };
     let accessible = |n, accessible| BestAvailable { accessible, ..best(n) };
     let none = |quantity| Err(Refusal::NoSuchSeats { quantity });
-    let table: Vec<(&str, &[&str], BestAvailable, Result<&str, Refusal>)> = vec![
+    let table: Vec<Row<'_>> = vec![
         ("front and low first", &["ssss", "ssss"], best(2), Ok("1-1 1-2")),
         ("a whole run beside a cut one", &["sss", "ss"], best(2), Ok("2-1 2-2")),
         ("not the middle", &["s.ssss"], best(2), Ok("1-3 1-4")),

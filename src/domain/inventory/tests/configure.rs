@@ -12,7 +12,6 @@ fn refused(sale: &mut Sale, change: impl FnOnce(&mut Configuration)) -> Refusal 
 #[test]
 fn each_mistake_in_a_configuration_is_named() {
     let range = |field, min, max| Invalid::OutOfRange { field, min, max };
-    type Change = fn(&mut Configuration);
     let table: Vec<(Change, Invalid)> = vec![
         (|c| c.version = 0, range("version", 1, u32::MAX.into())),
         (|c| c.sale_ends_at = Some(c.on_sale_at), Invalid::Schedule),

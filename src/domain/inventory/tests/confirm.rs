@@ -83,7 +83,7 @@ fn what_went_to_others_is_refused_for_ever_to_every_payment() {
 
 #[test]
 fn seats_that_the_organizer_withdrew_or_removed_are_gone() {
-    let table: [(&str, fn(&mut Configuration)); 4] = [
+    let table: [(&str, Change); 4] = [
         ("blocked", |c| c.seats[0].kept = Kept::Blocked),
         ("removed", |c| drop(c.seats.remove(0))),
         ("of another type", |c| {

@@ -155,7 +155,7 @@ fn a_fan_never_has_more_than_allowed_and_gets_it_back() {
 
 #[test]
 fn holds_are_given_only_while_the_event_sells() {
-    let table: [(&str, fn(&mut Configuration)); 5] = [
+    let table: [(&str, Change); 5] = [
         ("before", |c| c.on_sale_at = EventTime(1_000_000)),
         ("after", |c| c.sale_ends_at = Some(EventTime(4_000))),
         ("paused", |c| c.phase = Phase::Paused),

@@ -112,6 +112,8 @@ pub(super) fn rows(zone: &str, rows: &[&str]) -> Vec<Seat> {
     seats
 }
 
+pub(super) type Change = fn(&mut Configuration);
+
 /// An inventory with the entries that made it.
 pub(super) struct Sale {
     pub state: Inventory,
