@@ -58,9 +58,8 @@ async fn soon<T, F: Future<Output = Result<T, StoreError>>>(mut work: impl FnMut
     let until_done = async {
         loop {
             match work().await {
-                Ok(value) => return value,
                 Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => tokio::task::yield_now().await,
-                Err(error) => panic!("{error:?}"),
+                outcome => return outcome.expect("nothing but outages"),
             }
         }
     };

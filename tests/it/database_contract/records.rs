@@ -147,7 +147,7 @@ async fn acts_are_listed_newest_first_and_an_act_undone_leaves_no_row() {
         let database = home.open().await;
         let act = |n: u64| Act {
             at: at(n / 3),
-            account: (n % 2 == 0).then(|| fan(1)),
+            account: n.is_multiple_of(2).then(|| fan(1)),
             role: "admin".into(),
             address: "127.0.0.1".into(),
             action: "account.roles".into(),
