@@ -18,6 +18,7 @@ mod journal_late;
 mod ownership_contract;
 mod proxy;
 mod queue_contract;
+mod sale;
 mod served;
 mod servers;
 mod shop;

@@ -1,0 +1,8 @@
+//! The sale from outside: the whole walk, and everything that must be refused on it.
+
+mod bad_input;
+mod journey;
+mod orders;
+mod shop;
+mod sockets;
+mod webhooks;
