@@ -23,6 +23,9 @@ use crate::{
 /// The map that both the directory and the root actor hold. Changed when an event starts or ends, read by every request.
 pub(super) type Slots = Arc<RwLock<HashMap<EventId, Arc<Slot>>>>;
 
+/// Until a keeper that ends is gone.
+const ENDING: Duration = Duration::from_millis(5);
+
 /// Finds running events without a message, and has the others started.
 pub struct LocalDirectory {
     slots: Slots,
@@ -83,12 +86,18 @@ impl Directory for LocalDirectory {
         if let Some(handles) = slot.and_then(|slot| slot.handles()) {
             return Ok(handles);
         }
-        let (found, answer) = oneshot::channel();
-        self.root.cast(Message::Find { event, found }).map_err(|_| DirectoryError::Unavailable)?;
-        match tokio::time::timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            // Its recovery takes longer than a caller waits, or it failed again.
-            Ok(Err(_)) | Err(_) => Err(DirectoryError::Unavailable),
-        }
+        let found = async {
+            loop {
+                let (found, answer) = oneshot::channel();
+                self.root.cast(Message::Find { event, found }).map_err(|_| DirectoryError::Unavailable)?;
+                match answer.await {
+                    Ok(answer) => return answer,
+                    // Its keeper was just ending: it was idle, or there is no such event. The next one knows.
+                    Err(_) => tokio::time::sleep(ENDING).await,
+                }
+            }
+        };
+        // Or its recovery takes longer than a caller waits.
+        tokio::time::timeout(self.deadline, found).await.unwrap_or(Err(DirectoryError::Unavailable))
     }
 }

@@ -61,6 +61,8 @@ enum Phase {
         _work: AbortOnDropHandle<()>,
     },
     Ended,
+    /// Ended too: there never was such an event.
+    Unknown,
 }
 
 struct Opening {
@@ -90,6 +92,7 @@ impl State {
         // A caller that gave up is no error.
         match &self.phase {
             Phase::Running(running) => drop(found.send(Ok(running.handles.clone()))),
+            Phase::Unknown => drop(found.send(Err(DirectoryError::UnknownEvent))),
             Phase::Ending { .. } | Phase::Ended => drop(found.send(Err(DirectoryError::Unavailable))),
             _ if self.finders.len() >= FINDERS => drop(found.send(Err(DirectoryError::Unavailable))),
             _ => self.finders.push(found),
@@ -105,7 +108,7 @@ impl State {
             },
             Err(Fault::UnknownEvent) => {
                 self.answer(&Err(DirectoryError::UnknownEvent));
-                self.phase = Phase::Ended;
+                self.phase = Phase::Unknown;
                 me.stop(Some("there is no such event".into()));
             }
             Err(Fault::Failed(why)) => self.fail(me, &why),
@@ -145,7 +148,7 @@ impl State {
     pub fn child_ended(&mut self, me: &ActorRef<Message>, who: ActorId, why: Option<String>) {
         let ours = self.children().iter().any(|child| child.get_id() == who);
         // The ends of earlier epochs, and of what is being drained, are expected.
-        if ours && !matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
+        if ours && !matches!(self.phase, Phase::Ending { .. } | Phase::Ended | Phase::Unknown) {
             self.fail(me, &why.unwrap_or_else(|| "an actor ended".into()));
         }
     }
