@@ -239,20 +239,24 @@ mod tests {
 
     #[tokio::test]
     async fn s_11_an_unknown_account_costs_as_much_as_a_wrong_password() {
-        let passwords = passwords(SECRET, 10);
+        let passwords = passwords(SECRET, 8);
         let stored = passwords.hash(password("password")).await.expect("hashed");
         let time = async |stored: Option<String>| {
             let began = std::time::Instant::now();
             passwords.check(password("wrong password"), stored).await.expect("checked");
             began.elapsed().as_secs_f64()
         };
-        // The shortest of five: whatever else runs here only makes one longer.
+        // Whatever else runs here only makes a check longer, so the shortest of each is what counts, and more tries bring
+        // the two together if they are equal.
         let (mut known, mut unknown) = (f64::MAX, f64::MAX);
-        for _ in 0..5 {
+        for _ in 0..100 {
             known = known.min(time(Some(stored.clone())).await);
             unknown = unknown.min(time(None).await);
+            if (known - unknown).abs() < 0.1 * known {
+                return;
+            }
         }
-        assert!((known - unknown).abs() < 0.1 * known, "known {known} s, unknown {unknown} s");
+        unreachable!("known {known} s, unknown {unknown} s");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Served {
             shutdown,
             server: Some(server),
             secret_text,
-            home: home,
+            home,
         }
     }
 

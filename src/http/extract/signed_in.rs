@@ -28,10 +28,6 @@ impl SignedIn {
     pub fn is(&self, role: Role) -> bool {
         self.session.roles.contains(&role) || self.session.roles.contains(&Role::Admin)
     }
-
-    pub fn must_be(&self, role: Role) -> Result<(), Problem> {
-        if self.is(role) { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
-    }
 }
 
 impl FromRequestParts<Arc<App>> for SignedIn {

@@ -17,12 +17,13 @@ use tokio::{
     net::{TcpListener, TcpSocket, lookup_host},
     sync::Semaphore,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::{connection::Connection, tls::TlsError};
+pub use self::tls::TlsError;
 use self::{
-    connection::{Place, Serving},
+    connection::{Connection, Place, Serving},
     tls::Tls,
 };
 use super::{
@@ -46,6 +47,8 @@ const HTTP2_RESETS: usize = 32;
 const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Pause when no descriptor is left: long enough for some to be closed, too short for anybody to notice.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
+/// While that lasts, it is logged so often.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -200,6 +203,7 @@ impl Listener {
     /// waits in the kernel.
     async fn accept(&self, listener: TcpListener, most: usize, name: &'static str) {
         let places = Arc::new(Semaphore::new(most));
+        let mut told: Option<Instant> = None;
         loop {
             let permit = places.clone().acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
@@ -217,7 +221,10 @@ impl Listener {
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept");
+                    if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+                        tracing::error!(%error, "cannot accept");
+                        told = Some(Instant::now());
+                    }
                     tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                 }
             }
