@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-pub const HOLD_SECONDS: u32 = 8;
+pub const HOLD_SECONDS: u32 = 12;
 pub const GRACE_SECONDS: u32 = 20;
 /// The smallest that there is.
 pub const BCRYPT_COST: u32 = 4;
@@ -46,17 +46,18 @@ pub struct Setting {
     config: Config,
     url: String,
     admin_url: String,
+    /// After the name, so that a database which served before can serve again.
+    suffix: String,
 }
 
-/// One address for each role.
-pub const STAFF: [(&str, Role); 4] = [
-    ("organizer@example.org", Role::Organizer),
-    ("admin@example.org", Role::Admin),
-    ("operator@example.org", Role::Operator),
-    ("staff@example.org", Role::Staff),
+/// One account for each role that has powers, and one for somebody who tries it by hand.
+const PEOPLE: [(&str, Role); 5] = [
+    ("organizer", Role::Organizer),
+    ("admin", Role::Admin),
+    ("operator", Role::Operator),
+    ("staff", Role::Staff),
+    ("you", Role::Fan),
 ];
-/// Somebody who has not come yet: for trying by hand.
-const VISITOR: &str = "you@example.org";
 
 impl Setting {
     pub async fn prepare(options: &Options) -> Result<Self, String> {
@@ -89,7 +90,7 @@ impl Setting {
         flags.extend(servers.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))));
         let flags: Vec<(String, String)> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let config = config::load(None, [], &flags).map_err(|error| error.to_string())?;
-        let setting = Self { directory, flags, config, url, admin_url };
+        let mut setting = Self { directory, flags, config, url, admin_url, suffix: String::new() };
         setting.make_accounts(options.fans).await?;
         Ok(setting)
     }
@@ -116,7 +117,11 @@ impl Setting {
         std::iter::once("serve".to_owned()).chain(sets).collect()
     }
 
-    async fn make_accounts(&self, fans: u32) -> Result<(), String> {
+    fn address(&self, name: &str) -> String {
+        format!("{name}{}@example.org", self.suffix)
+    }
+
+    async fn make_accounts(&mut self, fans: u32) -> Result<(), String> {
         let data_dir = DataDir::open(&self.config.stores.data_dir).map_err(|error| error.to_string())?;
         let database = Database::connect(&self.config.stores).await.map_err(|error| error.to_string())?;
         database.migrate().await.map_err(|error| error.to_string())?;
@@ -149,15 +154,18 @@ impl Setting {
         }
         lines.flush().map_err(|error| error.to_string())?;
         accounts::create_many(&database, &fans).await.map_err(|error| error.to_string())?;
-        let people =
-            STAFF.iter().map(|&(email, role)| (email, vec![Role::Fan, role])).chain([(VISITOR, vec![Role::Fan])]);
-        for (email, roles) in people {
-            if accounts::by_email(&database, email).await.map_err(|error| error.to_string())?.is_none() {
-                accounts::create_many(&database, &[account(email.to_owned(), roles)])
-                    .await
-                    .map_err(|error| error.to_string())?;
-            }
+        let taken =
+            accounts::by_email(&database, &self.address("organizer")).await.map_err(|error| error.to_string())?;
+        if taken.is_some() {
+            self.suffix = format!("-{run}");
         }
+        let mut people = Vec::new();
+        for (name, role) in PEOPLE {
+            let mut roles = vec![Role::Fan, role];
+            roles.dedup();
+            people.push(account(self.address(name), roles));
+        }
+        accounts::create_many(&database, &people).await.map_err(|error| error.to_string())?;
         database.close().await;
         Ok(())
     }
@@ -165,7 +173,7 @@ impl Setting {
     /// As the organizer, through the public API: makes the event and publishes it.
     pub async fn open_event(&self, options: &Options) -> Result<EventId, String> {
         let client = Client::new(&self.url)?;
-        let login = json!({"email": STAFF[0].0, "password": PASSWORD});
+        let login = json!({"email": self.address("organizer"), "password": PASSWORD});
         let login = client.send(Method::POST, "/auth/login", Default::default(), Some(&login)).await?;
         let access = login.text("access_token")?;
         let headers = Headers { access: Some(&access), ..Default::default() };
@@ -194,12 +202,10 @@ impl Setting {
         let mut lines = vec![
             format!("Sign in (password of everybody: {PASSWORD}), as a fan:"),
             format!(
-                "  curl -s {url}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{VISITOR}\",\"password\":\"{PASSWORD}\"}}'"
+                "  curl -s {url}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{}\",\"password\":\"{PASSWORD}\"}}'",
+                self.address("you")
             ),
-            format!(
-                "or as {}.",
-                STAFF.iter().map(|(email, role)| format!("{email} ({role})")).collect::<Vec<_>>().join(", ")
-            ),
+            format!("or as {}.", PEOPLE.iter().map(|(name, _)| self.address(name)).collect::<Vec<_>>().join(", ")),
             "Join the queue, with the access_token as TOKEN:".into(),
             format!("  curl -s -X POST {url}/api/v1/events/{event}/queue -H \"Authorization: Bearer $TOKEN\""),
             "or by WebSocket (websocat, from its own package):".into(),

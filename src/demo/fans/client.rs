@@ -50,8 +50,9 @@ pub struct Headers<'a> {
 }
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Overload and restarts are answered with 429 and 503; a fan tries again this often.
-const TRIES: u32 = 60;
+/// Overload and restarts are answered with 429 and 503; a fan tries again this often, for nearly two minutes in all: a
+/// checkout whose node died may be taken up again after one.
+const TRIES: u32 = 110;
 
 impl Client {
     pub fn new(url: &str) -> Result<Self, String> {

@@ -60,7 +60,7 @@ pub enum Outcome {
     SoldOut,
     /// Left the queue by choice.
     Left,
-    /// Let the hold lapse by choice.
+    /// Let the hold lapse, by choice or by being slow.
     Lapsed {
         reference: OrderRef,
     },
