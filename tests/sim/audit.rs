@@ -1,0 +1,276 @@
+//! What must be true at once, and what must be true when everything has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale::{
+    actors::inventory::recovery::fold,
+    domain::{
+        id::{FanId, OrderId},
+        inventory::{
+            Inventory,
+            fact::{FactKind, OrderFact},
+            request::{Answer, HoldState},
+        },
+        money::Currency,
+        order::{HoldFact, Known, OrderState},
+        queue::Place,
+        time::EventTime,
+    },
+};
+
+use super::{
+    database::PaymentState,
+    node::Caller,
+    world::{Event, World},
+};
+
+/// With room, stock and fans who wait, the next admission comes within this.
+const PROGRESS_MS: u64 = 30_000;
+
+impl World {
+    /// I-6: what is told is durable at that moment.
+    pub fn check_answer(&mut self, caller: Caller, answer: &Answer) {
+        let durable = match answer {
+            Answer::Held(view) => self.model.orders.get(&view.order).is_some_and(|order| order.fan == view.fan),
+            Answer::Admitted(admissions) => {
+                admissions.iter().all(|admission| self.model.admissions.contains_key(&admission.place))
+            }
+            Answer::Claimed(admission) => self.model.admissions.contains_key(&admission.place),
+            Answer::Configured { .. } => self.model.configuration.is_some(),
+            Answer::Confirmed => match caller {
+                Caller::Settle(_) => self.model.orders.values().any(|order| order.payment.is_some()),
+                _ => true,
+            },
+            Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
+            Answer::Voided => self.model.orders.values().any(|order| order.state == HoldState::Voided),
+            Answer::AdmissionEnded | Answer::Released => true,
+        };
+        self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));
+        let extended_to = match answer {
+            Answer::Held(view) if view.extended => self.model.orders.get(&view.order).map(|order| order.expires_at),
+            _ => None,
+        };
+        if let (Some(at), Answer::Held(view)) = (extended_to, answer) {
+            self.require(at == view.expires_at, || format!("I-6: {} is extended to {at}", view.order));
+        }
+    }
+
+    /// I-25: nobody hears of an admission before the journal has it.
+    pub fn check_admitted(&mut self, place: Place) {
+        let durable = self.model.admissions.contains_key(&place);
+        self.require(durable, || format!("I-25: {place} is told of an admission that is not in the journal"));
+    }
+
+    /// I-29: recovery gives back exactly what was committed.
+    pub fn check_recovered(&mut self, inventory: &Inventory, seq: u64) {
+        let committed = self.model.seq;
+        self.require(seq == committed, || format!("I-29: recovery ends at {seq}, the journal at {committed}"));
+        let mut wrong = None;
+        for (id, order) in &self.model.orders {
+            let known = inventory.order(*id).map(|view| view.state);
+            if known != Some(order.state) {
+                wrong = Some(format!("I-29: {id} is {:?}, recovered as {known:?}", order.state));
+            }
+        }
+        let free: u64 = inventory.view(self.model.at).ticket_types.iter().map(|one| u64::from(one.free)).sum();
+        let expected: u64 = self.model.free().values().sum();
+        if free != expected {
+            wrong = Some(format!("I-1: {expected} tickets are free, recovered as {free}"));
+        }
+        self.require(wrong.is_none(), || wrong.unwrap_or_default());
+    }
+
+    /// I-9 and I-26, once faults are over.
+    pub fn check_progress(&mut self) {
+        let free: u64 = self.model.free().values().sum();
+        let waiting = self.told.iter().any(|(place, told)| !told.gone && !self.model.admissions.contains_key(place));
+        let room = self.model.slots_taken() < self.model.slots() && free > 0;
+        let last = self.model.admissions.len() as u64;
+        match self.stalled_since {
+            Some(mark) if waiting && room && mark & 0xFFFF == last => {
+                let since = mark >> 16;
+                let stalled = self.now > since + PROGRESS_MS;
+                self.require(!stalled, || format!("I-26: nobody is admitted since {since}, with room and fans"));
+            }
+            _ => self.stalled_since = Some(self.now << 16 | last),
+        }
+        let Some(clock) = self.nodes.get(&self.lease.0).map(|node| node.time(self.now)) else { return };
+        if self.now < self.swarm.chaos_ms + 30_000 {
+            return;
+        }
+        let late = self
+            .model
+            .orders
+            .values()
+            .find(|order| order.state == HoldState::Held && clock.since(order.expires_at).0 > 2_000);
+        let late = late.map(|order| order.expires_at);
+        self.require(late.is_none(), || format!("I-9: a hold should have ended at {late:?}, it is {clock}"));
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.unsettled().is_empty()
+    }
+
+    pub fn unsettled(&self) -> String {
+        let busy: Vec<_> = self.fans.iter().filter(|fan| !fan.is_done()).map(|fan| fan.describe()).collect();
+        let held = self.model.orders.values().filter(|order| order.state == HoldState::Held).count();
+        let unpaid = self.provider.sessions.values().filter(|one| one.captured_minor == 0).count();
+        let unsent = self.database.outbox.iter().filter(|row| !row.sent).count();
+        let mut left = Vec::new();
+        for (what, count) in [
+            ("fans", busy.len()),
+            ("held", held),
+            ("messages", self.broker.messages.len()),
+            ("webhooks", self.provider.webhooks.len()),
+            ("unsent", unsent),
+            ("open orders", self.open_orders()),
+            ("facts", (self.model.facts - self.journal.published.min(self.model.facts)) as usize),
+        ] {
+            if count > 0 {
+                left.push(format!("{count} {what}"));
+            }
+        }
+        // Money may still be on its way as long as an agenda holds it.
+        if unpaid > 0 && self.is_paying() {
+            left.push(format!("{unpaid} unpaid"));
+        }
+        if !busy.is_empty() {
+            left.push(busy.join("; "));
+        }
+        left.join(", ")
+    }
+
+    /// Everything has come to rest: the books must agree.
+    pub fn audit(&mut self) {
+        let mut wrong = Vec::new();
+        self.audit_orders(&mut wrong);
+        self.audit_attempts(&mut wrong);
+        self.audit_facts(&mut wrong);
+        self.audit_recovery(&mut wrong);
+        self.require(wrong.is_empty(), || wrong.join("\n"));
+    }
+
+    /// I-2, I-13, I-14, I-16, I-18.
+    fn audit_orders(&mut self, wrong: &mut Vec<String>) {
+        let mut money: BTreeMap<OrderId, (i64, i64)> = BTreeMap::new();
+        for (payment, session) in &self.provider.sessions {
+            let sums = money.entry(session.order).or_default();
+            sums.0 += session.captured_minor;
+            sums.1 += session.refunded_minor;
+            if session.refunded_minor > session.captured_minor {
+                wrong.push(format!("I-14: payment {payment} gives back more than it took: {session:?}"));
+            }
+        }
+        let mut situations = BTreeSet::new();
+        for (id, order) in &self.model.orders {
+            let (captured, refunded) = money.get(id).copied().unwrap_or_default();
+            let kept = captured - refunded;
+            let tickets = self.database.live_tickets(*id);
+            let state = self.database.orders.get(id).map(|row| row.known.state());
+            let (sold, expected) = match order.state {
+                HoldState::Sold => (true, OrderState::Ticketed),
+                _ if captured > 0 => (false, OrderState::Refunded),
+                _ => (false, OrderState::Cancelled),
+            };
+            if state != Some(expected) {
+                wrong.push(format!("I-15: order {id} is {:?} and {state:?}, not {expected:?}", order.state));
+            }
+            let (price, count) = if sold { (order.total_minor(), order.quantity() as usize) } else { (0, 0) };
+            if kept != price {
+                wrong.push(format!("I-13: order {id} ({:?}) costs {price}, {kept} is kept", order.state));
+            }
+            if tickets != count {
+                wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));
+            }
+            let lapsed = order.facts.iter().any(|(_, what)| matches!(what, FactKind::Expired));
+            match order.state {
+                HoldState::Sold if lapsed => situations.insert("a late payment takes its stock again"),
+                HoldState::Sold => situations.insert("a payment in time sells its hold"),
+                HoldState::Expired => situations.insert("a hold runs out"),
+                HoldState::Refused => situations.insert("a late payment is given back"),
+                _ => false,
+            };
+        }
+        situations.into_iter().for_each(|what| self.saw(what));
+        let stuck = self.database.payments.iter().find(|(_, row)| row.state == PaymentState::Refunding);
+        if let Some((payment, row)) = stuck {
+            wrong.push(format!("I-15: payment {payment} of {} ({}) is never given back", row.order, row.amount_minor));
+        }
+        let mut seats = BTreeMap::new();
+        for (id, seat) in self.database.tickets.iter().filter(|(id, _)| !self.database.voided.contains(id)) {
+            if let Some(seat) = seat
+                && let Some(other) = seats.insert(seat, id)
+            {
+                wrong.push(format!("I-2: seat {seat} is on the tickets {id:?} and {other:?}"));
+            }
+        }
+    }
+
+    /// I-34: what was said to have failed never happened.
+    fn audit_attempts(&self, wrong: &mut Vec<String>) {
+        for order in self.attempts.iter().filter_map(|attempt| attempt.failed_order()) {
+            if self.model.orders.contains_key(&order) {
+                wrong.push(format!("I-34: the attempt at {order} was answered as failed, and it is held"));
+            }
+        }
+    }
+
+    /// I-17, I-18, I-19: every fact arrived, and the order in which they did makes no difference.
+    fn audit_facts(&mut self, wrong: &mut Vec<String>) {
+        if self.broker.contiguous() < self.model.facts {
+            wrong.push(format!("I-19: {} facts, the bus had {}", self.model.facts, self.broker.contiguous()));
+        }
+        for (id, order) in &self.model.orders {
+            let Some(row) = self.database.orders.get(id) else { continue };
+            let mut facts = order.facts.clone();
+            for _ in 0..4 {
+                // Shuffled and some of them twice, from the same payments.
+                for last in (1..facts.len()).rev() {
+                    facts.swap(last, self.rng.below(last as u64 + 1) as usize);
+                }
+                let known = replay(*id, order.fan, &facts, row.known);
+                if known.state() != row.known.state() || known.hold != row.known.hold {
+                    wrong.push(format!("I-17: {id} is {:?}, and {:?} by {facts:?}", row.known, known));
+                }
+            }
+        }
+    }
+
+    /// I-29: a second recovery is the same.
+    fn audit_recovery(&mut self, wrong: &mut Vec<String>) {
+        let recover = || fold(self.journal.recover()).map(|folded| folded.inventory.to_snapshot());
+        match (recover(), recover()) {
+            (Ok(first), Ok(second)) if first == second => {
+                if let Err(error) = Inventory::from_snapshot(&first) {
+                    wrong.push(format!("I-29: a snapshot cannot be read: {error}"));
+                }
+            }
+            (first, _) => wrong.push(format!("I-29: two recoveries differ, or fail: {:?}", first.err())),
+        }
+    }
+}
+
+fn replay(order: OrderId, fan: FanId, facts: &[(u64, FactKind)], row: Known) -> Known {
+    let mut known = Known { fact_number: 0, hold: HoldFact::default(), ..row };
+    for &(number, what) in facts.iter().chain(facts.first()) {
+        known.learn(&OrderFact {
+            number,
+            order,
+            fan,
+            at: EventTime(0),
+            what,
+            lines: Vec::new(),
+            total_minor: 0,
+            currency: Currency::EUR,
+            expires_at: EventTime(0),
+            version: 1,
+        });
+    }
+    known
+}
+
+impl World {
+    fn is_paying(&self) -> bool {
+        self.agenda_has(|event| matches!(event, Event::Pay { .. } | Event::Webhook(_)))
+    }
+}

@@ -1,0 +1,78 @@
+//! The simulated database: tables, and transactions whose outcome can stay unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale::domain::{
+    id::{FanId, OrderId, PaymentId},
+    inventory::request::Line,
+    order::Known,
+};
+
+#[derive(Debug, Clone)]
+pub struct OrderRow {
+    pub fan: FanId,
+    pub lines: Vec<Line>,
+    pub total_minor: i64,
+    pub known: Known,
+    /// An operator wants it undone.
+    pub void_wanted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentState {
+    Open,
+    Captured,
+    Declined,
+    Refunding,
+    Refunded,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct PaymentRow {
+    pub order: OrderId,
+    pub amount_minor: i64,
+    pub state: PaymentState,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxRow {
+    pub payment: PaymentId,
+    pub captured: bool,
+    pub sent: bool,
+}
+
+#[derive(Default)]
+pub struct Database {
+    pub orders: BTreeMap<OrderId, OrderRow>,
+    pub payments: BTreeMap<PaymentId, PaymentRow>,
+    /// (order, position) to the seat; `None` when it is void.
+    pub tickets: BTreeMap<(OrderId, u32), Option<String>>,
+    pub voided: BTreeSet<(OrderId, u32)>,
+    /// Webhooks seen.
+    pub webhooks: BTreeSet<u64>,
+    pub outbox: Vec<OutboxRow>,
+}
+
+impl Database {
+    pub fn live_tickets(&self, order: OrderId) -> usize {
+        let of_order = self.tickets.range((order, 0)..=(order, u32::MAX));
+        of_order.filter(|(id, _)| !self.voided.contains(id)).count()
+    }
+
+    /// One for each ticket of the order; those that are there stay.
+    pub fn issue_tickets(&mut self, order: OrderId, lines: &[Line], first: u32) {
+        let mut position = first;
+        for line in lines {
+            for index in 0..line.quantity {
+                let seat = line.seats.get(index as usize).map(|seat| seat.as_str().to_owned());
+                self.tickets.entry((order, position)).or_insert(seat);
+                position += 1;
+            }
+        }
+    }
+
+    pub fn void_tickets(&mut self, order: OrderId) {
+        let of_order = self.tickets.range((order, 0)..=(order, u32::MAX)).map(|(id, _)| *id);
+        self.voided.extend(of_order);
+    }
+}

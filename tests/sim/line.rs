@@ -1,0 +1,71 @@
+//! What fans were told about their places, and whether anybody was overtaken.
+
+use onsale::domain::{id::FanId, queue::Place};
+
+use super::{swarm::Fault, world::World};
+
+pub struct Told {
+    pub fan: FanId,
+    /// When the fan heard of it.
+    pub at: u64,
+    /// Given up, removed, or lost by the queue's store: overtaking this one is no harm.
+    pub gone: bool,
+}
+
+impl World {
+    /// A place leaves the waiting room for the store: it must never have been anybody's.
+    pub fn place_given(&mut self, place: Place, fan: FanId) {
+        let before = self.given.insert(place, fan);
+        self.require(before.is_none(), || format!("I-23: place {place} is given to {fan}, was {before:?}'s"));
+    }
+
+    pub fn place_told(&mut self, place: Place, fan: FanId) {
+        let owner = self.given.get(&place).copied();
+        self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
+        let at = self.now;
+        self.told.entry(place).or_insert(Told { fan, at, gone: false });
+    }
+
+    pub fn place_gone(&mut self, place: Place) {
+        if let Some(told) = self.told.get_mut(&place) {
+            told.gone = true;
+        }
+    }
+
+    /// The journal has admitted these: nobody who heard of an earlier place before the other one even asked may still wait.
+    pub fn check_overtaking(&mut self) {
+        let admitted = std::mem::take(&mut self.model.admitted_last);
+        for &place in &admitted {
+            let Some(fan) = self.given.get(&place).copied() else {
+                self.require(false, || format!("I-24: place {place} is admitted, never given"));
+                return;
+            };
+            let asked_at = self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0);
+            let overtaken = self
+                .told
+                .range(..place)
+                .find(|(other, told)| !told.gone && told.at < asked_at && !self.model.admissions.contains_key(other));
+            let overtaken = overtaken.map(|(other, told)| (*other, told.fan));
+            self.require(overtaken.is_none(), || format!("I-21: {place} is admitted before {overtaken:?}"));
+        }
+    }
+
+    /// A new owner opens the queue: what was told and not given up must be there, unless the store has lost writes.
+    pub fn check_restored(&mut self, places: &[(Place, FanId)]) {
+        let admissions = &self.model.admissions;
+        let missing: Vec<Place> = self
+            .told
+            .iter()
+            .filter(|(place, told)| !told.gone && !admissions.contains_key(place))
+            .map(|(place, _)| *place)
+            .filter(|place| places.iter().all(|(other, _)| other != place))
+            .collect();
+        if !missing.is_empty() && self.store.lost {
+            self.saw("the queue's store comes back without acknowledged places");
+        }
+        let excused = self.store.lost || self.swarm.faults.contains_key(&Fault::StoreLosesWrites);
+        self.require(missing.is_empty() || excused, || format!("I-21: acknowledged places are lost: {missing:?}"));
+        missing.into_iter().for_each(|place| self.place_gone(place));
+        self.store.lost = false;
+    }
+}
