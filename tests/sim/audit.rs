@@ -83,7 +83,8 @@ impl World {
     /// I-9 and I-26, once faults are over.
     pub fn check_progress(&mut self) {
         let free: u64 = self.model.free().values().sum();
-        let waiting = self.told.iter().any(|(place, told)| !told.gone && !self.model.admissions.contains_key(place));
+        let waits = |place| !self.gone.contains(place) && !self.model.admissions.contains_key(place);
+        let waiting = self.told.keys().any(waits);
         let room = self.model.slots_taken() < self.model.slots() && free > 0;
         let last = self.model.admissions.len() as u64;
         match self.stalled_since {
@@ -182,9 +183,7 @@ impl World {
             if tickets != count {
                 wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));
             }
-            let lapsed = order.facts.iter().any(|(_, what)| matches!(what, FactKind::Expired));
             match order.state {
-                HoldState::Sold if lapsed => situations.insert("a late payment takes its stock again"),
                 HoldState::Sold => situations.insert("a payment in time sells its hold"),
                 HoldState::Expired => situations.insert("a hold runs out"),
                 HoldState::Refused => situations.insert("a late payment is given back"),

@@ -100,7 +100,7 @@ impl Fan {
             rounds_left: rounds,
             asked_at: BTreeMap::new(),
             socket: None,
-            keeps_socket: index % 3 != 0,
+            keeps_socket: !index.is_multiple_of(3),
             waiting_since: 0,
             away_until: 0,
             answers: BTreeMap::new(),
@@ -150,6 +150,11 @@ impl World {
             let asked = fan.first_asked;
             fan.asked_at.insert(place, asked);
         }
+    }
+
+    /// For what is asked by hand: nobody listens.
+    pub fn attempt_of_nobody(&mut self) -> usize {
+        self.attempt(usize::MAX, None, None)
     }
 
     pub fn is_leave(&self, attempt: usize) -> bool {
@@ -212,19 +217,19 @@ impl World {
         match doing {
             Doing::Joining => {
                 let attempt = self.attempt(index, None, None);
-                self.to_room_of_owner(ToRoom::Join { fan: id, attempt });
+                self.send_to_room(ToRoom::Join { fan: id, attempt });
             }
             Doing::Leaving => {
                 let attempt = self.attempt(index, None, None);
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
                     attempt.leave = true;
                 }
-                self.to_room_of_owner(ToRoom::Leave { fan: id, attempt });
+                self.send_to_room(ToRoom::Leave { fan: id, attempt });
             }
             Doing::Claiming(place) => {
                 let attempt = self.attempt(index, None, None);
                 let request = Request { identity: None, command: Command::Claim { place, fan: id } };
-                self.to_inventory(request, attempt);
+                self.send_to_inventory(request, attempt);
             }
             Doing::Shopping(wish) => {
                 let order = OrderId::from_u128(u128::from(self.rng.next()));
@@ -238,7 +243,7 @@ impl World {
                     seen_version: None,
                 };
                 let identity = self.identity(id, operation, repeat);
-                self.to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
+                self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
                 if self.strikes(Fault::ClientReusesKey) {
                     self.reuse_key(index, wish.admission, identity);
                 }
@@ -247,13 +252,13 @@ impl World {
                 let attempt = self.attempt(index, Some(view.order), None);
                 let identity = self.identity(id, operation, repeat);
                 let command = Command::Extend { fan: id, order: view.order };
-                self.to_inventory(Request { identity, command }, attempt);
+                self.send_to_inventory(Request { identity, command }, attempt);
             }
             Doing::Releasing { view } => {
                 let attempt = self.attempt(index, Some(view.order), None);
                 let identity = self.identity(id, operation, repeat);
                 let command = Command::Release { fan: id, order: view.order };
-                self.to_inventory(Request { identity, command }, attempt);
+                self.send_to_inventory(Request { identity, command }, attempt);
             }
             _ => {}
         }
@@ -278,7 +283,7 @@ impl World {
         }
         let identity = identity.map(|identity| Identity { body: identity.body + 1_000_000, ..identity });
         let hold = Hold { order, fan: id, admission, want, channel: None, seen_version: None };
-        self.to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
+        self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
     }
 
     fn attempt(&mut self, index: usize, order: Option<OrderId>, wanted: Option<Want>) -> usize {
@@ -299,7 +304,7 @@ impl World {
         self.lease.0
     }
 
-    fn to_inventory(&mut self, request: Request, attempt: usize) {
+    fn send_to_inventory(&mut self, request: Request, attempt: usize) {
         if self.strikes(Fault::NetworkLoses) {
             return;
         }
@@ -308,7 +313,7 @@ impl World {
         self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));
     }
 
-    fn to_room_of_owner(&mut self, what: ToRoom) {
+    fn send_to_room(&mut self, what: ToRoom) {
         if self.strikes(Fault::NetworkLoses) {
             return;
         }
@@ -346,12 +351,17 @@ impl World {
             return self.ask_again(index);
         }
         let attempt = self.attempt(index, None, None);
-        self.to_room_of_owner(ToRoom::Poll { fan: id, attempt });
+        self.send_to_room(ToRoom::Poll { fan: id, attempt });
         let attempt = self.attempt(index, None, None);
         if let Some(attempt) = self.attempts.get_mut(attempt) {
             attempt.operation = 0;
         }
-        let (node, delay) = (self.a_node(), self.short_delay());
+        // A read asks anybody who ever owned the event and may still think so.
+        let nodes: Vec<u32> = self.nodes.keys().copied().collect();
+        if nodes.is_empty() {
+            return;
+        }
+        let (node, delay) = (self.rng.pick(&nodes), self.short_delay());
         self.later(delay, Event::ToNode(node, ToNode::Read { attempt }));
     }
 
@@ -441,11 +451,8 @@ impl World {
     pub fn answered(&mut self, attempt: usize, told: Told) {
         let Some(Attempt { fan: index, operation, seq, makes_order, .. }) = self.attempts.get(attempt) else { return };
         let (index, operation, seq, makes_order) = (*index, *operation, *seq, *makes_order);
-        if let Told::Free(free) = told {
-            let seen: Vec<u64> = self.model.free_after.get(seq as usize..).map(<[u64]>::to_vec).unwrap_or_default();
-            // Nothing is committed before the first segment.
-            let fits = seen.contains(&free) || (seq == 0 && free == 0);
-            return self.require(fits, || format!("I-3: a read gives {free}, which was true never since: {seen:?}"));
+        if let Told::Free { free, seq: as_of } = told {
+            return self.check_read(free, as_of, seq);
         }
         if matches!(told, Told::Refused(_) | Told::Not)
             && makes_order
@@ -486,6 +493,14 @@ impl World {
             (Doing::Releasing { .. }, Told::Answer(_) | Told::Refused(_)) => self.next_round(index),
             _ => {}
         }
+    }
+
+    /// I-3: what is read was true at that segment, and nothing newer was durable before the read was sent; so a session never
+    /// sees time go back either (I-12).
+    fn check_read(&mut self, free: u64, as_of: u64, sent: u64) {
+        let then = self.model.free_after.get(as_of as usize).copied();
+        self.require(then == Some(free), || format!("I-3: segment {as_of} leaves {then:?} free, a read gives {free}"));
+        self.require(as_of >= sent, || format!("I-3: a read of segment {as_of}, when {sent} was durable before"));
     }
 
     /// I-4 and I-7: all that was asked for, and for each key the same answer every time.
@@ -573,7 +588,7 @@ impl World {
             if let Some(attempt) = self.attempts.get_mut(attempt) {
                 attempt.leave = true;
             }
-            self.to_room_of_owner(ToRoom::Leave { fan: id, attempt });
+            self.send_to_room(ToRoom::Leave { fan: id, attempt });
         }
     }
 }

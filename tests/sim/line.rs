@@ -8,13 +8,12 @@ pub struct Told {
     pub fan: FanId,
     /// When the fan heard of it.
     pub at: u64,
-    /// Given up, removed, or lost by the queue's store: overtaking this one is no harm.
-    pub gone: bool,
 }
 
 impl World {
     /// A place leaves the waiting room for the store: it must never have been anybody's.
     pub fn place_given(&mut self, place: Place, fan: FanId) {
+        self.trace.note(self.now, "given", &[place.0, fan.as_u128() as u64]);
         let before = self.given.insert(place, fan);
         self.require(before.is_none(), || format!("I-23: place {place} is given to {fan}, was {before:?}'s"));
     }
@@ -23,13 +22,13 @@ impl World {
         let owner = self.given.get(&place).copied();
         self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
         let at = self.now;
-        self.told.entry(place).or_insert(Told { fan, at, gone: false });
+        self.trace.note(at, "told", &[place.0, fan.as_u128() as u64]);
+        self.told.entry(place).or_insert(Told { fan, at });
     }
 
     pub fn place_gone(&mut self, place: Place) {
-        if let Some(told) = self.told.get_mut(&place) {
-            told.gone = true;
-        }
+        self.trace.note(self.now, "gone", &[place.0]);
+        self.gone.insert(place);
     }
 
     /// The journal has admitted these: nobody who heard of an earlier place before the other one even asked may still wait.
@@ -41,10 +40,9 @@ impl World {
                 return;
             };
             let asked_at = self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0);
-            let overtaken = self
-                .told
-                .range(..place)
-                .find(|(other, told)| !told.gone && told.at < asked_at && !self.model.admissions.contains_key(other));
+            let overtaken = self.told.range(..place).find(|(other, told)| {
+                !self.gone.contains(other) && told.at < asked_at && !self.model.admissions.contains_key(other)
+            });
             let overtaken = overtaken.map(|(other, told)| (*other, told.fan));
             self.require(overtaken.is_none(), || format!("I-21: {place} is admitted before {overtaken:?}"));
         }
@@ -55,9 +53,9 @@ impl World {
         let admissions = &self.model.admissions;
         let missing: Vec<Place> = self
             .told
-            .iter()
-            .filter(|(place, told)| !told.gone && !admissions.contains_key(place))
-            .map(|(place, _)| *place)
+            .keys()
+            .copied()
+            .filter(|place| !self.gone.contains(place) && !admissions.contains_key(place))
             .filter(|place| places.iter().all(|(other, _)| other != place))
             .collect();
         if !missing.is_empty() && self.store.lost {

@@ -24,12 +24,12 @@ use std::{collections::BTreeSet, env, thread};
 use self::{bug::Bug, swarm::Fault, world::World};
 
 /// Seeds of the ordinary run.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 3_000;
 /// A planted bug is found within so many seeds.
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 22] = [
+const SITUATIONS: [&str; 23] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -49,7 +49,8 @@ const SITUATIONS: [&str; 22] = [
     "a transaction is done and nobody knows",
     "a payment in time sells its hold",
     "a hold runs out",
-    "a late payment takes its stock again",
+    "a payment wins against the end of its hold, which was near",
+    "the end of a hold wins against its payment, which takes the stock again",
     "a late payment is given back",
     "a second payment for one order is refused",
 ];
@@ -129,7 +130,7 @@ fn a_seed_reproduces_its_run_exactly() {
     for seed in [1, 7, 99] {
         let (first, second) = (run(seed, None, false), run(seed, None, false));
         assert_eq!((first.trace.hash, first.trace.steps), (second.trace.hash, second.trace.steps), "seed {seed}");
-        assert!(first.trace.steps > 100, "seed {seed} does something");
+        assert!(first.trace.steps > 20, "seed {seed} does something");
     }
     assert_ne!(run(1, None, false).trace.hash, run(2, None, false).trace.hash);
 }

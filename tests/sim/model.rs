@@ -13,7 +13,7 @@ use onsale::domain::{
         request::{AdmissionEnd, ConfirmRefusal, HoldState},
     },
     queue::Place,
-    time::EventTime,
+    time::{EventTime, Millis},
 };
 
 pub struct Order {
@@ -65,6 +65,8 @@ pub struct Model {
     pub free_after: Vec<u64>,
     /// Places admitted by the last segment, in its order.
     pub admitted_last: Vec<Place>,
+    /// Situations met since they were taken last.
+    pub met: Vec<&'static str>,
 }
 
 type Checked = Result<(), String>;
@@ -194,7 +196,13 @@ impl Model {
                     format!("I-16: {order} comes back as something else")
                 })?;
                 require(record.fan == *fan, || format!("{order} is sold to {fan}"))?;
+                let met = match (again.is_some(), at + Millis(1_500) >= record.expires_at) {
+                    (true, _) => "the end of a hold wins against its payment, which takes the stock again",
+                    (false, true) => "a payment wins against the end of its hold, which was near",
+                    (false, false) => "a payment comes in time",
+                };
                 (record.state, record.payment) = (HoldState::Sold, Some(*payment));
+                self.met.push(met);
                 self.check_limits(*fan, 0)
             }
             Entry::ConfirmRefused { order, payment, why, .. } => {

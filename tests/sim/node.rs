@@ -46,10 +46,13 @@ pub enum Caller {
     End,
     Begin,
     Configure,
+    /// Hears the answer and does nothing about it.
+    Operator,
 }
 
 pub enum ToNode {
     Pulse,
+    LeaseLost,
     Appended { seq: u64, landed: Landed },
     Resend { seq: u64 },
     Ask { request: Request, caller: Caller },
@@ -69,6 +72,8 @@ pub enum ToRoom {
     ProposalAnswered { number: u64, admissions: Option<Vec<Admission>> },
     Claimed { place: Place, until: EventTime },
     Ended { place: Place },
+    AdmitNow(u32),
+    RemoveFirst { count: u32, attempt: usize },
 }
 
 pub struct Node {
@@ -94,6 +99,7 @@ pub struct Node {
     ticked_at: u64,
     configured: bool,
     first_seq: u64,
+    durable_seq: u64,
     ended: bool,
 }
 
@@ -154,6 +160,7 @@ impl World {
             room_news_at: 0,
             ticked_at: 0,
             first_seq: folded.seq + 1,
+            durable_seq: folded.seq,
             ended: false,
         };
         let mut effects = Vec::new();
@@ -219,6 +226,7 @@ impl World {
         let Some(mut node) = self.nodes.remove(&id) else { return };
         match what {
             ToNode::Pulse => self.pulse(id, &mut node),
+            ToNode::LeaseLost => self.lease_lost(id, &mut node),
             ToNode::Appended { seq, landed } => self.appended(id, &mut node, seq, landed),
             ToNode::Resend { seq } => self.resend(id, &node, seq),
             ToNode::Ask { request, caller } => self.ask(id, &mut node, request, caller),
@@ -241,7 +249,7 @@ impl World {
                     self.inventory(id, &mut node, Input::Published { number });
                 }
             }
-            ToNode::Room(what) => self.to_room(id, &mut node, what),
+            ToNode::Room(what) => self.tell_room(id, &mut node, what),
         }
         self.publish(id, &mut node);
         if !node.ended {
@@ -254,13 +262,9 @@ impl World {
     fn pulse(&mut self, id: u32, node: &mut Node) {
         self.later(PULSE_MS, Event::ToNode(id, ToNode::Pulse));
         if self.lease.0 != id {
-            // The key is another's: nothing that is under way can be known any more.
-            self.saw("a stale owner steps down when it looks");
-            if let Some((&seq, bytes)) = node.sending.first_key_value() {
-                let held = self.journal_holds(seq, bytes);
-                self.saw(if held { "a fenced write was committed" } else { "a fenced write was not committed" });
-            }
-            return self.inventory(id, node, Input::Fenced);
+            // It asks to keep the key; the answer takes a while.
+            let delay = self.rng.between(1, 400);
+            return self.later(delay, Event::ToNode(id, ToNode::LeaseLost));
         }
         if self.now >= self.journal.down_until && self.now <= self.lease.1 {
             self.lease.1 = self.now + LEASE_MS;
@@ -276,7 +280,7 @@ impl World {
             self.ask(id, node, request, Caller::Configure);
         }
         // The epoch's first commit is durable: from here on the room can be opened.
-        let begun = node.batcher.in_flight().is_none_or(|segment| segment.seq > node.first_seq);
+        let begun = node.durable_seq >= node.first_seq;
         if node.room.is_none() && !node.opening && begun && node.batcher.inventory().configuration().is_some() {
             node.opening = true;
             let term = node.batcher.inventory().term();
@@ -301,6 +305,16 @@ impl World {
                 self.room(id, node, queue::Input::Tick { room });
             }
         }
+    }
+
+    /// The key is another's: nothing that is under way can be known any more.
+    fn lease_lost(&mut self, id: u32, node: &mut Node) {
+        self.saw("a stale owner steps down when it looks");
+        if let Some((&seq, bytes)) = node.sending.first_key_value() {
+            let held = self.journal_holds(seq, bytes);
+            self.saw(if held { "a fenced write was committed" } else { "a fenced write was not committed" });
+        }
+        self.inventory(id, node, Input::Fenced);
     }
 
     fn ask(&mut self, id: u32, node: &mut Node, request: Request, caller: Caller) {
@@ -385,6 +399,9 @@ impl World {
                 let committed = self.model.commit(bytes, owner, clock);
                 self.require(committed.is_ok(), || committed.err().unwrap_or_default());
                 self.check_overtaking();
+                for what in std::mem::take(&mut self.model.met) {
+                    self.saw(what);
+                }
                 if !self.nodes.contains_key(&id) {
                     self.saw("a write lands after its owner's end");
                 }
@@ -436,6 +453,7 @@ impl World {
                 _ => {}
             }
         }
+        node.durable_seq = seq;
         self.inventory(id, node, Input::Committed);
     }
 
@@ -457,7 +475,10 @@ impl World {
                 Caller::Begin => return self.begin_room(id, node),
                 _ => {
                     let view = node.batcher.inventory().view(node.time(self.now));
-                    Told::Free(view.ticket_types.iter().map(|one| u64::from(one.free)).sum())
+                    Told::Free {
+                        free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
+                        seq: node.durable_seq,
+                    }
                 }
             },
             batch::Outcome::Unknown => Told::Unknown,
@@ -484,7 +505,7 @@ impl World {
                 let what = ToRoom::ProposalAnswered { number, admissions };
                 self.later(delay, Event::ToNode(id, ToNode::Room(what)));
             }
-            Caller::End => {}
+            Caller::End | Caller::Operator => {}
             Caller::Begin => {
                 // Not sure just now: the room is opened again later.
                 node.opening = false;
@@ -506,18 +527,20 @@ impl World {
         node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, settings));
     }
 
-    fn to_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
+    fn tell_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
         let input = match what {
             ToRoom::Join { fan, attempt } => queue::Input::Join { fan, reply: attempt },
             ToRoom::Leave { fan, attempt } => queue::Input::Leave { fan, reply: attempt },
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
+            ToRoom::AdmitNow(count) => queue::Input::AdmitNow { count },
+            ToRoom::RemoveFirst { count, attempt } => queue::Input::RemoveFirst { count, reply: attempt },
             ToRoom::Poll { fan, attempt } => {
                 self.room(id, node, queue::Input::Present { fan });
                 self.room(id, node, queue::Input::Absent { fan });
                 if let Some(room) = &node.room {
                     let told = ToldByRoom::Standing(room.standing(fan));
-                    self.answer_from_room(attempt, told);
+                    self.answer_from_room(node, attempt, told);
                 }
                 return;
             }
@@ -596,7 +619,7 @@ impl World {
                             self.ask(id, node, Request { identity: None, command }, Caller::End);
                         }
                     }
-                    self.answer_from_room(reply, ToldByRoom::Outcome(outcome));
+                    self.answer_from_room(node, reply, ToldByRoom::Outcome(outcome));
                 }
                 queue::Effect::Tell { fan, news } => {
                     if let queue::News::Turn(admission) | queue::News::Admitted(admission) = news {
@@ -609,7 +632,11 @@ impl World {
         }
     }
 
-    fn answer_from_room(&mut self, attempt: usize, told: ToldByRoom) {
+    fn answer_from_room(&mut self, node: &Node, attempt: usize, told: ToldByRoom) {
+        // Somebody else may have opened the queue meanwhile, from a copy that has lost this.
+        if !node.is_sure(self.now) && self.bug != Some(Bug::ReadWithoutFence) {
+            return;
+        }
         if !self.strikes(Fault::NetworkLoses) {
             let delay = self.short_delay();
             self.later(delay, Event::AnsweredByRoom { attempt, told });

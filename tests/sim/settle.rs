@@ -61,7 +61,8 @@ impl World {
         self.provider.open(payment, view.order, amount_minor);
         let declined = self.strikes(Fault::PaymentDeclined);
         let late = self.strikes(Fault::PaymentLate);
-        let delay = if late { self.rng.between(self.swarm.hold_ttl_ms, self.swarm.hold_ttl_ms * 3) } else { 300 };
+        let delay =
+            if late { self.rng.between(self.swarm.hold_ttl_ms - 1_500, self.swarm.hold_ttl_ms * 3) } else { 300 };
         self.later(delay, Event::Pay { payment, captured: !declined });
         if declined && self.rng.percent(50) {
             // Tries again on the same page.
@@ -114,7 +115,7 @@ impl World {
         for index in unsent {
             let Some(OutboxRow { payment, captured, .. }) = self.database.outbox.get(index).copied() else { continue };
             let Some(order) = self.database.payments.get(&payment).map(|row| row.order) else { continue };
-            self.to_bus(Body::Payment { payment, order, captured });
+            self.send_to_bus(Body::Payment { payment, order, captured });
             let confirmed = !self.strikes(Fault::BusLosesConfirm);
             if confirmed && let Some(row) = self.database.outbox.get_mut(index) {
                 row.sent = true;
@@ -122,7 +123,7 @@ impl World {
         }
     }
 
-    fn to_bus(&mut self, body: Body) {
+    fn send_to_bus(&mut self, body: Body) {
         let message = self.broker.take(body);
         let copies = if self.strikes(Fault::BusDuplicates) { 2 } else { 1 };
         for _ in 0..copies {
@@ -137,7 +138,7 @@ impl World {
         self.trace.note(self.now, "publish", &[node.into(), epoch, last.unwrap_or_default()]);
         let mut number = None;
         if self.now >= self.broker.down_until {
-            facts.into_iter().for_each(|fact| self.to_bus(Body::Fact(Box::new(fact))));
+            facts.into_iter().for_each(|fact| self.send_to_bus(Body::Fact(Box::new(fact))));
             number = last;
         }
         if self.strikes(Fault::BusLosesConfirm) {

@@ -38,10 +38,12 @@ pub enum Fault {
     FanVanishes,
     FanLeaves,
     Misrouted,
+    /// Not a fault, but it comes at any moment too.
+    OperatorActs,
 }
 
 impl Fault {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -74,6 +76,7 @@ impl Fault {
         Self::FanVanishes,
         Self::FanLeaves,
         Self::Misrouted,
+        Self::OperatorActs,
     ];
 }
 

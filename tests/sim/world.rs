@@ -11,7 +11,7 @@ use onsale::domain::{
     id::{FanId, OrderId},
     inventory::{
         configuration::{Configuration, Kept, Limits, OrphanRule, QueueSettings, Seat, SeatKind, Stock, TicketType},
-        request::{Answer, Refusal},
+        request::{Answer, Command, Refusal, Request},
     },
     money::Currency,
     queue::{News, Outcome, Place, Standing},
@@ -25,7 +25,7 @@ use super::{
     database::Database,
     journal::Journal,
     model::Model,
-    node::{Node, ToNode},
+    node::{Caller, Node, ToNode, ToRoom},
     provider::Provider,
     queue_store::QueueStore,
     rng::{Rng, Trace},
@@ -49,7 +49,10 @@ const HEALED_BOUND_MS: u64 = 400_000;
 pub enum Told {
     Answer(Answer),
     Refused(Refusal),
-    Free(u64),
+    Free {
+        free: u64,
+        seq: u64,
+    },
     /// Not attempted.
     Not,
     Unknown,
@@ -160,6 +163,8 @@ pub struct World {
     pub settling: BTreeMap<u64, Settling>,
     pub told: BTreeMap<Place, super::line::Told>,
     pub given: BTreeMap<Place, FanId>,
+    /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
+    pub gone: BTreeSet<Place>,
     /// Since when fans wait although there is room, after the faults.
     pub stalled_since: Option<u64>,
     finished: bool,
@@ -195,6 +200,7 @@ impl World {
             settling: BTreeMap::new(),
             told: BTreeMap::new(),
             given: BTreeMap::new(),
+            gone: BTreeSet::new(),
             stalled_since: None,
             finished: false,
         };
@@ -352,11 +358,39 @@ impl World {
         if rare && self.strikes(Fault::BusRefuses) {
             self.broker.down_until = self.now + self.rng.between(500, 6_000);
         }
+        if self.strikes(Fault::OperatorActs) {
+            self.operate();
+        }
         if rare && self.strikes(Fault::StoreLosesWrites) {
             let writes = self.rng.between(1, 6) as usize;
             self.trace.note(self.now, "store loses", &[writes as u64]);
             self.store.lose_last(writes);
         }
+    }
+
+    /// Somebody steers the sale by hand.
+    fn operate(&mut self) {
+        let (node, delay) = (self.lease.0, self.short_delay());
+        let what = match self.rng.below(3) {
+            0 => ToNode::Room(ToRoom::AdmitNow(self.rng.between(1, 4) as u32)),
+            1 => {
+                let attempt = self.attempt_of_nobody();
+                ToNode::Room(ToRoom::RemoveFirst { count: self.rng.between(1, 2) as u32, attempt })
+            }
+            _ => {
+                let Some(mut changed) = self.model.configuration.clone() else { return };
+                changed.version += 1;
+                changed.queue.slots = self.rng.between(1, 5) as u32;
+                if let Some(standing) = changed.ticket_types.first_mut()
+                    && let Stock::Quantity(quantity) = &mut standing.stock
+                {
+                    *quantity = (*quantity + self.rng.below(3) as u32).saturating_sub(1);
+                }
+                let request = Request { identity: None, command: Command::Configure(Box::new(changed)) };
+                ToNode::Ask { request, caller: Caller::Operator }
+            }
+        };
+        self.later(delay, Event::ToNode(node, what));
     }
 
     /// Now and then the journal is folded into a snapshot.

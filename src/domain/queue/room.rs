@@ -328,8 +328,10 @@ impl<Reply> WaitingRoom<Reply> {
         let Some(known) = self.admissions.get_mut(&admission.fan).filter(|known| known.place == admission.place) else {
             return;
         };
-        *known = admission;
-        effects.push(Effect::Tell { fan: admission.fan, news: News::Admitted(admission) });
+        // It is heard of twice: by the answer to whoever claimed, and from the journal.
+        if std::mem::replace(known, admission) != admission {
+            effects.push(Effect::Tell { fan: admission.fan, news: News::Admitted(admission) });
+        }
     }
 
     fn ended(&mut self, now: EventTime, fan: FanId, place: Place, effects: &mut Vec<Effect<Reply>>) {

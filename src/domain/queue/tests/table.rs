@@ -158,6 +158,7 @@ fn an_absent_fan_is_called_and_told_by_when_to_claim() {
     let called = Admission { claim_by: Some(EventTime(30_000)), ..admission(1) };
     assert_eq!(bench.run(Input::Admitted { admissions: vec![called] }), [tell(1, News::Turn(called)), forget(&[1])]);
     assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), [tell(1, News::Admitted(admission(1)))]);
+    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), [], "no news the second time");
     assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(1) }), [tell(1, News::AdmissionEnded)]);
     assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
 }
