@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
 ];
 const MAX_LINES: usize = 450;
 /// Marks of unfinished work.
-const UNFINISHED: [&str; 3] = ["dbg!(", "FIXME", "XXX:"];
+const UNFINISHED: [&str; 5] = ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -16,7 +16,7 @@ use onsale::{
             fact::OrderFact,
             request::{Admission, AdmissionEnd, Answer, Command, Request},
         },
-        queue::{self, Place, Room, WaitingRoom},
+        queue::{self, Place, Room, Tickets, WaitingRoom},
         time::{EventTime, Millis},
     },
 };
@@ -299,7 +299,10 @@ impl World {
                 let room = Room {
                     settings,
                     slots_free: view.slots.saturating_sub(view.slots_taken),
-                    stock_free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
+                    tickets: Tickets {
+                        free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
+                        held: view.ticket_types.iter().map(|one| u64::from(one.held)).sum(),
+                    },
                     selling: matches!(view.status, Status::OnSale | Status::SoldOut),
                 };
                 self.room(id, node, queue::Input::Tick { room });
