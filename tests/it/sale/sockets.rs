@@ -179,7 +179,7 @@ async fn s_08_more_than_twenty_messages_a_second_close_the_socket() {
 async fn what_means_nothing_is_said_to_and_the_socket_lives() {
     let scene = Scene::set().await;
     let mut socket = scene.socket().await;
-    let mut until_type = async |socket: &mut Socket, kind: &str| loop {
+    let until_type = async |socket: &mut Socket, kind: &str| loop {
         let message = heard(socket).await;
         if message["type"] == kind {
             return message;
