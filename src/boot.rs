@@ -10,11 +10,12 @@ use crate::{
     config::Config,
     http::{
         app::{App, Below},
-        sandbox,
+        now, sandbox,
         server::{self, Server},
     },
     stores::{
         self, Stores,
+        database::idempotency,
         secret::{RootSecret, TicketKey},
     },
 };
@@ -30,6 +31,10 @@ pub struct Node {
 
 /// For events to be flushed and given up after the last request was answered.
 const DRAIN: Duration = Duration::from_secs(4);
+/// For the database's connections to be closed in order; the server notices an end without it, too.
+const CLOSE: Duration = Duration::from_millis(500);
+/// For sockets to be told when nothing can be saved any more.
+const ABANDON: Duration = Duration::from_secs(1);
 
 impl Node {
     pub async fn start(config: Config) -> Result<Self, String> {
@@ -40,6 +45,11 @@ impl Node {
     pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, String> {
         let stores = stores::open(&config.stores, &config.node).await.map_err(|error| error.to_string())?;
         stores.database.migrate().await.map_err(|error| format!("migration: {error}"))?;
+        if config.stores.database.is_empty() {
+            // The lock on the data directory says that no other process is amid a request.
+            let resumable = idempotency::resume_all(&stores.database, now()).await;
+            resumable.map_err(|error| format!("requests cut off: {error}"))?;
+        }
         let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)
             .map_err(|error| error.to_string())?;
         let key = TicketKey::all(&secret).into_iter().next().ok_or("the root secret gives no ticket key")?;
@@ -79,6 +89,19 @@ impl Node {
         self.shutdown.cancel();
         self.server.finished().await;
         self.directory.shutdown(DRAIN).await;
-        self.stores.database.close().await;
+        // Left unfinished after its time, which harms nobody: the process ends.
+        let _ = tokio::time::timeout(CLOSE, self.stores.database.close()).await;
+    }
+
+    /// Returns, with the store's name, when a store has failed in a way that this process cannot judge: then the process must
+    /// end, and the next one recovers what is durable.
+    pub async fn poisoned(&self) -> &'static str {
+        self.stores.poisoned().await
+    }
+
+    /// Goes away at once: sockets are told, nothing is flushed.
+    pub async fn abandon(self) {
+        self.shutdown.cancel();
+        let _ = tokio::time::timeout(ABANDON, self.server.finished()).await;
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 
 pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, String> {
     let (event, inventory) = stage.open_event().await?;
-    stage.admit(&inventory, stage.fans().len()).await?;
+    stage.admit(&inventory, stage.fans()).await?;
     let fans: Arc<[FanId]> = stage.fans().into();
     let started = Instant::now();
     let end = started + duration;

@@ -23,7 +23,7 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<Row, String> {
     let (event, inventory) = stage.open_event().await?;
-    stage.admit(&inventory, stage.fans().len()).await?;
+    stage.admit(&inventory, stage.fans()).await?;
     let path = std::env::temp_dir().join(format!("onsale-bench-fans-{}", Uuid::new_v4().simple()));
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(|error| error.to_string())?);
     let tokens = &stage.node().app().tokens;

@@ -5,13 +5,14 @@ mod commit;
 mod http;
 mod load;
 mod report;
+mod restart;
 mod stage;
 
 use std::time::Duration;
 
 use self::{
     report::{Report, Row},
-    stage::Stage,
+    stage::{Lagging, Stage},
 };
 use crate::cli::{self, ConfigOptions};
 
@@ -19,6 +20,8 @@ use crate::cli::{self, ConfigOptions};
 pub enum Command {
     /// Holds on one hot ticket type: one by one, by our commit path, over HTTP, and an HTTP request that does nothing.
     Hold(HoldOptions),
+    /// How long a node needs, and how much memory, to be back with an event of very many reservations.
+    Restart(restart::Options),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
@@ -61,6 +64,7 @@ pub enum Mode {
 pub fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Hold(options) => cli::block_on(hold(options)),
+        Command::Restart(options) => cli::block_on(restart::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }
@@ -73,7 +77,7 @@ async fn hold(options: HoldOptions) -> Result<(), String> {
     }
     let duration = Duration::from_secs_f64(options.seconds);
     let mut report = Report::default();
-    let stage = Stage::open(&options.config).await?;
+    let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
     for _ in 0..options.runs {
         for &callers in &options.callers {
             for &mode in &options.modes {

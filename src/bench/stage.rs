@@ -49,11 +49,19 @@ pub struct Stage {
     fans: Vec<FanId>,
 }
 
+/// Whether holds are refused while too many order messages wait for the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lagging {
+    AsConfigured,
+    Unlimited,
+}
+
 /// Accounts made beforehand: as many as the longest measurement can use up.
 const FANS: usize = 60_000;
 
 impl Stage {
-    pub async fn open(options: &ConfigOptions) -> Result<Self, String> {
+    /// With the configured limit of order messages that lag, or without one: the consumers are no part of a hold's path.
+    pub async fn open(options: &ConfigOptions, lagging: Lagging) -> Result<Self, String> {
         let mut options = options.clone();
         let temporary = options
             .data_dir
@@ -65,7 +73,9 @@ impl Stage {
         let mut config = options.load()?;
         // Measured is the path of a hold, not the limits that protect it.
         config.http.max_connections = config.http.max_connections.max(10_000);
-        config.actors.outbox_limit = u64::MAX;
+        if lagging == Lagging::Unlimited {
+            config.actors.outbox_limit = u64::MAX;
+        }
         config.http.bcrypt_cost = 4;
         config.http.insecure_demo = true;
         if options.log_format.is_none() {
@@ -182,15 +192,10 @@ impl Stage {
         Ok((id, handles.inventory))
     }
 
-    /// Admits so many fans; fan number n has place number n+1 of the first term.
-    pub async fn admit(&self, inventory: &inventory::Handle, count: usize) -> Result<(), String> {
-        let all: Vec<Admittee> = self
-            .fans
-            .iter()
-            .take(count)
-            .zip(1..)
-            .map(|(&fan, n)| Admittee { place: place(n), fan, present: true })
-            .collect();
+    /// Admits these fans; fan number n has place number n+1 of the first term.
+    pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), String> {
+        let all: Vec<Admittee> =
+            fans.iter().zip(1..).map(|(&fan, n)| Admittee { place: place(n), fan, present: true }).collect();
         for some in all.chunks(ADMIT_AT_ONCE) {
             let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
             match inventory.ask(request).await.map_err(|error| error.to_string())? {
@@ -223,6 +228,12 @@ impl Stage {
             }
         }
         Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
+    }
+
+    /// Stops the node; the data stay. Gives back what is needed to start another one on them, and to clean up.
+    pub async fn leave(self) -> (Config, Option<PathBuf>) {
+        self.node.stop().await;
+        (self.config, self.temporary)
     }
 
     pub async fn close(&self) {

@@ -4,7 +4,7 @@ pub mod account;
 pub mod serve;
 pub mod stock;
 
-use std::{future::Future, path::PathBuf};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use crate::config::{self, Config};
 
@@ -79,10 +79,15 @@ impl ConfigOptions {
     }
 }
 
+/// For blocking work that is still under way when a command has ended, such as a password's hash.
+const LEFT_OVER: Duration = Duration::from_secs(1);
+
 pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_OVER);
+    result
 }
 
 /// Prints the API's description.

@@ -2,13 +2,13 @@
 
 use std::io::IsTerminal as _;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::ConfigOptions;
 use crate::{
     boot::Node,
-    config::{Log, LogFormat},
+    config::{Config, Log, LogFormat},
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -28,33 +28,63 @@ pub fn run(options: Options) -> Result<(), String> {
     if config.http.insecure_demo {
         tracing::warn!("insecure_demo relaxes limits: never for a real sale");
     }
-    super::block_on(async {
-        let node_name = config.node.clone();
-        let embedded = config.stores.etcd.is_empty();
-        let node = Node::start(config).await?;
-        tracing::info!(
-            node = %node_name,
-            public = %node.address(),
-            admin = %node.admin_address(),
-            stores = if embedded { "embedded" } else { "servers" },
-            version = env!("CARGO_PKG_VERSION"),
-            "ready"
-        );
-        let told = asked_to_stop().await?;
-        tracing::info!(signal = told, "stopping");
-        node.stop().await;
-        tracing::info!("stopped");
-        Ok(())
-    })
+    super::block_on(serve(config))
 }
 
-async fn asked_to_stop() -> Result<&'static str, String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "TERM",
-        _ = interrupt.recv() => "INT",
-    })
+async fn serve(config: Config) -> Result<(), String> {
+    // Before anything else: a signal amid the start must find somebody who listens.
+    let mut signals = Signals::listen()?;
+    let node_name = config.node.clone();
+    let embedded = config.stores.etcd.is_empty();
+    let node = tokio::select! {
+        node = Node::start(config) => node?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before it was ready");
+            return Ok(());
+        }
+    };
+    tracing::info!(
+        node = %node_name,
+        public = %node.address(),
+        admin = %node.admin_address(),
+        stores = if embedded { "embedded" } else { "servers" },
+        version = env!("CARGO_PKG_VERSION"),
+        "ready"
+    );
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        store = node.poisoned() => {
+            tracing::error!(store, "a store has failed: this process ends, the next one recovers what is durable");
+            node.abandon().await;
+            return Err(format!("the {store} has failed; start again to recover"));
+        }
+    };
+    tracing::info!(signal, "stopping");
+    tokio::select! {
+        () = node.stop() => tracing::info!("stopped"),
+        // Somebody does not want to wait. What was answered is durable anyway.
+        signal = signals.next() => return Err(format!("stopped at once by a second signal ({signal})")),
+    }
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "TERM",
+            _ = self.interrupt.recv() => "INT",
+        }
+    }
 }
 
 fn start_log(log: &Log) -> Result<(), String> {

@@ -39,6 +39,18 @@ pub struct Stores {
     pub data_dir: DataDir,
 }
 
+impl Stores {
+    /// Returns, with the store's name, when one of them can do no more in this process: exit, start again, recover.
+    pub async fn poisoned(&self) -> &'static str {
+        tokio::select! {
+            () = self.journal.poisoned() => "journal",
+            () = self.queue.poisoned() => "queue",
+            () = self.bus.poisoned() => "order bus",
+            () = self.database.poisoned() => "database",
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]

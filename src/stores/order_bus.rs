@@ -124,6 +124,11 @@ pub trait OrderBus: Send + Sync + 'static {
     async fn dead_letters(&self) -> Result<u64, StoreError>;
 
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Returns when this process can do no more with the bus: exit, start again, recover. On most buses it never does.
+    async fn poisoned(&self) {
+        std::future::pending().await
+    }
 }
 
 #[cfg(test)]

@@ -25,4 +25,9 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
 
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Returns when this process can do no more with the store: exit, start again, recover. On most stores it never does.
+    async fn poisoned(&self) {
+        std::future::pending().await
+    }
 }

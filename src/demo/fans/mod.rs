@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    client::{Client, Headers},
+    client::{Client, Headers, Reply, Socket},
     life::Plan,
 };
 use crate::domain::id::{EventId, FanId, OrderRef};

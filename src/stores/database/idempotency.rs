@@ -83,6 +83,15 @@ pub async fn abandon(database: &Database, key: &str) -> Result<(), StoreError> {
     write.commit().await
 }
 
+/// Whoever ran requests on this database has died: all that were running may be resumed at once. For a process that has just
+/// started and that nobody shares the database with.
+pub async fn resume_all(database: &Database, now: EventTime) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    let update = sqlx::query("UPDATE idempotency_keys SET created_at = $1 WHERE status IS NULL AND created_at > $1");
+    write.execute(update.bind(millis(now - RESUMABLE))).await?;
+    write.commit().await
+}
+
 /// Forgets what is older than [`KEPT`]; says how many.
 pub async fn purge(database: &Database, now: EventTime) -> Result<u64, StoreError> {
     let mut write = database.begin().await?;

@@ -26,16 +26,11 @@ pub mod sessions;
 pub mod tickets;
 pub mod webhooks;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use sqlx::{Any, AnyPool, any::AnyArguments, pool::PoolConnection};
 use tokio::time::{error::Elapsed, timeout};
+use tokio_util::sync::CancellationToken;
 
 pub use self::write::Write;
 use self::{connect::Target, fault::DeadlinePassed, row::Row, write::STATEMENT_DEADLINE};
@@ -52,7 +47,7 @@ struct Inner {
     target: Target,
     writers: AnyPool,
     readers: AnyPool,
-    poisoned: AtomicBool,
+    poisoned: CancellationToken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +73,7 @@ impl Database {
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
         let target = Target::of(config)?;
         let (writers, readers) = target.pools().await?;
-        let inner = Inner { backend: target.backend, target, writers, readers, poisoned: AtomicBool::new(false) };
+        let inner = Inner { backend: target.backend, target, writers, readers, poisoned: CancellationToken::new() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -99,7 +94,12 @@ impl Database {
 
     /// An I/O error in a commit left it open what is on the disk: nothing more is written; the process must end and recover.
     pub fn is_poisoned(&self) -> bool {
-        self.inner.poisoned.load(Ordering::Acquire)
+        self.inner.poisoned.is_cancelled()
+    }
+
+    /// Returns when it is.
+    pub async fn poisoned(&self) {
+        self.inner.poisoned.cancelled().await;
     }
 
     pub fn pool_size(&self) -> PoolSize {
@@ -153,11 +153,11 @@ impl fmt::Debug for Database {
 
 impl Inner {
     fn poison(&self) {
-        self.poisoned.store(true, Ordering::Release);
+        self.poisoned.cancel();
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(StoreError::Unavailable(Poisoned.into())) } else { Ok(()) }
+        if self.poisoned.is_cancelled() { Err(StoreError::Unavailable(Poisoned.into())) } else { Ok(()) }
     }
 }
 

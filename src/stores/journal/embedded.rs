@@ -63,6 +63,9 @@ impl EmbeddedJournal {
     }
 
     pub async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError> {
+        if self.is_poisoned() {
+            return Err(poisoned());
+        }
         let row = sqlx::query("SELECT epoch, node FROM owner WHERE event = $1 AND held = 1")
             .bind(event.to_string())
             .fetch_optional(&self.readers)

@@ -103,4 +103,8 @@ impl OrderBus for EmbeddedBus {
         }
         Ok(())
     }
+
+    async fn poisoned(&self) {
+        self.commands.closed().await;
+    }
 }

@@ -125,6 +125,10 @@ impl QueueStore for EmbeddedQueue {
         }
         Ok(())
     }
+
+    async fn poisoned(&self) {
+        self.calls.closed().await;
+    }
 }
 
 /// Commits what is waiting, until the store is dropped or its file fails.

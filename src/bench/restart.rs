@@ -1,0 +1,316 @@
+//! Back after a restart: an event with very many reservations is made through the real commit path, the node is stopped, and
+//! a fresh process starts on the same stores.
+//!
+//! Measured from the start of the process until it says that it is ready, until the event answers a strong read, and the most
+//! memory it had by then.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use super::stage::{self, Lagging, Stage};
+use crate::{
+    actors::inventory::{AskError, Handle},
+    cli::ConfigOptions,
+    config::Config,
+    domain::{
+        claims::{Access, Kind},
+        id::{EventId, FanId, OrderId, OrderRef},
+        inventory::request::{Answer, Command as Ask, Hold as HoldCommand, HoldView, Identity, Refusal, Request, Want},
+    },
+    stores,
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Reservations in the event's journal.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    reservations: u32,
+    /// How often a process is started and measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    stores: &'static str,
+    reservations: u32,
+    results: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    snapshot_mb: f64,
+    segments: usize,
+    segments_mb: f64,
+    /// Order messages that were not with the broker yet.
+    unpublished: u64,
+    /// The node says that it is ready.
+    ready_s: f64,
+    /// The event has answered a strong read.
+    first_read_s: f64,
+    /// Most resident memory until then,
+    peak_mb: f64,
+    /// and until some seconds later, when the node had begun its work.
+    peak_later_mb: f64,
+}
+
+/// Reservations of one fan.
+const EACH: u32 = 2;
+const CALLERS: u32 = 1_024;
+/// While too many order messages wait for the broker.
+const LAGGING: Duration = Duration::from_millis(20);
+const TOKEN_SECONDS: u64 = 3_600;
+const START: Duration = Duration::from_secs(120);
+const STOP: Duration = Duration::from_secs(35);
+const LATER: Duration = Duration::from_secs(5);
+
+/// What the fresh process is asked for.
+struct Asked {
+    event: EventId,
+    reference: OrderRef,
+    access: String,
+}
+
+pub async fn run(options: Options) -> Result<(), String> {
+    let stage = Stage::open(&options.config, Lagging::AsConfigured).await?;
+    let kind = stage.kind();
+    let began = Instant::now();
+    let asked = fill(&stage, options.reservations).await?;
+    eprintln!("{} reservations made in {:.1} s", options.reservations, began.elapsed().as_secs_f64());
+    let (config, temporary) = stage.leave().await;
+    let measured = measure_all(&config, &asked, &options).await;
+    if let Some(directory) = &temporary
+        && let Err(error) = std::fs::remove_dir_all(directory)
+    {
+        eprintln!("{} stays: {error}", directory.display());
+    }
+    Report { stores: kind, reservations: options.reservations, results: measured? }.print(options.json);
+    Ok(())
+}
+
+async fn fill(stage: &Stage, reservations: u32) -> Result<Asked, String> {
+    let (event, inventory) = stage.open_event().await?;
+    // The first has an account, so it can ask for its hold later; the inventory asks nobody who they are.
+    let first = *stage.fans().first().ok_or("the stage has fans")?;
+    let others = (1..reservations.div_ceil(EACH)).map(|_| FanId::from_uuid(Uuid::new_v4()));
+    let fans: Arc<[FanId]> = std::iter::once(first).chain(others).collect();
+    stage.admit(&inventory, &fans).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in 1..CALLERS {
+        tasks.spawn(reserve(inventory.clone(), fans.clone(), caller, reservations));
+    }
+    let hold =
+        reserve(inventory.clone(), fans.clone(), 0, reservations).await?.ok_or("the first fan holds something")?;
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|error| error.to_string())??;
+    }
+    let access = stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access { sv: 1 });
+    Ok(Asked { event, reference: OrderRef { event, order: hold.order }, access })
+}
+
+/// Every `CALLERS`-th reservation is this caller's. Gives back the first.
+async fn reserve(
+    inventory: Handle,
+    fans: Arc<[FanId]>,
+    caller: u32,
+    reservations: u32,
+) -> Result<Option<HoldView>, String> {
+    let mut first = None;
+    let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
+    for n in (caller..reservations).step_by(CALLERS as usize) {
+        let fan = n / EACH;
+        let id = Uuid::new_v4().as_u128();
+        let hold = HoldCommand {
+            order: OrderId::from_u128(id),
+            fan: *fans.get(fan as usize).ok_or("as many fans as are needed")?,
+            admission: stage::place(fan + 1),
+            want: want.clone(),
+            channel: None,
+            seen_version: None,
+        };
+        let request = Request { identity: Some(Identity { key: id, body: 1 }), command: Ask::Hold(hold) };
+        let held = loop {
+            match inventory.ask(request.clone()).await {
+                Ok(Answer::Held(held)) => break *held,
+                Ok(other) => return Err(format!("a hold was answered {other:?}")),
+                Err(AskError::Refused(Refusal::OrdersLagging) | AskError::Overloaded | AskError::TooLate) => {
+                    tokio::time::sleep(LAGGING).await;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        };
+        first.get_or_insert(held);
+    }
+    Ok(first)
+}
+
+async fn measure_all(config: &Config, asked: &Asked, options: &Options) -> Result<Vec<Row>, String> {
+    let file = config.stores.data_dir.join("bench.toml");
+    let mut rows = Vec::new();
+    for run in 1..=options.runs {
+        eprintln!("start {run} of {} ...", options.runs);
+        rows.push(measure(config, &file, asked, options.reservations).await?);
+    }
+    Ok(rows)
+}
+
+async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32) -> Result<Row, String> {
+    let mut row = look_at_journal(config, asked.event).await?;
+    let mut config = config.clone();
+    config.http.listen = free_address()?;
+    config.http.admin_listen = free_address()?;
+    let text = toml::to_string(&config).map_err(|error| error.to_string())?;
+    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+    let url = format!("http://{}/api/v1", config.http.listen);
+
+    let itself = std::env::current_exe().map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let mut child = Command::new(itself)
+        .args(["serve", "--config"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("the node: {error}"))?;
+    let ready = client.get(format!("{url}/health/ready"));
+    row.ready_s = until_ok(&mut child, began, ready).await?.1;
+    let read = client.get(format!("{url}/holds/{}", asked.reference)).bearer_auth(&asked.access);
+    let (hold, first_read_s) = until_ok(&mut child, began, read).await?;
+    row.first_read_s = first_read_s;
+    row.peak_mb = peak_mb(&child)?;
+    if hold["state"] != "held" {
+        return Err(format!("the hold came back as {hold}"));
+    }
+    let availability = client.get(format!("{url}/events/{}/availability", asked.event));
+    let (availability, _) = until_ok(&mut child, began, availability).await?;
+    if availability["ticket_types"][0]["free"] != u64::from(stage::STOCK - reservations) {
+        return Err(format!("after {reservations} reservations the stock is {availability}"));
+    }
+    tokio::time::sleep(LATER).await;
+    row.peak_later_mb = peak_mb(&child)?;
+    stop(child).await?;
+    Ok(row)
+}
+
+/// Asks until the answer is 200; gives its body and when that was.
+async fn until_ok(child: &mut Child, began: Instant, request: reqwest::RequestBuilder) -> Result<(Value, f64), String> {
+    loop {
+        let attempt = request.try_clone().ok_or("a request without body can be repeated")?;
+        let last = match attempt.send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                let at = began.elapsed().as_secs_f64();
+                return answer.json().await.map(|body| (body, at)).map_err(|error| error.to_string());
+            }
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Err(format!("the node ended with {status}"));
+        }
+        if began.elapsed() > START {
+            return Err(format!("the node does not come back: {last}"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, String> {
+    let journal = stores::open_journal(&config.stores).await.map_err(|error| error.to_string())?;
+    let recovered = journal.recover(event).await.map_err(|error| error.to_string())?;
+    let segments_bytes: usize = recovered.segments.iter().map(|(_, bytes)| bytes.len()).sum();
+    let (snapshot_mb, segments, segments_mb) = (
+        recovered.snapshot.as_ref().map_or(0.0, |(_, bytes)| mb(bytes.len())),
+        recovered.segments.len(),
+        mb(segments_bytes),
+    );
+    let folded = crate::actors::inventory::recovery::fold(recovered).map_err(|error| error.to_string())?;
+    Ok(Row {
+        snapshot_mb,
+        segments,
+        segments_mb,
+        unpublished: folded.inventory.unpublished(),
+        ready_s: 0.0,
+        first_read_s: 0.0,
+        peak_mb: 0.0,
+        peak_later_mb: 0.0,
+    })
+}
+
+fn mb(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// The most resident memory that the process ever had, as the kernel counts it.
+fn peak_mb(child: &Child) -> Result<f64, String> {
+    let pid = child.id().ok_or("the node has ended")?;
+    let path = PathBuf::from(format!("/proc/{pid}/status"));
+    let status = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    kib.map(|kib| mb(kib * 1024)).ok_or_else(|| format!("{} has no VmHWM", path.display()))
+}
+
+async fn stop(mut child: Child) -> Result<(), String> {
+    let pid = child.id().ok_or("the node has ended by itself")?;
+    let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
+    told.map_err(|error| format!("kill: {error}"))?;
+    let ended = tokio::time::timeout(STOP, child.wait()).await;
+    let status = ended.map_err(|_| "the node did not stop in time".to_owned())?.map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("the node ended with {status}")) }
+}
+
+fn free_address() -> Result<String, String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0");
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.map(|address| address.to_string()).map_err(|error| format!("no free port: {error}"))
+}
+
+impl Report {
+    fn print(&self, json: bool) {
+        if json {
+            println!("{}", serde_json::to_string(self).expect("plain fields"));
+            return;
+        }
+        println!("stores: {}; reservations: {}", self.stores, self.reservations);
+        println!(
+            "{:>12}{:>10}{:>13}{:>13}{:>9}{:>14}{:>10}{:>15}",
+            "snapshot MB",
+            "segments",
+            "segments MB",
+            "unpublished",
+            "ready s",
+            "first read s",
+            "peak MB",
+            "peak later MB"
+        );
+        for row in &self.results {
+            println!(
+                "{:>12.1}{:>10}{:>13.1}{:>13}{:>9.2}{:>14.2}{:>10.0}{:>15.0}",
+                row.snapshot_mb,
+                row.segments,
+                row.segments_mb,
+                row.unpublished,
+                row.ready_s,
+                row.first_read_s,
+                row.peak_mb,
+                row.peak_later_mb
+            );
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The real program as a process of its own: started, told, killed and started again on the same stores.
+
+use std::{
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use onsale::{
+    config::{self, Config},
+    demo::fans::{Client, Headers, Reply},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::harness::{address, in_time};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+const READY: Duration = Duration::from_secs(60);
+
+/// Where a node runs: its addresses, settings and stores, which outlive it.
+pub struct Site {
+    folder: TempDir,
+    url: String,
+    settings: Vec<(String, String)>,
+}
+
+impl Site {
+    pub fn embedded() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (listen, admin) = (free_address(), free_address());
+        let url = format!("http://{listen}");
+        Self { folder, url, settings: Vec::new() }
+            .set("http.listen", &listen)
+            .set("http.admin_listen", &admin)
+            // No two nodes on one etcd may have the same.
+            .set("node", &format!("test-{:08x}", rand::random::<u32>()))
+            .set("http.insecure_demo", "true")
+            .set("http.bcrypt_cost", "4")
+            .set("http.bcrypt_queue", "10000")
+            .set("http.login_per_minute", "1000000")
+            .set("http.join_per_second", "1000000")
+            .set("http.join_burst", "1000000")
+            .set("actors.queue_publish_ms", "100")
+            .set("log.filter", "warn")
+            .with_data_dir()
+    }
+
+    /// On the servers that other tests use too: with tables of its own, and whatever goes by an event's id.
+    pub async fn on_servers() -> Option<Self> {
+        let servers = ["ONSALE_TEST_ETCD", "ONSALE_TEST_REDIS", "ONSALE_TEST_RABBITMQ", "ONSALE_TEST_DATABASE"];
+        let [etcd, redis, rabbitmq, database] = servers.map(address);
+        let (etcd, redis, rabbitmq, database) = (etcd?, redis?, rabbitmq?, database?);
+        sqlx::any::install_default_drivers();
+        let schema = format!("test_{:032x}", rand::random::<u128>());
+        let mut connection = AnyConnection::connect(&database).await.expect("connect");
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+        connection.execute(create).await.expect("create schema");
+        let separator = if database.contains('?') { '&' } else { '?' };
+        let site = Self::embedded()
+            .set("stores.etcd", &etcd)
+            .set("stores.redis", &redis)
+            .set("stores.rabbitmq", &rabbitmq)
+            .set("stores.database", &format!("{database}{separator}options=-csearch_path%3D{schema}"));
+        Some(site)
+    }
+
+    fn with_data_dir(self) -> Self {
+        let data_dir = self.folder.path().join("data").display().to_string();
+        self.set("stores.data_dir", &data_dir)
+    }
+
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub fn config(&self) -> Config {
+        config::load(None, [], &self.settings).expect("good settings")
+    }
+
+    /// To be called while no node runs: the database then believes that a minute has passed since requests were cut off,
+    /// after which they may be resumed. One process on a file knows that at its start.
+    pub async fn let_a_minute_pass(&self) {
+        let url = self.config().stores.database;
+        if url.is_empty() {
+            return;
+        }
+        let mut connection = AnyConnection::connect(&url).await.expect("connect");
+        let earlier = "UPDATE idempotency_keys SET created_at = created_at - 60000 WHERE status IS NULL";
+        connection.execute(earlier).await.expect("changed");
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url).expect("an address")
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = String> {
+        self.settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
+    }
+
+    /// Does not wait until it is ready.
+    pub fn spawn(&self) -> Node {
+        self.spawn_by(Command::new(env!("CARGO_BIN_EXE_onsale")))
+    }
+
+    /// By a command that takes the program's arguments.
+    pub fn spawn_by(&self, mut command: Command) -> Node {
+        let mut child = command
+            .arg("serve")
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut errors = child.stderr.take().expect("piped");
+        let written = Arc::clone(&log);
+        let reader = tokio::spawn(async move {
+            let mut some = [0; 4096];
+            while let Ok(count @ 1..) = errors.read(&mut some).await {
+                let text = String::from_utf8_lossy(&some[..count]);
+                written.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            }
+        });
+        Node { child, log, reader, url: self.url.clone() }
+    }
+
+    pub async fn start(&self) -> Node {
+        let mut node = self.spawn();
+        node.ready().await;
+        node
+    }
+
+    /// Made from the command line, beside whatever runs; signs in through the API. Gives the access token.
+    pub async fn organizer(&self) -> String {
+        let email = format!("organizer-{:016x}@example.com", rand::random::<u64>());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_onsale"))
+            .args(["account", "create", &email, "--roles", "organizer"])
+            .args(self.arguments())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut input = child.stdin.take().expect("piped");
+        input.write_all(format!("{PASSWORD}\n").as_bytes()).await.expect("it reads the password");
+        drop(input);
+        assert!(in_time(child.wait()).await.expect("it ends").success());
+        let login = json!({"email": email, "password": PASSWORD});
+        let reply = self.client().send(Method::POST, "/auth/login", Headers::default(), Some(&login)).await;
+        reply.expect("an answer").text("access_token").expect("signed in")
+    }
+
+    /// Made and published through the API. Gives its id.
+    pub async fn event(&self, body: Value, seat_plan: Option<Value>) -> String {
+        let (client, access) = (self.client(), self.organizer().await);
+        let headers = Headers { access: Some(&access), ..Headers::default() };
+        let call = async |method: Method, path: String, body: Value| -> Reply {
+            let reply = client.send(method, &path, headers, Some(&body)).await.expect("an answer");
+            assert!(reply.status.is_success(), "{path}: {reply:?}");
+            reply
+        };
+        let event = call(Method::POST, "/events".into(), body).await;
+        let id = event.text("id").expect("an id");
+        if let Some(seat_plan) = seat_plan {
+            call(Method::PUT, format!("/events/{id}/seat-plan?version={}", event.body["version"]), seat_plan).await;
+        }
+        call(Method::POST, format!("/events/{id}/publish"), json!({})).await;
+        id
+    }
+}
+
+/// A running process; killed when dropped.
+pub struct Node {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reader: tokio::task::JoinHandle<()>,
+    url: String,
+}
+
+impl Node {
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    pub async fn ready(&mut self) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("client");
+        let deadline = Instant::now() + READY;
+        loop {
+            let reply = client.get(format!("{}/health/ready", self.url)).send().await;
+            if reply.is_ok_and(|reply| reply.status().is_success()) {
+                return;
+            }
+            let ended = self.child.try_wait().expect("ours");
+            assert!(ended.is_none() && Instant::now() < deadline, "not ready ({ended:?}): {}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Such as TERM.
+    pub async fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().await;
+        assert!(sent.expect("kill is installed").success(), "{name}");
+    }
+
+    /// SIGKILL: nothing of the process runs any more.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// Ends by itself; gives its status and all it has written.
+    pub async fn ended(mut self, within: Duration) -> (ExitStatus, String) {
+        let status = timeout(within, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| unreachable!("still running after {within:?}: {}", self.log()));
+        in_time(&mut self.reader).await.expect("the log is read");
+        (status.expect("ours"), self.log())
+    }
+}
+
+/// Below the range from which the kernel takes ports for outgoing connections: nobody takes it while the node is down.
+fn free_address() -> String {
+    loop {
+        let address = format!("127.0.0.1:{}", rand::random_range(10_000..20_000));
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+}
