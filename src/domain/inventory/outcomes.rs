@@ -130,3 +130,31 @@ impl<'de> Deserialize<'de> for Outcomes {
         Ok(Self { first, list, index })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Millis;
+
+    #[test]
+    fn what_is_forgotten_takes_no_room_and_a_key_can_come_again() {
+        let mut outcomes = Outcomes::default();
+        let mut now = EventTime(1);
+        let done = |version| Done::Configured { version };
+        for n in 0..1_000 {
+            now = now + Millis::minutes(60);
+            outcomes.forget(now);
+            // Each key comes again after a day and a bit.
+            let key = u128::from(n % 25);
+            outcomes.remember(Identity { key, body: 1 }, now, done(n));
+            assert_eq!(outcomes.get(key, now), Some((1, done(n))));
+            assert_eq!((outcomes.list.len(), outcomes.index.len()), (24.min(n as usize + 1), 24.min(n as usize + 1)));
+        }
+        let bytes = postcard::to_stdvec(&outcomes).expect("bytes");
+        let back: Outcomes = postcard::from_bytes(&bytes).expect("its own bytes");
+        for key in 0..25 {
+            assert_eq!(back.get(key, now), outcomes.get(key, now));
+        }
+        assert_eq!(back.index.len(), outcomes.index.len());
+    }
+}

@@ -91,6 +91,21 @@ fn where_single_seats_are_blocked_none_is_left() {
     }
 }
 
+#[test]
+fn what_comes_back_is_found_again_and_a_channels_own_seats_take_nothing_from_others() {
+    let mut sale = plan_with_taken(&["ps"]);
+    let Command::Hold(hold) = sale.hold_command(2, seats(&["A-1-1"])) else { unreachable!() };
+    sale.ask(Command::Hold(Hold { channel: Some(code("press")), ..hold })).expect("its own channel");
+    let first = sale.hold(3, Want::BestAvailable(best(1)));
+    assert_eq!(seat_names(&first), ["A-1-2"]);
+    sale.pass(TTL);
+    assert_eq!(seat_names(&sale.hold(4, Want::BestAvailable(best(1)))), ["A-1-2"]);
+    assert_eq!(
+        sale.hold_refused(5, Want::BestAvailable(best(1))),
+        Refusal::SoldOut { ticket_type: code("SEAT"), left: 0 }
+    );
+}
+
 fn a_row() -> impl Strategy<Value = String> {
     "[s.acx ]{1,9}"
 }

@@ -2,8 +2,8 @@
 
 use super::{
     super::super::{
-        configuration::{Kept, SeatKind, Stock},
-        request::Confirm,
+        configuration::{Kept, Limits, SeatKind, Stock, TicketType},
+        request::{Confirm, Line},
         tests::{payment, seat, seats},
     },
     *,
@@ -130,4 +130,44 @@ fn a_large_plan_whose_owner_is_lost_halfway_was_not_attempted() {
     assert_eq!(shell.batcher.waiting(), 1);
     shell.step(Input::Fenced);
     assert_eq!(shell.told(configure), Some(&Outcome::NotAttempted));
+}
+
+#[test]
+fn a_hold_for_which_a_segment_has_no_room_is_the_first_of_the_next() {
+    let mut many = configuration(Vec::new());
+    let ga = many.ticket_types.swap_remove(0);
+    many.ticket_types = (0..20)
+        .map(|n| {
+            let code = format!("GA-{n}").parse().expect("a code");
+            let stock = Stock::Quantity(10_000);
+            TicketType { code, stock, price_minor: 1_000_000_000, quotas: Vec::new(), ..ga.clone() }
+        })
+        .collect();
+    let want = Want::Quantities(many.ticket_types.iter().map(|t| (t.code.clone(), 1)).collect());
+    many.limits = Limits { per_order: 20, per_fan: 20, ..many.limits };
+    many.queue.slots = 5_000;
+    let mut shell = Shell::open_with(100_000, many, 4_000);
+    let line = Line {
+        ticket_type: "GA-0".parse().expect("a code"),
+        quantity: 20,
+        unit_price_minor: 1,
+        seats: (0..20).map(|n| format!("A-SEAT-THAT-IS-NOT-THERE-{n}").parse().expect("a code")).collect(),
+    };
+    for n in 0..400u128 {
+        let (order, payment) = (order(500_000 + n), payment(n));
+        shell.ask(Command::Confirm(Confirm { order, payment, fan: fan(1), lines: vec![line.clone()] }));
+    }
+    for n in 1..=4_000 {
+        shell.ask(hold(n, want.clone(), order(n.into())));
+    }
+    let segments = shell.journal.len();
+    shell.settle();
+    let read = |bytes: &Vec<u8>| Segment::from_bytes(bytes).expect("its own bytes").entries;
+    let batches: Vec<Vec<Entry>> = shell.journal[segments..].iter().map(read).collect();
+    assert!(batches[0].len() < MAX_ENTRIES, "its bytes end it");
+    let held = batches.iter().flatten().filter_map(|entry| match entry {
+        Entry::Held { order, .. } => Some(*order),
+        _ => None,
+    });
+    assert_eq!(held.collect::<Vec<_>>(), (1..=4_000).map(order).collect::<Vec<_>>());
 }
