@@ -5,6 +5,7 @@
 
 mod backoff;
 mod beside;
+mod breather;
 pub mod clock;
 pub mod config;
 mod foundation;

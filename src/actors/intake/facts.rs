@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use crate::{
-    actors::{backoff::Backoff, foundation::Foundation, measures, orders::Envelope},
+    actors::{backoff::Backoff, breather::Breather, foundation::Foundation, measures, orders::Envelope},
     domain::{id::EventId, inventory::fact::OrderFact},
     stores::{
         database::{Database, orders},
@@ -29,7 +30,9 @@ pub(super) async fn run(on: Foundation) {
         backoff.wait().await;
     };
     while let Some(batch) = next_batch(&mut deliveries).await {
+        let (breather, full) = (Breather::start(), batch.len() == BATCH);
         take_in(&on.database, batch).await;
+        breather.rest_if(full).await;
     }
 }
 
@@ -58,9 +61,8 @@ async fn take_in(database: &Database, batch: Vec<Delivery>) {
     }
     if apply(database, &facts).await.is_ok() {
         measures::facts_applied(facts.len() as u64);
-        for settle in settles {
-            answered(settle.ack().await);
-        }
+        // At once: a store that makes acknowledgements durable takes them together.
+        join_all(settles.into_iter().map(|settle| settle.ack())).await.into_iter().for_each(answered);
         return;
     }
     // One of them cannot be applied: the others must not suffer for it.

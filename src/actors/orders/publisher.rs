@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::envelope::Envelope;
 use crate::{
-    actors::backoff::Backoff,
+    actors::{backoff::Backoff, breather::Breather},
     domain::{id::EventId, inventory::fact::OrderFact},
     stores::order_bus::{Message, OrderBus, Topic},
 };
@@ -52,7 +52,9 @@ impl Publisher {
         let up_to = facts.last().map_or(0, |fact| fact.number);
         let messages: Vec<Message> =
             facts.into_iter().map(|fact| Envelope::new(self.event, fact).to_message()).collect();
+        let breather = Breather::start();
         self.publish(&messages).await;
+        breather.rest_if(batch == BATCH).await;
         Round::Published { up_to, publisher: self }
     }
 
