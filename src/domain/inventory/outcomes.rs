@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     request::{Identity, REMEMBERED},
-    slab::hash,
+    slab::{Exact, hash},
 };
 use crate::domain::time::EventTime;
 
@@ -116,7 +116,8 @@ impl Serialize for Outcomes {
 
 impl<'de> Deserialize<'de> for Outcomes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (first, list) = <(u32, VecDeque<Outcome>)>::deserialize(deserializer)?;
+        let (first, Exact(list)) = <(u32, Exact<Outcome>)>::deserialize(deserializer)?;
+        let list = VecDeque::from(list);
         let mut index = HashTable::with_capacity(list.len());
         for (place, outcome) in (0..).zip(&list) {
             let number = first.wrapping_add(place);

@@ -93,7 +93,7 @@ impl EmbeddedJournal {
                 .bind(event)
                 .bind(&manifest.generation)
                 .fetch(&self.readers);
-        let mut bytes = Vec::new();
+        let mut bytes = manifest.room();
         while let Some(chunk) = chunks.try_next().await.map_err(sqlite::error)? {
             bytes.extend_from_slice(&chunk);
         }

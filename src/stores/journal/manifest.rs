@@ -7,6 +7,8 @@ use crate::stores::error::StoreError;
 
 /// Small enough for one etcd request, and for three in a reply.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// No snapshot is longer, unless what is said about it is wrong.
+const MOST_ROOM: usize = 1024 * 1024 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -36,6 +38,12 @@ impl Manifest {
 
     pub fn from_json(json: &[u8]) -> Result<Self, StoreError> {
         serde_json::from_slice(json).map_err(|error| StoreError::Corrupt(format!("snapshot manifest: {error}")))
+    }
+
+    /// Room for the snapshot's bytes, of which none is touched before it is written: to grow step by step would take twice as
+    /// much memory.
+    pub fn room(&self) -> Vec<u8> {
+        Vec::with_capacity(usize::try_from(self.length).unwrap_or(0).min(MOST_ROOM))
     }
 
     /// Whether these bytes are the snapshot.

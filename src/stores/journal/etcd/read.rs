@@ -54,8 +54,7 @@ pub async fn events(etcd: &Etcd, prefix: &str) -> Result<Vec<EventId>, StoreErro
 async fn read_snapshot(etcd: &Etcd, event: EventId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
     let Some(json) = value(etcd, keys::manifest(event)).await? else { return Ok(None) };
     let manifest = Manifest::from_json(json.as_bytes())?;
-    // The length is checked below: what somebody wrote there is no reason to reserve memory.
-    let mut bytes = Vec::new();
+    let mut bytes = manifest.room();
     let (mut first, end) = keys::generation(event, &manifest.generation);
     loop {
         let (page, more) = page(etcd, &first, &end, SAFE_PAGE).await?;
