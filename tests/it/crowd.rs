@@ -147,10 +147,17 @@ impl Fan {
             return Some(What::Join);
         }
         let open = |order: &Order| matches!(order, Order::Held { .. } | Order::Paying { .. } | Order::Paid);
-        let open: Vec<_> = self.orders.iter().filter(|(_, order)| open(order)).map(|(r, o)| (*r, o.clone())).collect();
+        let mut open: Vec<_> =
+            self.orders.iter().filter(|(_, order)| open(order)).map(|(r, o)| (*r, o.clone())).collect();
+        // What waits for the fan comes before what the fan waits for: a hold keeps its slot, also of one who has left.
+        open.sort_by_key(|(_, order)| *order == Order::Paid);
         let dice = self.random.random_range(0..100);
         if self.admission.is_none() {
-            return (dice < 2).then_some(What::Leave);
+            let held = open.first().filter(|(_, order)| matches!(order, Order::Held { .. }));
+            return match held {
+                Some((reference, _)) => Some(What::Release(*reference)),
+                None => (dice < 2).then_some(What::Leave),
+            };
         }
         let Some((reference, order)) = open.first() else {
             return Some(if dice < 40 { What::Leave } else { What::Hold });
