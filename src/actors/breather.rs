@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// After a full batch, so many times what it took.
-const REST: u32 = 3;
+const REST: u32 = 7;
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// Measures one batch.

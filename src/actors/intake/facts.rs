@@ -15,9 +15,9 @@ use crate::{
     },
 };
 
-const PREFETCH: u16 = 1_024;
+const PREFETCH: u16 = 2_048;
 /// Facts in one transaction.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation) {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Facts in one call: large enough for the confirms to cost little, small enough to repeat.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Publisher {
