@@ -17,7 +17,7 @@ const STOCK: i64 = 1_000_000_000;
 /// The counter's store.
 #[derive(Clone)]
 enum Counter {
-    Etcd { client: Client, key: String },
+    Etcd { client: Box<Client>, key: String },
     Sqlite { pool: SqlitePool },
 }
 
@@ -63,7 +63,7 @@ impl Counter {
         let mut client = Client::connect(&config.etcd, None).await.map_err(|error| error.to_string())?;
         let key = "onsale-bench/counter".to_owned();
         client.put(key.as_str(), STOCK.to_string(), None).await.map_err(|error| error.to_string())?;
-        Ok(Self::Etcd { client, key })
+        Ok(Self::Etcd { client: Box::new(client), key })
     }
 
     /// Whether one was taken.
