@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::{
     app::App,
     extract::json,
-    now,
+    metrics, now,
     problem::{Code, Problem},
     sandbox::{
         self,
@@ -45,7 +45,7 @@ pub async fn sandbox_webhook(State(app): State<Arc<App>>, request: Request) -> R
     let body = json::read(request, &app).await?;
     // Nothing of an unsigned message is looked at.
     signature::verify(&header, &body, &app.webhook_keys, unix_now()).map_err(|forged| {
-        ::metrics::counter!("onsale_webhooks_refused_total", "why" => "signature").increment(1);
+        ::metrics::counter!(metrics::WEBHOOKS_REFUSED, "why" => "signature").increment(1);
         tracing::warn!(error = %forged, "a payment message was refused");
         Problem::new(Code::InvalidSignature).detail(forged.to_string())
     })?;
@@ -70,7 +70,7 @@ async fn fact(app: &App, message: &Message) -> Result<PaymentFact, Problem> {
         || message.amount.minor != amount.minor
         || message.amount.currency != amount.currency
     {
-        ::metrics::counter!("onsale_webhooks_refused_total", "why" => "mismatch").increment(1);
+        ::metrics::counter!(metrics::WEBHOOKS_REFUSED, "why" => "mismatch").increment(1);
         tracing::error!(
             id = message.id,
             session = message.session,

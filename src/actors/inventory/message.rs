@@ -41,6 +41,8 @@ pub(super) enum Message {
         reply: Reply<Begun>,
     },
     AppendReturned(Result<(), AppendError>),
+    /// Those who were just answered have had a moment to ask again.
+    Gathered,
     /// The broker has the facts up to this number.
     Published(u64),
     SnapshotReturned(Result<SnapshotMade, String>),

@@ -127,6 +127,11 @@ impl Actor for EventInventory {
             Message::Begin { places, reply } => state.read(&me, Caller::Begin(places, reply), None)?,
             Message::AppendReturned(Ok(())) => state.committed(&me)?,
             Message::AppendReturned(Err(error)) => return Err(state.step_down(&me, error)),
+            Message::Gathered => {
+                // Lets callers run that wait for this very thread.
+                tokio::task::yield_now().await;
+                state.gathered(&me)?;
+            }
             Message::Published(number) => state.published(&me, number)?,
             Message::SnapshotReturned(made) => state.snapshot_returned(made),
             Message::Pulse => state.pulse(&me)?,

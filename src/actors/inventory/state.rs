@@ -62,8 +62,20 @@ pub(super) struct State {
     marked_active: Option<bool>,
     tail: Tail,
     drained: Option<oneshot::Sender<()>>,
+    /// Set between a batch's answers and the next batch: whoever asks again at once is to be in it. Without this the first of
+    /// them would go alone, and all others wait for a commit more.
+    gathering: Option<Gathering>,
     measures: InventoryMeasures,
 }
+
+struct Gathering {
+    /// Who waited at the last look.
+    waiting: usize,
+    rounds: u32,
+}
+
+/// Looks at most; each lets every caller that is ready run once.
+const GATHERING_ROUNDS: u32 = 4;
 
 /// How much of the journal no snapshot covers.
 struct Tail {
@@ -107,6 +119,7 @@ impl State {
             marked_active: None,
             tail,
             drained: None,
+            gathering: None,
             measures: InventoryMeasures::new(),
         }
     }
@@ -154,6 +167,10 @@ impl State {
         for change in batch.admissions {
             // No waiting room listens when the inventory runs alone.
             let _ = self.admissions.send(change);
+        }
+        if batch.entries > 1 {
+            self.gathering = Some(Gathering { waiting: self.batcher.waiting(), rounds: 0 });
+            me.cast(Message::Gathered)?;
         }
         self.step(me, Input::Committed)?;
         self.snapshot_if_due(me);
@@ -228,8 +245,28 @@ impl State {
         self.batcher.step(self.clock.now(), input, &mut self.effects)?;
         // Until the next batch is formed, the state is what is durable.
         self.run_effects(me)?;
+        self.form(me)
+    }
+
+    fn form(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        if self.gathering.is_some() {
+            return Ok(());
+        }
         self.batcher.form(self.clock.now(), &mut self.effects)?;
         self.run_effects(me)
+    }
+
+    /// Forms the next batch once nobody more has come since the last look.
+    pub fn gathered(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let Some(gathering) = &mut self.gathering else { return Ok(()) };
+        let waiting = self.batcher.waiting();
+        if waiting > gathering.waiting && gathering.rounds < GATHERING_ROUNDS {
+            *gathering = Gathering { waiting, rounds: gathering.rounds + 1 };
+            me.cast(Message::Gathered)?;
+            return Ok(());
+        }
+        self.gathering = None;
+        self.form(me)
     }
 
     fn run_effects(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
