@@ -76,6 +76,9 @@ impl Node {
     pub fn directory(&self) -> &Arc<LocalDirectory> {
         &self.directory
     }
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
     /// Of the public listener.
     pub fn address(&self) -> SocketAddr {
         self.server.public

@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, String> {
-    let (event, inventory) = stage.open_event().await?;
+    let (event, inventory) = stage.open_inventory().await?;
     stage.admit(&inventory, stage.fans()).await?;
     let fans: Arc<[FanId]> = stage.fans().into();
     let started = Instant::now();
@@ -35,6 +35,7 @@ pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut
         all.add(&tally.map_err(|error| error.to_string())??);
     }
     let row = all.row(Mode::Commit, callers, started.elapsed());
+    inventory.drain().await;
     let (stored, oversold) = stage.count_holds(event).await?;
     report.stored += stored;
     report.oversold += oversold;

@@ -3,10 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    actors::inventory,
+    actors::{
+        clock::Clock,
+        inventory::{self, recovery},
+    },
     boot::Node,
     cli::ConfigOptions,
     config::Config,
@@ -18,17 +22,18 @@ use crate::{
             Inventory,
             configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
             entry::{Entry, Segment},
+            fact::OrderFact,
             request::{Admittee, Answer, Command, Request},
         },
         money::Currency,
         queue::Place,
-        time::Millis,
+        time::{EventTime, Millis},
     },
     http,
     stores::{
         self,
         database::{accounts, events},
-        journal::InventoryJournal,
+        journal::{InventoryJournal, Recovered},
     },
 };
 
@@ -130,41 +135,42 @@ impl Stage {
         Ok(())
     }
 
+    /// A fresh event's inventory alone, without the orders side: what it would publish counts as published at once.
+    pub async fn open_inventory(&self) -> Result<(EventId, inventory::Handle), String> {
+        let event = EventId::from_uuid(Uuid::now_v7());
+        let stores = self.node.stores();
+        let epoch = stores.ownership.claim(event).await.map_err(|error| error.to_string())?;
+        let (facts, mut published) = mpsc::unbounded_channel::<Vec<OrderFact>>();
+        let (admissions, _) = mpsc::unbounded_channel();
+        let arguments = inventory::Arguments {
+            event,
+            epoch,
+            folded: recovery::fold(Recovered::default()).map_err(|error| error.to_string())?,
+            clock: Clock::start(EventTime(0)),
+            journal: stores.journal.clone(),
+            ownership: stores.ownership.clone(),
+            config: self.config.actors.clone(),
+            facts,
+            admissions,
+        };
+        let handle = inventory::start(arguments, None).await.map_err(|error| error.to_string())?;
+        let configure = Request { identity: None, command: Command::Configure(Box::new(configuration())) };
+        handle.ask(configure).await.map_err(|error| error.to_string())?;
+        let told = handle.clone();
+        tokio::spawn(async move {
+            while let Some(facts) = published.recv().await {
+                if let Some(last) = facts.last() {
+                    told.published(last.number);
+                }
+            }
+        });
+        Ok((event, handle))
+    }
+
     /// A fresh event with one hot ticket type, on sale.
     pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), String> {
         let now = http::now();
         let id = EventId::from_uuid(Uuid::now_v7());
-        let configuration = Configuration {
-            version: 1,
-            phase: Phase::Published,
-            currency: Currency::EUR,
-            on_sale_at: now - Millis::minutes(1),
-            sale_ends_at: None,
-            ticket_types: vec![TicketType {
-                code: HOT.parse().expect("a code"),
-                name: "Hot".into(),
-                price_minor: 5_000,
-                stock: Stock::Quantity(STOCK),
-                quotas: Vec::new(),
-            }],
-            quotas: Vec::new(),
-            seats: Vec::new(),
-            limits: Limits {
-                per_order: PER_FAN,
-                per_fan: PER_FAN,
-                hold_ttl: Millis::minutes(60),
-                hold_extension: Millis::minutes(5),
-            },
-            orphan_rule: OrphanRule::Off,
-            queue: QueueSettings {
-                slots: 1_000_000,
-                rate_per_minute: 1_000_000,
-                paused: false,
-                session: Millis::minutes(120),
-                claim_window: Millis::minutes(2),
-                grace: Millis::minutes(5),
-            },
-        };
         let event = events::Event {
             id,
             organizer: self.organizer,
@@ -180,7 +186,7 @@ impl Stage {
                 doors_at: None,
                 age_limit: None,
             },
-            configuration,
+            configuration: configuration(),
             created_at: now,
             updated_at: now,
         };
@@ -247,4 +253,40 @@ impl Stage {
 
 pub fn place(n: u32) -> Place {
     Place::new(1, n)
+}
+
+/// One hot ticket type, on sale, with more slots than fans.
+fn configuration() -> Configuration {
+    let now = http::now();
+    Configuration {
+        version: 1,
+        phase: Phase::Published,
+        currency: Currency::EUR,
+        on_sale_at: now - Millis::minutes(1),
+        sale_ends_at: None,
+        ticket_types: vec![TicketType {
+            code: HOT.parse().expect("a code"),
+            name: "Hot".into(),
+            price_minor: 5_000,
+            stock: Stock::Quantity(STOCK),
+            quotas: Vec::new(),
+        }],
+        quotas: Vec::new(),
+        seats: Vec::new(),
+        limits: Limits {
+            per_order: PER_FAN,
+            per_fan: PER_FAN,
+            hold_ttl: Millis::minutes(60),
+            hold_extension: Millis::minutes(5),
+        },
+        orphan_rule: OrphanRule::Off,
+        queue: QueueSettings {
+            slots: 1_000_000,
+            rate_per_minute: 1_000_000,
+            paused: false,
+            session: Millis::minutes(120),
+            claim_window: Millis::minutes(2),
+            grace: Millis::minutes(5),
+        },
+    }
 }

@@ -119,13 +119,13 @@ impl Handle {
         self.read(|reply| Message::Begin { places, reply }).await
     }
 
-    pub(in crate::actors) fn published(&self, number: u64) {
+    pub fn published(&self, number: u64) {
         // An actor that is gone recovers the cursor from the journal.
         let _ = self.inner.actor.cast(Message::Published(number));
     }
 
     /// Finishes what waits and ends the actor. Returns when that is done, or it is gone anyway.
-    pub(in crate::actors) async fn drain(&self) {
+    pub async fn drain(&self) {
         let (reply, done) = oneshot::channel();
         if self.tell(Message::Drain { reply }).is_ok() {
             let _ = done.await;
