@@ -89,6 +89,9 @@ async fn hold(options: HoldOptions) -> Result<(), String> {
     }
     stage.close().await;
     report.print(stage.kind(), options.json);
+    if report.stored != report.acknowledged || report.oversold > 0 {
+        return Err("the journals do not hold what was acknowledged".into());
+    }
     Ok(())
 }
 
