@@ -268,7 +268,7 @@ fn peak_mb(child: &Child) -> Result<f64, String> {
 
 async fn stop(mut child: Child) -> Result<(), String> {
     let pid = child.id().ok_or("the node has ended by itself")?;
-    let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
+    let told = crate::cli::terminate(pid).await;
     told.map_err(|error| format!("kill: {error}"))?;
     let ended = tokio::time::timeout(STOP, child.wait()).await;
     let status = ended.map_err(|_| "the node did not stop in time".to_owned())?.map_err(|error| error.to_string())?;

@@ -90,6 +90,11 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, S
     result
 }
 
+/// Sends SIGTERM, by the shell's own `kill`: a bare system has no program of that name.
+pub async fn terminate(pid: u32) -> std::io::Result<std::process::ExitStatus> {
+    tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().await
+}
+
 /// Prints the API's description.
 pub fn openapi() -> Result<(), String> {
     let text = crate::http::openapi::document().to_pretty_json().map_err(|error| error.to_string())?;

@@ -62,7 +62,7 @@ impl Node {
     /// SIGTERM; it must end by itself, and well.
     pub async fn stop(mut self) -> Result<(), String> {
         let pid = self.child.id().ok_or("the node has ended by itself")?;
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
+        let sent = crate::cli::terminate(pid).await;
         if !sent.is_ok_and(|status| status.success()) {
             return Err("the node could not be told to stop".into());
         }
