@@ -260,7 +260,9 @@ impl State {
     pub fn gathered(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         let Some(gathering) = &mut self.gathering else { return Ok(()) };
         let waiting = self.batcher.waiting();
-        if waiting > gathering.waiting && gathering.rounds < GATHERING_ROUNDS {
+        // The first look comes before the questions that were asked meanwhile: they stand behind it in the mailbox.
+        let grows = gathering.rounds == 0 || waiting > gathering.waiting;
+        if grows && gathering.rounds < GATHERING_ROUNDS {
             *gathering = Gathering { waiting, rounds: gathering.rounds + 1 };
             me.cast(Message::Gathered)?;
             return Ok(());
