@@ -60,13 +60,13 @@ impl Etcd {
                 .with_keep_alive(Duration::from_secs(6), Duration::from_secs(2))
                 // A member without a leader says so at once.
                 .with_require_leader(true);
-            let client = Client::connect([endpoint], Some(options))
-                .await
-                .map_err(|error| StoreError::Unavailable(error.into()))?;
+            // Nobody is asked yet: what fails here is the address.
+            let client = Client::connect([endpoint], Some(options)).await;
+            let client = client.map_err(|error| StoreError::Invalid(error.into()))?;
             servers.push(Server { kv: client.kv_client(), lease: client.lease_client() });
         }
         if servers.is_empty() {
-            return Err(StoreError::Unavailable("no etcd endpoint is configured".into()));
+            return Err(StoreError::Invalid("no etcd endpoint is configured".into()));
         }
         Ok(Self { servers, current: AtomicUsize::new(0) })
     }

@@ -92,7 +92,7 @@ async fn apply(database: &Database, facts: &[(EventId, OrderFact)]) -> Result<()
     loop {
         match orders::apply_facts(database, facts).await {
             Ok(()) => return Ok(()),
-            Err(error @ (StoreError::Conflict(_) | StoreError::Corrupt(_))) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             // Held back here, they need not be delivered again and again while the database is away.
             Err(error) => tracing::warn!(%error, count = facts.len(), "order facts not stored; trying again"),
         }

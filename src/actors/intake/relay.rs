@@ -3,7 +3,9 @@
 //! Looks often instead of being told: a webhook may have been stored by another process, and a hint that is lost would have
 //! to be made up for by looking anyway.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
+
+use uuid::Uuid;
 
 use crate::{
     actors::{backoff::Backoff, clock::wall, foundation::Foundation},
@@ -44,9 +46,32 @@ async fn relay(on: &Foundation) -> Result<usize, StoreError> {
     }
     let ids: Vec<_> = unsent.iter().map(|unsent| unsent.id).collect();
     let messages: Vec<Message> = unsent.into_iter().map(message).collect();
-    on.bus.publish(Topic::Payments, &messages).await?;
-    outbox::mark_sent(&on.database, &ids, wall()).await?;
+    match on.bus.publish(Topic::Payments, &messages).await {
+        Err(StoreError::Invalid(_)) => relay_each(on, &ids, &messages).await?,
+        published => {
+            published?;
+            outbox::mark_sent(&on.database, &ids, wall()).await?;
+        }
+    }
     Ok(ids.len())
+}
+
+/// One that the bus can never carry stays in the outbox, for a person to look at, and the others must not wait for it.
+async fn relay_each(on: &Foundation, ids: &[Uuid], messages: &[Message]) -> Result<(), StoreError> {
+    let mut stays = None;
+    for (id, message) in ids.iter().zip(messages) {
+        match on.bus.publish(Topic::Payments, slice::from_ref(message)).await {
+            Err(error @ StoreError::Invalid(_)) => {
+                tracing::error!(%id, %error, "a message stays in the outbox");
+                stays = Some(error);
+            }
+            published => {
+                published?;
+                outbox::mark_sent(&on.database, slice::from_ref(id), wall()).await?;
+            }
+        }
+    }
+    stays.map_or(Ok(()), Err)
 }
 
 fn message(unsent: Unsent) -> Message {

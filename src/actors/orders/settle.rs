@@ -109,10 +109,7 @@ impl Settler {
 }
 
 fn store_error(error: StoreError) -> SettleError {
-    match error {
-        StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::ReadOnly(_) => later(error.to_string()),
-        StoreError::Conflict(_) | StoreError::Corrupt(_) => never(error.to_string()),
-    }
+    if error.is_final() { never(error.to_string()) } else { later(error.to_string()) }
 }
 
 fn later(why: String) -> SettleError {

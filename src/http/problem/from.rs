@@ -91,7 +91,7 @@ impl From<StoreError> for Problem {
         let code = match &error {
             StoreError::Unavailable(_) | StoreError::Conflict(_) => Code::StoreUnavailable,
             StoreError::Unknown(_) => Code::OutcomeUnknown,
-            StoreError::Corrupt(_) => Code::Internal,
+            StoreError::Invalid(_) | StoreError::Corrupt(_) => Code::Internal,
             StoreError::ReadOnly(_) => Code::ReadOnly,
         };
         tracing::error!(error = &error as &dyn std::error::Error, code = code.row().name, "store failed");

@@ -43,7 +43,7 @@ async fn round(app: &App) -> Result<(), StoreError> {
         }
         match refund(app, &payment).await {
             // One that cannot be given back must not keep the others waiting.
-            Err(error @ (StoreError::Conflict(_) | StoreError::Corrupt(_))) => {
+            Err(error) if error.is_final() => {
                 tracing::error!(error = &error as &dyn std::error::Error, payment = %payment.id, "a person must refund this");
             }
             other => other?,

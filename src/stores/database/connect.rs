@@ -43,15 +43,15 @@ impl Target {
     pub(super) fn of(config: &Config) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let (backend, url) = if config.database.is_empty() {
-            let path = std::path::absolute(&config.data_dir).map_err(|error| StoreError::Unavailable(error.into()))?;
+            let path = std::path::absolute(&config.data_dir).map_err(|error| StoreError::Invalid(error.into()))?;
             (Backend::Sqlite, sqlite::url(&path.join("database.db")))
         } else {
             (Backend::Postgres, config.database.clone())
         };
-        let options = AnyConnectOptions::from_str(&url).map_err(|error| StoreError::Unavailable(error.into()))?;
+        let options = AnyConnectOptions::from_str(&url).map_err(|error| StoreError::Invalid(error.into()))?;
         let is_postgres = matches!(options.database_url.scheme(), "postgres" | "postgresql");
         if is_postgres != (backend == Backend::Postgres) {
-            return Err(StoreError::Unavailable("a postgres:// address is expected".into()));
+            return Err(StoreError::Invalid("a postgres:// address is expected".into()));
         }
         Ok(Self {
             backend,

@@ -65,7 +65,7 @@ fn of_postgres(error: &dyn DatabaseError) -> Option<fn(sqlx::Error) -> StoreErro
         code if code.starts_with("40") && code != "40003" => Some(|error| StoreError::Unavailable(error.into())),
         code if code.starts_with("23") => Some(|_| StoreError::Conflict("a constraint refuses it")),
         // Such as a zero byte, which SQLite would keep.
-        code if code.starts_with("22") => Some(|_| StoreError::Conflict("the database cannot keep such a value")),
+        code if code.starts_with("22") => Some(|error| StoreError::Invalid(error.into())),
         _ => None,
     }
 }

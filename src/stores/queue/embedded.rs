@@ -200,5 +200,5 @@ fn member(row: &SqliteRow) -> Result<(Place, FanId), StoreError> {
 }
 
 fn json(rows: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(rows).map_err(|error| StoreError::Unavailable(error.into()))
+    serde_json::to_string(rows).map_err(|error| StoreError::Invalid(error.into()))
 }

@@ -80,7 +80,7 @@ impl RedisQueue {
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let script = |body: &str| Script::new(&format!("{FENCE}{body}"));
         Ok(Self {
-            client: Client::open(url).map_err(|error| StoreError::Unavailable(error.into()))?,
+            client: Client::open(url).map_err(|error| StoreError::Invalid(error.into()))?,
             slot: Mutex::default(),
             open: script(OPEN),
             join: script(JOIN),
@@ -176,12 +176,12 @@ impl QueueStore for RedisQueue {
 
     async fn join(&self, event: EventId, term: u32, joins: &[(Place, FanId)]) -> Result<(), StoreError> {
         if joins.len() > MAX_JOINS {
-            return Err(StoreError::Unavailable(format!("more than {MAX_JOINS} joins in one call").into()));
+            return Err(StoreError::Invalid(format!("more than {MAX_JOINS} joins in one call").into()));
         }
         let mut script = invoke(&self.join, event, term);
         for (place, fan) in joins {
             if place.0 > MAX_PLACE {
-                return Err(StoreError::Unavailable(format!("place {place} is no exact score").into()));
+                return Err(StoreError::Invalid(format!("place {place} is no exact score").into()));
             }
             script.arg(place.0).arg(fan.to_string());
         }

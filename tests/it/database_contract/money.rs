@@ -221,7 +221,7 @@ async fn settling_needs_the_order_its_payment_and_the_tickets_of_its_lines() {
         assert!(matches!(foreign, Err(StoreError::Conflict(_))), "another order's payment: {foreign:?}");
         let few =
             orders::settle(&database, order, payment_id(1), &two(), &new_tickets(order, &two())[..1], at(9)).await;
-        assert!(matches!(few, Err(StoreError::Conflict(_))), "too few tickets: {few:?}");
+        assert!(matches!(few, Err(StoreError::Invalid(_))), "too few tickets: {few:?}");
         for outcome in [refuse(&database, order, 2, ConfirmRefusal::Gone).await, {
             orders::refunded(&database, order, payment_id(1), at(9)).await
         }] {

@@ -103,7 +103,7 @@ async fn only_what_says_postgres_is_taken_for_an_address() {
     for address in ["mysql://root@127.0.0.1/x", "sqlite::memory:", "nonsense", "http://127.0.0.1"] {
         let config = Config { database: address.into(), ..Config::default() };
         let refused = Database::connect(&config).await;
-        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{address}: {refused:?}");
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{address}: {refused:?}");
     }
 }
 
@@ -115,7 +115,7 @@ async fn text_that_one_database_cannot_keep_is_refused_and_not_called_an_outage(
         odd.name = "zero\0byte".into();
         odd.created_at = EventTime(u64::MAX);
         let outcome = accounts::create_many(&database, &[odd]).await;
-        assert!(matches!(outcome, Ok(()) | Err(StoreError::Conflict(_))), "{outcome:?}");
+        assert!(matches!(outcome, Ok(()) | Err(StoreError::Invalid(_))), "{outcome:?}");
         database.ping().await.expect("still well");
     }
 }

@@ -44,7 +44,7 @@ pub async fn settle(
     now: EventTime,
 ) -> Result<Settled, StoreError> {
     if usize::try_from(quantity(lines)) != Ok(tickets.len()) {
-        return Err(StoreError::Conflict("the tickets are not those of the lines"));
+        return Err(StoreError::Invalid("the tickets are not those of the lines".into()));
     }
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;

@@ -178,5 +178,5 @@ const fn number(topic: Topic) -> i64 {
 }
 
 fn json(ids: &[i64]) -> Result<String, StoreError> {
-    serde_json::to_string(ids).map_err(|error| StoreError::Unavailable(error.into()))
+    serde_json::to_string(ids).map_err(|error| StoreError::Invalid(error.into()))
 }

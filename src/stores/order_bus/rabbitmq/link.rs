@@ -30,7 +30,7 @@ pub struct Address(AMQPUri);
 impl Address {
     pub fn parse(url: &str) -> Result<Self, StoreError> {
         // The URL holds a password: it is not repeated in the error.
-        let mut uri: AMQPUri = url.parse().map_err(|_| StoreError::Unavailable("not an amqp:// URL".into()))?;
+        let mut uri: AMQPUri = url.parse().map_err(|_| StoreError::Invalid("not an amqp:// URL".into()))?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
         Ok(Self(uri))
     }
