@@ -133,13 +133,7 @@ pub async fn give_up(app: &App, reference: OrderRef) -> Result<(), Problem> {
             Err(StoreError::Conflict(_)) => continue,
             Err(error) => return Err(error.into()),
         }
-        let mut write = app.database.begin().await?;
-        match payments::set_state(&mut write, payment.id, payments::State::Declined, now()).await {
-            Err(StoreError::Conflict(_)) => continue,
-            other => other?,
-        }
-        orders::close_checkout(&mut write, reference, now()).await?;
-        write.commit().await?;
+        orders::decline(&app.database, reference, payment.id, now()).await?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use onsale::stores::{config::Config, database::Database};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
-use crate::harness::address;
+use crate::harness::{address, in_time};
 
 /// Where the tables of one test are kept, opened as often as the test likes.
 struct Home {
@@ -66,5 +66,16 @@ impl Home {
         };
         let mut connection = AnyConnection::connect(&url).await.expect("connect");
         connection.execute(sql).await.expect("meddle");
+    }
+
+    /// On SQLite nobody waits for a row.
+    async fn until_one_waits_for_a_row_of_payments(&self) {
+        if self.config.database.is_empty() {
+            return;
+        }
+        let mut connection = AnyConnection::connect(&self.config.database).await.expect("connect");
+        let waiting = "SELECT waits.pid FROM pg_locks waits JOIN pg_locks has ON has.pid = waits.pid \
+                       WHERE NOT waits.granted AND has.relation = 'payments'::regclass";
+        in_time(async { while connection.fetch_optional(waiting).await.expect("locks").is_none() {} }).await;
     }
 }

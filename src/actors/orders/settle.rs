@@ -20,7 +20,6 @@ use crate::{
         database::{
             Database,
             orders::{self, Order},
-            payments,
         },
         error::StoreError,
         secret::TicketKey,
@@ -38,7 +37,7 @@ impl Settler {
     pub async fn settle(&self, fact: &PaymentFact) -> Result<(), SettleError> {
         let order = self.order(fact).await?;
         if !fact.captured {
-            return self.close_checkout(fact).await;
+            return self.decline(fact).await;
         }
         if order.total != (Money { minor: fact.amount_minor, currency: fact.currency }) {
             return Err(never(format!("{} was paid with another amount than it costs", fact.reference)));
@@ -59,17 +58,11 @@ impl Settler {
         orders::ensure(&self.database, fact.reference.event, &hold, wall()).await.map_err(store_error)
     }
 
-    async fn close_checkout(&self, fact: &PaymentFact) -> Result<(), SettleError> {
-        let mut write = self.database.begin().await.map_err(store_error)?;
-        match payments::set_state(&mut write, fact.payment, payments::State::Declined, wall()).await {
-            Ok(()) => {}
-            // The money came after all, and was settled before this message.
-            Err(StoreError::Conflict(_)) => return Ok(()),
-            Err(error) => return Err(store_error(error)),
+    async fn decline(&self, fact: &PaymentFact) -> Result<(), SettleError> {
+        let declined = orders::decline(&self.database, fact.reference, fact.payment, wall()).await;
+        if declined.map_err(store_error)? {
+            measures::payment_settled("declined");
         }
-        orders::close_checkout(&mut write, fact.reference, wall()).await.map_err(store_error)?;
-        write.commit().await.map_err(store_error)?;
-        measures::payment_settled("declined");
         Ok(())
     }
 

@@ -9,7 +9,7 @@ mod table;
 
 pub use self::{
     facts::{apply_fact, apply_facts},
-    settling::{Settled, refunded, settle, settle_refused},
+    settling::{Settled, decline, refunded, settle, settle_refused},
 };
 use super::{
     Database, Write,
@@ -128,13 +128,6 @@ pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTim
         OrderState::Pending => order.known.checkout_open = true,
         _ => return Err(StoreError::Conflict("the order can no longer be paid")),
     }
-    put(write, order, now).await
-}
-
-/// The checkout ended without money: declined or given up. The hold may still be paid by another.
-pub async fn close_checkout(write: &mut Write, reference: OrderRef, now: EventTime) -> Result<Order, StoreError> {
-    let mut order = take(write, reference).await?;
-    order.known.checkout_open = false;
     put(write, order, now).await
 }
 

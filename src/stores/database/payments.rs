@@ -11,7 +11,7 @@
 use std::str::FromStr;
 
 use super::{
-    Database, Write,
+    Database, Write, fault,
     row::{Row, millis},
 };
 use crate::{
@@ -127,7 +127,8 @@ pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Pa
     database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 
-/// By the table above; nothing to do if it is there already. [`StoreError::Conflict`] otherwise.
+/// By the table above; nothing to do if it is there already. [`StoreError::Conflict`] if there is no such payment or the table
+/// has no such way. [`StoreError::Unavailable`] if somebody else was in between: where it stands now is to be asked anew.
 pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTime) -> Result<(), StoreError> {
     let (_, from) = state(write, id).await?.ok_or(StoreError::Conflict("there is no such payment"))?;
     if from == to {
@@ -139,7 +140,7 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
     let update = sqlx::query("UPDATE payments SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
     let update = update.bind(id.to_string()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
     match write.execute(update).await? {
-        0 => Err(StoreError::Conflict("the payment has changed since it was read")),
+        0 => Err(fault::contended()),
         _ => Ok(()),
     }
 }

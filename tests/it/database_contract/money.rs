@@ -303,3 +303,78 @@ async fn what_was_voided_before_it_was_settled_gets_no_tickets() {
         assert_eq!(order_state(&database, order).await, OrderState::Refunded);
     }
 }
+
+#[tokio::test]
+async fn a_decline_closes_the_checkout_once_and_never_takes_money_away() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        let order = reference(new_event(), 1);
+        checked_out(&database, order, 1, &[]).await;
+        let open = async |n| {
+            let mut write = database.begin().await.expect("begin");
+            orders::open_checkout(&mut write, order, at(n)).await.expect("open");
+            write.commit().await.expect("commit");
+        };
+        let decline = async |n| orders::decline(&database, order, payment_id(n), at(9)).await;
+        open(5).await;
+        assert!(decline(1).await.expect("decline"));
+        assert_eq!(order_state(&database, order).await, OrderState::Pending);
+
+        open_payment(&database, &payment(2, order)).await;
+        open(6).await;
+        assert!(!decline(1).await.expect("again"), "the message came twice");
+        assert_eq!(order_state(&database, order).await, OrderState::Paying, "of the second payment");
+        let unknown = decline(3).await;
+        assert!(matches!(unknown, Err(StoreError::Conflict(_))), "{unknown:?}");
+
+        settle(&database, order, 1, &[]).await.expect("the money of the first came after all");
+        assert!(!decline(1).await.expect("too late"));
+        assert_eq!(payment_state(&database, 1).await, State::Captured);
+        assert_eq!(order_state(&database, order).await, OrderState::Ticketed);
+    }
+}
+
+#[tokio::test]
+async fn money_and_decline_at_the_same_time_end_in_tickets() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        let event = new_event();
+        for n in 1..=50 {
+            let order = reference(event, n);
+            checked_out(&database, order, n, &[]).await;
+            let (settled, declined) = tokio::join!(
+                settle(&database, order, n, &[]),
+                orders::decline(&database, order, payment_id(n), at(50))
+            );
+            assert_eq!(settled.expect("settle"), Settled::Now);
+            declined.expect("whoever was first");
+            assert_eq!(payment_state(&database, n).await, State::Captured);
+            assert_eq!(order_state(&database, order).await, OrderState::Ticketed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_race_that_was_lost_is_told_apart_from_a_way_that_is_not_there() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        open_payment(&database, &payment(1, reference(new_event(), 1))).await;
+        let mut first = database.begin().await.expect("begin");
+        payments::set_state(&mut first, payment_id(1), State::Declined, at(2)).await.expect("decline");
+        let second = tokio::spawn({
+            let database = database.clone();
+            async move {
+                let mut write = database.begin().await?;
+                payments::set_state(&mut write, payment_id(1), State::Captured, at(3)).await?;
+                write.commit().await
+            }
+        });
+        home.until_one_waits_for_a_row_of_payments().await;
+        first.commit().await.expect("commit");
+        match second.await.expect("ran") {
+            // SQLite lets one write after the other: there is no race to lose.
+            Ok(()) => assert!(home.config.database.is_empty()),
+            Err(lost) => assert!(matches!(lost, StoreError::Unavailable(_)), "{lost:?}"),
+        }
+    }
+}

@@ -25,7 +25,7 @@ use rand::seq::SliceRandom as _;
 
 use super::{
     Home,
-    sample::{add_order, at, eur, fact, fan, payment_id, reference, two},
+    sample::{add_order, at, eur, fact, fan, open_payment, payment, payment_id, reference, two},
 };
 use crate::harness::new_event;
 
@@ -188,11 +188,9 @@ async fn a_checkout_opens_an_order_that_can_be_paid_and_no_other() {
         let again = open().await.expect("again");
         assert_eq!(again, stored(&database, order).await);
 
-        let mut write = database.begin().await.expect("begin");
-        let closed = orders::close_checkout(&mut write, order, at(6)).await.expect("close");
-        write.commit().await.expect("commit");
-        assert_eq!(closed.state, OrderState::Pending);
-        assert_eq!(closed, stored(&database, order).await);
+        open_payment(&database, &payment(1, order)).await;
+        assert!(orders::decline(&database, order, payment_id(1), at(6)).await.expect("decline"));
+        assert_eq!(stored(&database, order).await.state, OrderState::Pending);
 
         orders::apply_fact(&database, order.event, &fact(order, 2, FactKind::Expired)).await.expect("apply");
         let refused = open().await;

@@ -88,6 +88,26 @@ pub async fn settle_refused(
     write.commit().await
 }
 
+/// The provider has declined, or the checkout was given up: the hold may still be paid by another. `false` if that was known,
+/// or the money has come after all.
+pub async fn decline(
+    database: &Database,
+    reference: OrderRef,
+    payment: PaymentId,
+    now: EventTime,
+) -> Result<bool, StoreError> {
+    let mut write = database.begin().await?;
+    let mut order = take(&mut write, reference).await?;
+    if state_of(&mut write, reference, payment).await? != State::Open {
+        return Ok(false);
+    }
+    payments::set_state(&mut write, payment, State::Declined, now).await?;
+    order.known.checkout_open = false;
+    put(&mut write, order, now).await?;
+    write.commit().await?;
+    Ok(true)
+}
+
 /// The provider has given the money back. [`StoreError::Conflict`] if it was not to.
 pub async fn refunded(
     database: &Database,
