@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, String> {
-    let (event, inventory) = stage.open_inventory().await?;
+    let (event, inventory) = stage.open_inventory(0).await?;
     stage.admit(&inventory, stage.fans()).await?;
     let fans: Arc<[FanId]> = stage.fans().into();
     let started = Instant::now();

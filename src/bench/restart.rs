@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::stage::{self, Lagging, Stage};
 use crate::{
-    actors::inventory::{AskError, Handle},
+    actors::inventory::{AskError, Handle, recovery},
     cli::ConfigOptions,
     config::Config,
     domain::{
@@ -38,6 +38,9 @@ pub struct Options {
     /// How often a process is started and measured.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
+    /// Order messages that the broker does not have yet; without it, as many as are left when the node stops.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    unpublished: Option<u32>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -55,7 +58,6 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Row {
     snapshot_mb: f64,
-    segments: usize,
     segments_mb: f64,
     /// Order messages that were not with the broker yet.
     unpublished: u64,
@@ -90,7 +92,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let stage = Stage::open(&options.config, Lagging::AsConfigured).await?;
     let kind = stage.kind();
     let began = Instant::now();
-    let asked = fill(&stage, options.reservations).await?;
+    let asked = fill(&stage, &options).await?;
     eprintln!("{} reservations made in {:.1} s", options.reservations, began.elapsed().as_secs_f64());
     let (config, temporary) = stage.leave().await;
     let measured = measure_all(&config, &asked, &options).await;
@@ -103,8 +105,12 @@ pub async fn run(options: Options) -> Result<(), String> {
     Ok(())
 }
 
-async fn fill(stage: &Stage, reservations: u32) -> Result<Asked, String> {
-    let (event, inventory) = stage.open_event().await?;
+async fn fill(stage: &Stage, options: &Options) -> Result<Asked, String> {
+    let reservations = options.reservations;
+    let (event, inventory) = match options.unpublished {
+        Some(unpublished) => stage.open_inventory(unpublished.into()).await?,
+        None => stage.open_event().await?,
+    };
     // The first has an account, so it can ask for its hold later; the inventory asks nobody who they are.
     let first = *stage.fans().first().ok_or("the stage has fans")?;
     let others = (1..reservations.div_ceil(EACH)).map(|_| FanId::from_uuid(Uuid::new_v4()));
@@ -118,6 +124,10 @@ async fn fill(stage: &Stage, reservations: u32) -> Result<Asked, String> {
         reserve(inventory.clone(), fans.clone(), 0, reservations).await?.ok_or("the first fan holds something")?;
     while let Some(done) = tasks.join_next().await {
         done.map_err(|error| error.to_string())??;
+    }
+    if options.unpublished.is_some() {
+        // Nobody else ends it.
+        inventory.drain().await;
     }
     let access = stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access { sv: 1 });
     Ok(Asked { event, reference: OrderRef { event, order: hold.order }, access })
@@ -232,18 +242,10 @@ async fn until_ok(child: &mut Child, began: Instant, request: reqwest::RequestBu
 
 async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, String> {
     let journal = stores::open_journal(&config.stores).await.map_err(|error| error.to_string())?;
-    let recovered = journal.recover(event).await.map_err(|error| error.to_string())?;
-    let segments_bytes: usize = recovered.segments.iter().map(|(_, bytes)| bytes.len()).sum();
-    let (snapshot_mb, segments, segments_mb) = (
-        recovered.snapshot.as_ref().map_or(0.0, |(_, bytes)| mb(bytes.len())),
-        recovered.segments.len(),
-        mb(segments_bytes),
-    );
-    let folded = crate::actors::inventory::recovery::fold(recovered).map_err(|error| error.to_string())?;
+    let folded = recovery::recover(&*journal, event).await.map_err(|error| error.to_string())?;
     Ok(Row {
-        snapshot_mb,
-        segments,
-        segments_mb,
+        snapshot_mb: mb(folded.snapshot_bytes),
+        segments_mb: mb(folded.tail_bytes),
         unpublished: folded.inventory.unpublished(),
         ready_s: 0.0,
         first_read_s: 0.0,
@@ -252,7 +254,7 @@ async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, String>
     })
 }
 
-fn mb(bytes: usize) -> f64 {
+fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
@@ -262,7 +264,7 @@ fn peak_mb(child: &Child) -> Result<f64, String> {
     let path = PathBuf::from(format!("/proc/{pid}/status"));
     let status = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.map(|kib| mb(kib * 1024)).ok_or_else(|| format!("{} has no VmHWM", path.display()))
 }
 
@@ -289,21 +291,13 @@ impl Report {
         }
         println!("stores: {}; reservations: {}", self.stores, self.reservations);
         println!(
-            "{:>12}{:>10}{:>13}{:>13}{:>9}{:>14}{:>10}{:>15}",
-            "snapshot MB",
-            "segments",
-            "segments MB",
-            "unpublished",
-            "ready s",
-            "first read s",
-            "peak MB",
-            "peak later MB"
+            "{:>12}{:>13}{:>13}{:>9}{:>14}{:>10}{:>15}",
+            "snapshot MB", "segments MB", "unpublished", "ready s", "first read s", "peak MB", "peak later MB"
         );
         for row in &self.results {
             println!(
-                "{:>12.1}{:>10}{:>13.1}{:>13}{:>9.2}{:>14.2}{:>10.0}{:>15.0}",
+                "{:>12.1}{:>13.1}{:>13}{:>9.2}{:>14.2}{:>10.0}{:>15.0}",
                 row.snapshot_mb,
-                row.segments,
                 row.segments_mb,
                 row.unpublished,
                 row.ready_s,

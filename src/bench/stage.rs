@@ -43,6 +43,8 @@ pub const STOCK: u32 = 10_000_000;
 pub const HOT: &str = "HOT";
 /// Admitted in one command.
 const ADMIT_AT_ONCE: usize = 500;
+/// Order messages between two marks of how far they are published.
+const MARK_EVERY: u64 = 10_000;
 
 pub struct Stage {
     node: Node,
@@ -135,9 +137,10 @@ impl Stage {
         Ok(())
     }
 
-    /// A fresh event's inventory alone, without the orders side: what it would publish counts as published at once.
-    pub async fn open_inventory(&self) -> Result<(EventId, inventory::Handle), String> {
-        let event = EventId::from_uuid(Uuid::now_v7());
+    /// A fresh event's inventory alone, without the orders side: what it would publish counts as published at once, but for
+    /// the last `unpublished`.
+    pub async fn open_inventory(&self, unpublished: u64) -> Result<(EventId, inventory::Handle), String> {
+        let event = self.make_event().await?;
         let stores = self.node.stores();
         let epoch = stores.ownership.claim(event).await.map_err(|error| error.to_string())?;
         let (facts, mut published) = mpsc::unbounded_channel::<Vec<OrderFact>>();
@@ -156,11 +159,16 @@ impl Stage {
         let handle = inventory::start(arguments, None).await.map_err(|error| error.to_string())?;
         let configure = Request { identity: None, command: Command::Configure(Box::new(configuration())) };
         handle.ask(configure).await.map_err(|error| error.to_string())?;
-        let told = handle.clone();
+        let (told, journal) = (handle.clone(), stores.journal.clone());
         tokio::spawn(async move {
+            let mut marked = 0;
             while let Some(facts) = published.recv().await {
-                if let Some(last) = facts.last() {
-                    told.published(last.number);
+                let number = facts.last().map_or(0, |last| last.number.saturating_sub(unpublished));
+                told.published(number);
+                if number >= marked + MARK_EVERY {
+                    marked = number;
+                    // One that is lost leaves more unpublished.
+                    let _ = journal.mark_published(event, epoch, number).await;
                 }
             }
         });
@@ -169,6 +177,12 @@ impl Stage {
 
     /// A fresh event with one hot ticket type, on sale.
     pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), String> {
+        let id = self.make_event().await?;
+        let handles = self.node.app().directory.event(id).await.map_err(|error| error.to_string())?;
+        Ok((id, handles.inventory))
+    }
+
+    async fn make_event(&self) -> Result<EventId, String> {
         let now = http::now();
         let id = EventId::from_uuid(Uuid::now_v7());
         let event = events::Event {
@@ -194,8 +208,7 @@ impl Stage {
         let mut write = database.begin().await.map_err(|error| error.to_string())?;
         events::insert(&mut write, &event).await.map_err(|error| error.to_string())?;
         write.commit().await.map_err(|error| error.to_string())?;
-        let handles = self.node.app().directory.event(id).await.map_err(|error| error.to_string())?;
-        Ok((id, handles.inventory))
+        Ok(id)
     }
 
     /// Admits these fans; fan number n has place number n+1 of the first term.

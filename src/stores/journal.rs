@@ -6,8 +6,10 @@
 pub mod embedded;
 pub mod etcd;
 mod manifest;
+mod tail;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use super::error::StoreError;
 use crate::domain::id::EventId;
@@ -18,6 +20,9 @@ pub struct Epoch(pub u64);
 
 /// The longest segment that every adapter takes: etcd's default limit for a request is 1.5 MiB.
 pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
+
+/// How a snapshot is cut: small enough for one etcd request, and for three in a reply.
+pub const CHUNK_BYTES: usize = 1024 * 1024;
 
 pub struct Append {
     pub event: EventId,
@@ -48,7 +53,22 @@ pub enum AppendError {
     Gap(u64),
 }
 
-/// What recovery gives back, in order.
+/// A journal as it is read, piece by piece: `Begin`, the snapshot's chunks, then segments.
+#[derive(Debug)]
+pub enum Piece {
+    Begin {
+        /// Facts up to this number are published.
+        published: u64,
+        /// The last segment that the snapshot covers, if there is a snapshot.
+        covered: Option<u64>,
+    },
+    /// Of the snapshot.
+    Chunk(Vec<u8>),
+    /// Some of those after the snapshot: (seq, bytes), without gaps.
+    Segments(Vec<(u64, Vec<u8>)>),
+}
+
+/// A journal as a whole, for those that are known to be small.
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// The newest snapshot and the last segment that it covers.
@@ -60,26 +80,32 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Puts together what an adapter read, and refuses what cannot be whole. `segments` begin with the last one that the
-    /// snapshot covers, which trimming leaves.
-    fn assemble(
-        snapshot: Option<(u64, Vec<u8>)>,
-        mut segments: Vec<(u64, Vec<u8>)>,
-        published: u64,
-    ) -> Result<Self, StoreError> {
-        let first = snapshot.as_ref().map_or(1, |(seq, _)| *seq);
-        for (expected, (seq, _)) in (first..).zip(&segments) {
-            if *seq != expected {
-                return Err(StoreError::Corrupt(format!("segment {expected} is missing")));
+    fn add(&mut self, piece: Piece) {
+        match piece {
+            Piece::Begin { published, covered } => {
+                self.published = published;
+                self.snapshot = covered.map(|seq| (seq, Vec::new()));
             }
-        }
-        if snapshot.is_some() {
-            if segments.is_empty() {
-                return Err(StoreError::Corrupt(format!("segment {first} is missing")));
+            Piece::Chunk(chunk) => {
+                if let Some((_, bytes)) = &mut self.snapshot {
+                    bytes.extend_from_slice(&chunk);
+                }
             }
-            segments.remove(0);
+            Piece::Segments(page) => self.segments.extend(page),
         }
-        Ok(Self { snapshot, segments, published })
+    }
+}
+
+impl IntoIterator for Recovered {
+    type Item = Piece;
+    type IntoIter = std::vec::IntoIter<Piece>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (covered, bytes) = self.snapshot.unzip();
+        let mut pieces = vec![Piece::Begin { published: self.published, covered }];
+        pieces.extend(bytes.map(Piece::Chunk));
+        pieces.push(Piece::Segments(self.segments));
+        pieces.into_iter()
     }
 }
 
@@ -91,18 +117,49 @@ fn check_length(append: &Append) -> Result<(), AppendError> {
     Err(AppendError::ReadOnly(format!("segment {} is longer than {MAX_SEGMENT_BYTES} bytes", append.seq).into()))
 }
 
+/// A snapshot on its way into the journal. Dropped before it is finished, it leaves nothing but chunks that the next one
+/// takes away.
+#[async_trait]
+pub trait NewSnapshot: Send {
+    /// The next [`CHUNK_BYTES`] of it, or what is left at the end.
+    async fn chunk(&mut self, bytes: Vec<u8>) -> Result<(), AppendError>;
+
+    /// From here on the snapshot counts, and the segments that it covers are deleted but for the last; all or nothing, and
+    /// only for the owner.
+    async fn finish(self: Box<Self>) -> Result<(), AppendError>;
+}
+
 #[async_trait]
 pub trait InventoryJournal: Send + Sync + 'static {
     /// Makes the segment durable. Returns only when the outcome is certain: a lost reply is resolved by sending the same
     /// transaction again, for as long as it takes.
     async fn append(&self, append: Append) -> Result<(), AppendError>;
 
-    /// Reads everything. Only after `Ownership::claim`, so that no older epoch can still add to it.
-    async fn recover(&self, event: EventId) -> Result<Recovered, StoreError>;
+    /// Reads everything, a few pieces ahead of whoever takes them; ends early when nobody does. What was handed over is whole
+    /// only if this returns `Ok`. Only after `Ownership::claim`, so that no older epoch can still add to it.
+    async fn read(&self, event: EventId, pieces: mpsc::Sender<Piece>) -> Result<(), StoreError>;
 
-    /// Stores a snapshot that covers segments up to `seq`, and deletes those but the last; all or nothing, and only for
-    /// the owner.
-    async fn snapshot(&self, event: EventId, epoch: Epoch, seq: u64, bytes: &[u8]) -> Result<(), AppendError>;
+    /// [`Self::read`] at once into memory.
+    async fn recover(&self, event: EventId) -> Result<Recovered, StoreError> {
+        let (sender, mut pieces) = mpsc::channel(1);
+        let gather = async {
+            let mut recovered = Recovered::default();
+            while let Some(piece) = pieces.recv().await {
+                recovered.add(piece);
+            }
+            recovered
+        };
+        let (read, recovered) = tokio::join!(self.read(event, sender), gather);
+        read.map(|()| recovered)
+    }
+
+    /// Begins a snapshot that covers segments up to `seq`. Nothing has changed until [`NewSnapshot::finish`].
+    async fn begin_snapshot(
+        &self,
+        event: EventId,
+        epoch: Epoch,
+        seq: u64,
+    ) -> Result<Box<dyn NewSnapshot + '_>, AppendError>;
 
     /// Facts up to `number` are published. Lost updates do no harm.
     async fn mark_published(&self, event: EventId, epoch: Epoch, number: u64) -> Result<(), AppendError>;

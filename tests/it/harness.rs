@@ -6,7 +6,9 @@ use onsale::{
     domain::id::EventId,
     stores::{
         etcd::Etcd,
-        journal::{Append, Epoch, InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
+        journal::{
+            Append, AppendError, CHUNK_BYTES, Epoch, InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal,
+        },
         ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
         sqlite,
     },
@@ -91,4 +93,19 @@ pub async fn open_etcd(endpoints: &[String], node: &str) -> Opened {
 /// An append without counters or mark.
 pub fn append(event: EventId, epoch: Epoch, seq: u64, bytes: impl Into<Vec<u8>>) -> Append {
     Append { event, epoch, seq, bytes: bytes.into(), counters: Vec::new(), active: None }
+}
+
+/// As the inventory does it, but all at once.
+pub async fn store_snapshot(
+    journal: &dyn InventoryJournal,
+    event: EventId,
+    epoch: Epoch,
+    seq: u64,
+    bytes: &[u8],
+) -> Result<(), AppendError> {
+    let mut snapshot = journal.begin_snapshot(event, epoch, seq).await?;
+    for chunk in bytes.chunks(CHUNK_BYTES) {
+        snapshot.chunk(chunk.to_vec()).await?;
+    }
+    snapshot.finish().await
 }

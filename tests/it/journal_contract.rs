@@ -2,10 +2,10 @@
 
 use onsale::stores::{
     error::StoreError,
-    journal::{AppendError, Epoch, MAX_SEGMENT_BYTES},
+    journal::{AppendError, CHUNK_BYTES, Epoch, MAX_SEGMENT_BYTES, Piece},
 };
 
-use crate::harness::{JournalHome, Opened, append, new_event};
+use crate::harness::{JournalHome, Opened, append, in_time, new_event, store_snapshot};
 
 /// Bytes that differ for every segment.
 fn bytes(seq: u64) -> Vec<u8> {
@@ -79,7 +79,7 @@ async fn nothing_is_written_by_an_old_epoch() {
             let journal = &opened.journal;
             let refused = [
                 journal.append(append(event, epoch, 3, bytes(3))).await,
-                journal.snapshot(event, epoch, 2, b"snapshot").await,
+                store_snapshot(&**journal, event, epoch, 2, b"snapshot").await,
                 journal.mark_published(event, epoch, 7).await,
             ];
             for (n, refused) in refused.into_iter().enumerate() {
@@ -116,24 +116,69 @@ async fn a_snapshot_takes_the_place_of_what_it_covers() {
 
         // Several chunks, the last one not full.
         let large: Vec<u8> = (0..3_500_000_u32).map(|n| (n % 251) as u8).collect();
-        opened.journal.snapshot(event, epoch, 8, &large).await.expect("snapshot");
+        store_snapshot(&*opened.journal, event, epoch, 8, &large).await.expect("snapshot");
         append_run(&opened, event, epoch, 11..=12).await;
         let recovered = opened.journal.recover(event).await.expect("recover");
         assert!(recovered.snapshot == Some((8, large)));
         assert_eq!(recovered.segments, (9..=12).map(|seq| (seq, bytes(seq))).collect::<Vec<_>>());
 
-        opened.journal.snapshot(event, epoch, 12, b"").await.expect("an empty one, of all there is");
+        store_snapshot(&*opened.journal, event, epoch, 12, b"").await.expect("an empty one, of all there is");
         let recovered = opened.journal.recover(event).await.expect("recover");
         assert_eq!(recovered.snapshot, Some((12, Vec::new())));
         assert!(recovered.segments.is_empty());
         append_run(&opened, event, epoch, 13..=13).await;
 
         for seq in [4, 14] {
-            let refused = opened.journal.snapshot(event, epoch, seq, b"of what is not there").await;
+            let refused = store_snapshot(&*opened.journal, event, epoch, seq, b"of what is not there").await;
             assert!(matches!(refused, Err(AppendError::Gap(at)) if at == seq), "{seq}: {refused:?}");
         }
         let recovered = opened.journal.recover(event).await.expect("recover");
         assert_eq!(recovered.segments, [(13, bytes(13))]);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_not_finished_changes_nothing() {
+    for home in JournalHome::all() {
+        let opened = home.open().await;
+        let event = new_event();
+        let epoch = opened.ownership.claim(event).await.expect("claim");
+        append_run(&opened, event, epoch, 1..=3).await;
+        let mut given_up = opened.journal.begin_snapshot(event, epoch, 3).await.expect("begin");
+        given_up.chunk(b"half of ".to_vec()).await.expect("chunk");
+        drop(given_up);
+        let recovered = opened.journal.recover(event).await.expect("recover");
+        assert!(recovered.snapshot.is_none());
+        assert_eq!(recovered.segments.len(), 3);
+
+        store_snapshot(&*opened.journal, event, epoch, 3, b"snapshot").await.expect("snapshot");
+        let recovered = opened.journal.recover(event).await.expect("recover");
+        assert_eq!(recovered.snapshot, Some((3, b"snapshot".to_vec())));
+    }
+}
+
+#[tokio::test]
+async fn a_journal_is_read_no_further_than_somebody_takes_it() {
+    for home in JournalHome::all() {
+        let opened = home.open().await;
+        let event = new_event();
+        let epoch = opened.ownership.claim(event).await.expect("claim");
+        append_run(&opened, event, epoch, 1..=3).await;
+        let snapshot = vec![7; 3 * CHUNK_BYTES + 1];
+        store_snapshot(&*opened.journal, event, epoch, 2, &snapshot).await.expect("snapshot");
+
+        let (sender, mut pieces) = tokio::sync::mpsc::channel(1);
+        let journal = opened.journal.clone();
+        let reading = tokio::spawn(async move { journal.read(event, sender).await });
+        let begin = pieces.recv().await;
+        assert!(matches!(begin, Some(Piece::Begin { published: 0, covered: Some(2) })), "{begin:?}");
+        for n in 0..3 {
+            let chunk = pieces.recv().await;
+            assert!(matches!(&chunk, Some(Piece::Chunk(bytes)) if bytes.len() == CHUNK_BYTES), "chunk {n}");
+        }
+        assert!(!reading.is_finished(), "the rest waits to be taken");
+        drop(pieces);
+        in_time(reading).await.expect("ran").expect("nobody wants more");
     }
 }
 
@@ -144,7 +189,7 @@ async fn a_segment_that_was_trimmed_is_not_written_again() {
         let event = new_event();
         let epoch = opened.ownership.claim(event).await.expect("claim");
         append_run(&opened, event, epoch, 1..=5).await;
-        opened.journal.snapshot(event, epoch, 5, b"snapshot").await.expect("snapshot");
+        store_snapshot(&*opened.journal, event, epoch, 5, b"snapshot").await.expect("snapshot");
         for seq in 1..=4 {
             let refused = opened.journal.append(append(event, epoch, seq, bytes(seq))).await;
             assert!(matches!(refused, Err(AppendError::Gap(_))), "{seq}: {refused:?}");
@@ -254,7 +299,7 @@ async fn a_missing_segment_or_chunk_is_corruption_and_never_passed_over() {
     let event = new_event();
     let epoch = opened.ownership.claim(event).await.expect("claim");
     append_run(&opened, event, epoch, 1..=5).await;
-    opened.journal.snapshot(event, epoch, 2, b"snapshot").await.expect("snapshot");
+    store_snapshot(&*opened.journal, event, epoch, 2, b"snapshot").await.expect("snapshot");
 
     for (damage, repair) in [
         ("UPDATE segment SET seq = 40 WHERE seq = 4", "UPDATE segment SET seq = 4 WHERE seq = 40"),

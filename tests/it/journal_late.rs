@@ -5,7 +5,7 @@
 use onsale::{domain::id::EventId, stores::journal::AppendError};
 
 use crate::{
-    harness::{Opened, address, append, in_time, new_event, open_etcd},
+    harness::{Opened, address, append, in_time, new_event, open_etcd, store_snapshot},
     http2_proxy::{Flow, Proxy},
 };
 
@@ -115,7 +115,7 @@ async fn a_first_segment_that_lands_after_it_was_trimmed_stays_away() {
     assert!(road.holds_some(), "a copy is held");
     direct.journal.append(append(event, epoch, 2, "two")).await.expect("append");
     direct.journal.mark_published(event, epoch, 5).await.expect("mark");
-    direct.journal.snapshot(event, epoch, 2, b"snapshot").await.expect("snapshot");
+    store_snapshot(&*direct.journal, event, epoch, 2, b"snapshot").await.expect("snapshot");
     road.release().await;
 
     let recovered = direct.journal.recover(event).await.expect("recover");
@@ -183,9 +183,9 @@ async fn a_snapshot_that_lands_after_its_successor_does_not_take_its_place() {
     }
     // The manifest is read, the one chunk is written; the manifest's transaction is held.
     road.proxy.requests.set(Flow::HoldAfter(2));
-    in_time(both.journal.snapshot(event, epoch, 4, b"first")).await.expect("by the other endpoint");
+    in_time(store_snapshot(&*both.journal, event, epoch, 4, b"first")).await.expect("by the other endpoint");
     assert!(road.holds_some(), "a copy is held");
-    direct.journal.snapshot(event, epoch, 4, b"second").await.expect("snapshot");
+    store_snapshot(&*direct.journal, event, epoch, 4, b"second").await.expect("snapshot");
     road.release().await;
 
     let recovered = direct.journal.recover(event).await.expect("the chunks of the manifest are there");

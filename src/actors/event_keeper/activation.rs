@@ -61,10 +61,7 @@ pub(super) async fn prepare(on: &Foundation, event: EventId) -> Result<Box<Prepa
     let _permit = on.recoveries.acquire().await.map_err(|error| Fault::Failed(error.to_string()))?;
     let copy = copy(on, event).await?;
     let epoch = on.ownership.claim(event).await?;
-    let recovered = on.journal.recover(event).await?;
-    let folding = tokio::task::spawn_blocking(move || recovery::fold(recovered));
-    let folded = folding.await.map_err(|error| Fault::Failed(error.to_string()))?;
-    let folded = folded.map_err(|error| Fault::Failed(error.to_string()))?;
+    let folded = recovery::recover(&*on.journal, event).await.map_err(|error| Fault::Failed(error.to_string()))?;
     let first = first(folded.inventory.configuration(), copy)?;
     Ok(Box::new(Prepared { epoch, folded, first }))
 }

@@ -6,14 +6,19 @@
 
 use std::sync::Arc;
 
+use tokio::{sync::mpsc, task::spawn_blocking};
+
 use super::{
     message::SnapshotMade,
     recovery::{self, Folded},
 };
 use crate::{
     domain::id::EventId,
-    stores::journal::{Epoch, InventoryJournal},
+    stores::journal::{CHUNK_BYTES, Epoch, InventoryJournal},
 };
+
+/// Chunks that wait to be stored.
+const CHUNKS_AHEAD: usize = 2;
 
 /// The error is for the log: a snapshot that is not made costs only a longer recovery.
 pub(super) async fn make(
@@ -21,12 +26,23 @@ pub(super) async fn make(
     event: EventId,
     epoch: Epoch,
 ) -> Result<SnapshotMade, String> {
-    let recovered = journal.recover(event).await.map_err(|error| error.to_string())?;
-    let folded = tokio::task::spawn_blocking(move || {
-        let Folded { inventory, seq, .. } = recovery::fold(recovered).map_err(|error| error.to_string())?;
-        Ok::<_, String>((seq, inventory.to_snapshot()))
+    let folded = recovery::recover(&*journal, event).await.map_err(|error| error.to_string())?;
+    let Folded { inventory, seq, .. } = folded;
+    let mut snapshot = journal.begin_snapshot(event, epoch, seq).await.map_err(|error| error.to_string())?;
+    let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let sealing = spawn_blocking(move || {
+        inventory.to_chunks(CHUNK_BYTES, |chunk| {
+            // Nobody takes it when storing another one has failed.
+            let _ = sender.blocking_send(chunk);
+        });
     });
-    let (seq, bytes) = folded.await.map_err(|error| error.to_string())??;
-    journal.snapshot(event, epoch, seq, &bytes).await.map_err(|error| error.to_string())?;
-    Ok(SnapshotMade { size_bytes: bytes.len() as u64 })
+    let mut size_bytes = 0;
+    while let Some(chunk) = chunks.recv().await {
+        size_bytes += chunk.len() as u64;
+        snapshot.chunk(chunk).await.map_err(|error| error.to_string())?;
+    }
+    // Only now it is certain that there are no more.
+    sealing.await.map_err(|error| error.to_string())?;
+    snapshot.finish().await.map_err(|error| error.to_string())?;
+    Ok(SnapshotMade { size_bytes })
 }

@@ -242,13 +242,4 @@ impl Inventory {
             .is_some_and(|c| matches!(c.phase, Phase::Published | Phase::Paused) && c.on_sale_at > self.last_at);
         self.orders.held() > 0 || self.admissions.any_live() || self.outbox.len() > 0 || opens_later
     }
-
-    /// The whole state as bytes (versioned, with checksum), for a snapshot.
-    pub fn to_snapshot(&self) -> Vec<u8> {
-        self.seal_snapshot()
-    }
-
-    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, entry::Unreadable> {
-        Self::open_snapshot(bytes)
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +15,15 @@ use super::{
     orders::Orders,
     outbox::Outbox,
     outcomes::Outcomes,
-    sealed::{open, seal},
+    sealed::{open_chunks, seal_chunks},
     seats::{SeatUse, Seats},
     stock::Stock,
 };
 use crate::domain::time::EventTime;
 
 const VERSION: u8 = 1;
+/// Where it is put together again at once.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize)]
 struct Kept<'a> {
@@ -59,7 +61,20 @@ struct Found {
 }
 
 impl Inventory {
-    pub(super) fn seal_snapshot(&self) -> Vec<u8> {
+    /// All at once.
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.to_chunks(CHUNK_BYTES, |chunk| bytes.extend(chunk));
+        bytes
+    }
+
+    /// All at once.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::from_chunks(iter::once(bytes))
+    }
+
+    /// Given out in chunks of `chunk_bytes`, the last of which may be shorter.
+    pub fn to_chunks(&self, chunk_bytes: usize, give: impl FnMut(Vec<u8>)) {
         let kept = Kept {
             term: self.term,
             last_at: self.last_at,
@@ -75,11 +90,12 @@ impl Inventory {
             outcomes: &self.outcomes,
             outbox: &self.outbox,
         };
-        seal(VERSION, &kept)
+        seal_chunks(VERSION, &kept, chunk_bytes, give);
     }
 
-    pub(super) fn open_snapshot(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let found: Found = open(VERSION, bytes)?;
+    /// Takes chunk after chunk, however it was cut. All are taken, whatever is wrong with them.
+    pub fn from_chunks(chunks: impl Iterator<Item: AsRef<[u8]>>) -> Result<Self, Unreadable> {
+        let found: Found = open_chunks(VERSION, chunks)?;
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
         let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
             .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;

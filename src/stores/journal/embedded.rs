@@ -1,21 +1,19 @@
 //! The journal in one SQLite file, for one process.
 //!
 //! Owns `journal.db`: journals and, beside them, the epochs that ownership hands out. One task writes
-//! ([`writer`]), a few connections read.
+//! ([`writer`]), a few connections read ([`read`]).
 
+mod read;
 mod writer;
 
 use std::path::Path;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
 use sqlx::{Row as _, SqlitePool};
+use tokio::sync::mpsc;
 
 use self::writer::{Command, Writer};
-use super::{
-    Append, AppendError, Epoch, InventoryJournal, Recovered, check_length,
-    manifest::{CHUNK_BYTES, Manifest},
-};
+use super::{Append, AppendError, Epoch, InventoryJournal, NewSnapshot, Piece, check_length, manifest::Manifest};
 use crate::{
     domain::id::EventId,
     stores::{error::StoreError, ownership::Owner, sqlite},
@@ -80,27 +78,6 @@ impl EmbeddedJournal {
         self.writer.is_poisoned()
     }
 
-    async fn read_snapshot(&self, event: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        let json: Option<String> = sqlx::query_scalar("SELECT manifest FROM snapshot WHERE event = $1")
-            .bind(event)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(sqlite::error)?;
-        let Some(json) = json else { return Ok(None) };
-        let manifest = Manifest::from_json(json.as_bytes())?;
-        let mut chunks =
-            sqlx::query_scalar::<_, Vec<u8>>("SELECT bytes FROM chunk WHERE event = $1 AND generation = $2 ORDER BY n")
-                .bind(event)
-                .bind(&manifest.generation)
-                .fetch(&self.readers);
-        let mut bytes = manifest.room();
-        while let Some(chunk) = chunks.try_next().await.map_err(sqlite::error)? {
-            bytes.extend_from_slice(&chunk);
-        }
-        manifest.verify(&bytes)?;
-        Ok(Some((manifest.seq, bytes)))
-    }
-
     async fn read_events(&self, query: &'static str) -> Result<Vec<EventId>, StoreError> {
         let events: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.readers).await.map_err(sqlite::error)?;
         events
@@ -117,38 +94,20 @@ impl InventoryJournal for EmbeddedJournal {
         self.writer.run(Command::Append(append)).await.map(drop)
     }
 
-    async fn recover(&self, event: EventId) -> Result<Recovered, StoreError> {
+    async fn read(&self, event: EventId, pieces: mpsc::Sender<Piece>) -> Result<(), StoreError> {
         if self.is_poisoned() {
             return Err(poisoned());
         }
-        let event = event.to_string();
-        let snapshot = self.read_snapshot(&event).await?;
-        let first = snapshot.as_ref().map_or(1, |(seq, _)| *seq);
-        let mut rows = sqlx::query("SELECT seq, bytes FROM segment WHERE event = $1 AND seq >= $2 ORDER BY seq")
-            .bind(&event)
-            .bind(writer::integer(first))
-            .fetch(&self.readers);
-        let mut segments = Vec::new();
-        while let Some(row) = rows.try_next().await.map_err(sqlite::error)? {
-            let seq: i64 = row.try_get(0).map_err(sqlite::error)?;
-            segments.push((seq.unsigned_abs(), row.try_get(1).map_err(sqlite::error)?));
-        }
-        let published: Option<i64> = sqlx::query_scalar("SELECT number FROM published WHERE event = $1")
-            .bind(&event)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(sqlite::error)?;
-        Recovered::assemble(snapshot, segments, published.unwrap_or(0).unsigned_abs())
+        read::read(&self.readers, &event.to_string(), &pieces).await
     }
 
-    async fn snapshot(&self, event: EventId, epoch: Epoch, seq: u64, bytes: &[u8]) -> Result<(), AppendError> {
-        let manifest = Manifest::new(seq, bytes);
-        for (n, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES)) {
-            let generation = manifest.generation.clone();
-            let chunk = Command::Chunk { event, epoch, generation, n, bytes: chunk.to_owned() };
-            self.writer.run(chunk).await?;
-        }
-        self.writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
+    async fn begin_snapshot(
+        &self,
+        event: EventId,
+        epoch: Epoch,
+        seq: u64,
+    ) -> Result<Box<dyn NewSnapshot + '_>, AppendError> {
+        Ok(Box::new(NewEmbedded { writer: &self.writer, event, epoch, manifest: Manifest::new(seq) }))
     }
 
     async fn mark_published(&self, event: EventId, epoch: Epoch, number: u64) -> Result<(), AppendError> {
@@ -176,6 +135,27 @@ impl InventoryJournal for EmbeddedJournal {
 
     async fn poisoned(&self) {
         self.writer.poisoned().await;
+    }
+}
+
+struct NewEmbedded<'a> {
+    writer: &'a Writer,
+    event: EventId,
+    epoch: Epoch,
+    manifest: Manifest,
+}
+
+#[async_trait]
+impl NewSnapshot for NewEmbedded<'_> {
+    async fn chunk(&mut self, bytes: Vec<u8>) -> Result<(), AppendError> {
+        let n = self.manifest.add(&bytes);
+        let generation = self.manifest.generation.clone();
+        self.writer.run(Command::Chunk { event: self.event, epoch: self.epoch, generation, n, bytes }).await.map(drop)
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), AppendError> {
+        let Self { writer, event, epoch, manifest } = *self;
+        writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
     }
 }
 

@@ -9,12 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use super::{
-    Append, AppendError, Epoch, InventoryJournal, Recovered, check_length,
-    manifest::{CHUNK_BYTES, Manifest},
-};
+use super::{Append, AppendError, Epoch, InventoryJournal, NewSnapshot, Piece, check_length, manifest::Manifest};
 use crate::{
     domain::id::EventId,
     stores::{
@@ -75,47 +72,18 @@ impl InventoryJournal for EtcdJournal {
         }
     }
 
-    async fn recover(&self, event: EventId) -> Result<Recovered, StoreError> {
-        read::recover(&self.etcd, event).await
+    async fn read(&self, event: EventId, pieces: mpsc::Sender<Piece>) -> Result<(), StoreError> {
+        read::read(&self.etcd, event, &pieces).await
     }
 
-    async fn snapshot(&self, event: EventId, epoch: Epoch, seq: u64, bytes: &[u8]) -> Result<(), AppendError> {
-        let manifest_key = keys::manifest(event);
-        let before = self.mod_revision(&manifest_key).await?;
-        let manifest = Manifest::new(seq, bytes);
-        for (n, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES)) {
-            let key = keys::chunk(event, &manifest.generation, n);
-            let txn = Txn::new()
-                .when([commit::owned(event, epoch)])
-                .and_then([TxnOp::put(key, chunk, None)])
-                .or_else([commit::read_owner(event)]);
-            if self.commit(txn).await?.is_some() {
-                return Err(AppendError::Fenced);
-            }
-        }
-        let json = manifest.to_json();
-        // The manifest must be the one found at the beginning: a late copy of this transaction would otherwise put back a
-        // manifest whose chunks are gone.
-        let txn = Txn::new()
-            .when([
-                commit::owned(event, epoch),
-                Compare::mod_revision(manifest_key.as_str(), CompareOp::Equal, before),
-                Compare::version(keys::segment(event, seq), CompareOp::Equal, 1),
-            ])
-            .and_then([
-                TxnOp::put(manifest_key.as_str(), json.as_str(), None),
-                delete((keys::segment(event, 0), keys::segment(event, seq))),
-                delete((keys::generations(event).0, keys::generation(event, &manifest.generation).0)),
-                delete((keys::generation(event, &manifest.generation).1, keys::generations(event).1)),
-            ])
-            .or_else([commit::read_owner(event), TxnOp::get(manifest_key.as_str(), None)]);
-        let Some(refused) = self.commit(txn).await? else { return Ok(()) };
-        match refused.value() {
-            Some(found) if found == json.as_bytes() => Ok(()),
-            _ if !refused.is_owner(epoch) => Err(AppendError::Fenced),
-            _ if refused.value_mod_revision() != before => Err(AppendError::Overwritten(seq)),
-            _ => Err(AppendError::Gap(seq)),
-        }
+    async fn begin_snapshot(
+        &self,
+        event: EventId,
+        epoch: Epoch,
+        seq: u64,
+    ) -> Result<Box<dyn NewSnapshot + '_>, AppendError> {
+        let before = self.mod_revision(&keys::manifest(event)).await?;
+        Ok(Box::new(NewInEtcd { journal: self, event, epoch, before, manifest: Manifest::new(seq) }))
     }
 
     async fn mark_published(&self, event: EventId, epoch: Epoch, number: u64) -> Result<(), AppendError> {
@@ -150,6 +118,58 @@ impl InventoryJournal for EtcdJournal {
     /// etcd decides; nothing is in doubt for longer than it does not answer.
     async fn poisoned(&self) {
         std::future::pending().await
+    }
+}
+
+struct NewInEtcd<'a> {
+    journal: &'a EtcdJournal,
+    event: EventId,
+    epoch: Epoch,
+    /// Revision of the manifest found at the beginning.
+    before: i64,
+    manifest: Manifest,
+}
+
+#[async_trait]
+impl NewSnapshot for NewInEtcd<'_> {
+    async fn chunk(&mut self, bytes: Vec<u8>) -> Result<(), AppendError> {
+        let n = self.manifest.add(&bytes);
+        let key = keys::chunk(self.event, &self.manifest.generation, n);
+        let txn = Txn::new()
+            .when([commit::owned(self.event, self.epoch)])
+            .and_then([TxnOp::put(key, bytes, None)])
+            .or_else([commit::read_owner(self.event)]);
+        match self.journal.commit(txn).await? {
+            None => Ok(()),
+            Some(_) => Err(AppendError::Fenced),
+        }
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), AppendError> {
+        let Self { journal, event, epoch, before, manifest } = *self;
+        let (key, json, seq) = (keys::manifest(event), manifest.to_json(), manifest.seq);
+        // The manifest must be the one found at the beginning: a late copy of this transaction would otherwise put back a
+        // manifest whose chunks are gone.
+        let txn = Txn::new()
+            .when([
+                commit::owned(event, epoch),
+                Compare::mod_revision(key.as_str(), CompareOp::Equal, before),
+                Compare::version(keys::segment(event, seq), CompareOp::Equal, 1),
+            ])
+            .and_then([
+                TxnOp::put(key.as_str(), json.as_str(), None),
+                delete((keys::segment(event, 0), keys::segment(event, seq))),
+                delete((keys::generations(event).0, keys::generation(event, &manifest.generation).0)),
+                delete((keys::generation(event, &manifest.generation).1, keys::generations(event).1)),
+            ])
+            .or_else([commit::read_owner(event), TxnOp::get(key.as_str(), None)]);
+        let Some(refused) = journal.commit(txn).await? else { return Ok(()) };
+        match refused.value() {
+            Some(found) if found == json.as_bytes() => Ok(()),
+            _ if !refused.is_owner(epoch) => Err(AppendError::Fenced),
+            _ if refused.value_mod_revision() != before => Err(AppendError::Overwritten(seq)),
+            _ => Err(AppendError::Gap(seq)),
+        }
     }
 }
 

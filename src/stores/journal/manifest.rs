@@ -5,11 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::stores::error::StoreError;
 
-/// Small enough for one etcd request, and for three in a reply.
-pub const CHUNK_BYTES: usize = 1024 * 1024;
-/// No snapshot is longer, unless what is said about it is wrong.
-const MOST_ROOM: usize = 1024 * 1024 * 1024;
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// 16 hexadecimal digits; random, so that chunks of two attempts never mix.
@@ -22,14 +17,35 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    pub fn new(seq: u64, bytes: &[u8]) -> Self {
-        Self {
-            generation: format!("{:016x}", rand::random::<u64>()),
-            seq,
-            chunks: u32::try_from(bytes.chunks(CHUNK_BYTES).len()).expect("no memory holds 2^32 chunks"),
-            length: bytes.len() as u64,
-            crc32: crc32fast::hash(bytes),
+    /// Of no chunks yet.
+    pub fn new(seq: u64) -> Self {
+        Self::empty(format!("{:016x}", rand::random::<u64>()), seq)
+    }
+
+    fn empty(generation: String, seq: u64) -> Self {
+        Self { generation, seq, chunks: 0, length: 0, crc32: 0 }
+    }
+
+    /// Returns the chunk's number.
+    pub fn add(&mut self, chunk: &[u8]) -> u32 {
+        let n = self.chunks;
+        let mut checksum = crc32fast::Hasher::new_with_initial_len(self.crc32, self.length);
+        checksum.update(chunk);
+        (self.chunks, self.length, self.crc32) = (n + 1, self.length + chunk.len() as u64, checksum.finalize());
+        n
+    }
+
+    /// What to count chunks with that are read back.
+    pub fn begin_again(&self) -> Self {
+        Self::empty(self.generation.clone(), self.seq)
+    }
+
+    /// Whether the chunks read back are the snapshot.
+    pub fn compare(&self, found: &Self) -> Result<(), StoreError> {
+        if found == self {
+            return Ok(());
         }
+        Err(StoreError::Corrupt(format!("snapshot {} differs from its checksum", self.generation)))
     }
 
     pub fn to_json(&self) -> String {
@@ -39,38 +55,33 @@ impl Manifest {
     pub fn from_json(json: &[u8]) -> Result<Self, StoreError> {
         serde_json::from_slice(json).map_err(|error| StoreError::Corrupt(format!("snapshot manifest: {error}")))
     }
-
-    /// Room for the snapshot's bytes, of which none is touched before it is written: to grow step by step would take twice as
-    /// much memory.
-    pub fn room(&self) -> Vec<u8> {
-        Vec::with_capacity(usize::try_from(self.length).unwrap_or(0).min(MOST_ROOM))
-    }
-
-    /// Whether these bytes are the snapshot.
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        if bytes.len() as u64 != self.length || crc32fast::hash(bytes) != self.crc32 {
-            return Err(StoreError::Corrupt(format!("snapshot {} differs from its checksum", self.generation)));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn counted(mut manifest: Manifest, chunks: &[&[u8]]) -> Manifest {
+        for (n, chunk) in (0..).zip(chunks) {
+            assert_eq!(manifest.add(chunk), n);
+        }
+        manifest
+    }
+
     #[test]
     fn a_snapshot_that_differs_in_a_bit_or_in_length_is_refused() {
-        let bytes = vec![7; CHUNK_BYTES + 1];
-        let manifest = Manifest::new(9, &bytes);
-        assert_eq!(manifest.chunks, 2);
-        assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).expect("readable"), manifest);
-        manifest.verify(&bytes).expect("whole");
+        let bytes = b"some bytes of a snapshot";
+        let (first, second) = bytes.split_at(10);
+        let manifest = counted(Manifest::new(9), &[first, second]);
+        assert_eq!((manifest.chunks, manifest.length), (2, 24));
+        assert_eq!(manifest.crc32, crc32fast::hash(bytes), "of the whole, however it is cut");
+        let stored = Manifest::from_json(manifest.to_json().as_bytes()).expect("readable");
+        assert_eq!(stored, manifest);
+        stored.compare(&counted(stored.begin_again(), &[first, second])).expect("whole");
 
-        let mut flipped = bytes.clone();
-        flipped[CHUNK_BYTES] ^= 1;
-        for wrong in [&flipped[..], &bytes[..CHUNK_BYTES], &[]] {
-            assert!(matches!(manifest.verify(wrong), Err(StoreError::Corrupt(_))), "{} bytes", wrong.len());
+        for wrong in [&[first, b"bytes of a snapshoT"][..], &[first], &[first, second, b"!"], &[]] {
+            let compared = stored.compare(&counted(stored.begin_again(), wrong));
+            assert!(matches!(compared, Err(StoreError::Corrupt(_))), "{} chunks", wrong.len());
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Reading back, in pages: the client refuses replies over 4 MiB.
 
 use etcd_client::{GetOptions, KeyValue};
+use tokio::sync::mpsc;
 
 use crate::{
     domain::id::EventId,
     stores::{
         error::StoreError,
         etcd::{Etcd, keys},
-        journal::{Recovered, manifest::Manifest},
+        journal::{Piece, manifest::Manifest, tail::Tail},
     },
 };
 
@@ -19,15 +20,21 @@ const LONGEST_PAGE: usize = 1024;
 /// Keys alone are short.
 const KEYS_PAGE: i64 = 1000;
 
-pub async fn recover(etcd: &Etcd, event: EventId) -> Result<Recovered, StoreError> {
-    let snapshot = read_snapshot(etcd, event).await?;
-    let first = snapshot.as_ref().map_or(1, |(seq, _)| *seq);
-    let segments = read_segments(etcd, event, first).await?;
+pub async fn read(etcd: &Etcd, event: EventId, pieces: &mpsc::Sender<Piece>) -> Result<(), StoreError> {
     let published = match value(etcd, keys::published(event)).await? {
         Some(text) => text.parse().map_err(|_| StoreError::Corrupt(format!("published mark {text:?}")))?,
         None => 0,
     };
-    Recovered::assemble(snapshot, segments, published)
+    let json = value(etcd, keys::manifest(event)).await?;
+    let manifest = json.map(|json| Manifest::from_json(json.as_bytes())).transpose()?;
+    let covered = manifest.as_ref().map(|manifest| manifest.seq);
+    if pieces.send(Piece::Begin { published, covered }).await.is_err() {
+        return Ok(());
+    }
+    if let Some(manifest) = manifest {
+        read_chunks(etcd, event, &manifest, pieces).await?;
+    }
+    read_segments(etcd, event, Tail::after(covered), pieces).await
 }
 
 /// Events whose ids follow this prefix.
@@ -51,32 +58,39 @@ pub async fn events(etcd: &Etcd, prefix: &str) -> Result<Vec<EventId>, StoreErro
     }
 }
 
-async fn read_snapshot(etcd: &Etcd, event: EventId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-    let Some(json) = value(etcd, keys::manifest(event)).await? else { return Ok(None) };
-    let manifest = Manifest::from_json(json.as_bytes())?;
-    let mut bytes = manifest.room();
+async fn read_chunks(
+    etcd: &Etcd,
+    event: EventId,
+    manifest: &Manifest,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<(), StoreError> {
+    let mut found = manifest.begin_again();
     let (mut first, end) = keys::generation(event, &manifest.generation);
     loop {
         let (page, more) = page(etcd, &first, &end, SAFE_PAGE).await?;
         for (key, chunk) in page {
-            bytes.extend_from_slice(&chunk);
+            found.add(&chunk);
+            if pieces.send(Piece::Chunk(chunk)).await.is_err() {
+                return Ok(());
+            }
             first = format!("{key}\0");
         }
         if !more {
-            break;
+            return manifest.compare(&found);
         }
     }
-    manifest.verify(&bytes)?;
-    Ok(Some((manifest.seq, bytes)))
 }
 
-async fn read_segments(etcd: &Etcd, event: EventId, from: u64) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+async fn read_segments(
+    etcd: &Etcd,
+    event: EventId,
+    mut tail: Tail,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<(), StoreError> {
     let end = keys::segments_end(event);
-    let mut first = keys::segment(event, from);
-    let mut segments: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut limit = SAFE_PAGE;
     loop {
-        let (page, more) = match page(etcd, &first, &end, limit).await {
+        let (page, more) = match page(etcd, &keys::segment(event, tail.next()), &end, limit).await {
             // Longer ones follow than came before.
             Err(StoreError::ReadOnly(_)) if limit > SAFE_PAGE => {
                 limit = (limit / 4).max(SAFE_PAGE);
@@ -84,19 +98,21 @@ async fn read_segments(etcd: &Etcd, event: EventId, from: u64) -> Result<Vec<(u6
             }
             page => page?,
         };
-        let (count, length) = (page.len(), page.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
-        for (key, bytes) in page {
-            let seq = key.rsplit('/').next().and_then(|seq| u64::from_str_radix(seq, 16).ok());
-            let seq = seq.ok_or_else(|| StoreError::Corrupt(format!("{key:?} names no segment")))?;
-            segments.push((seq, bytes));
-            first = format!("{key}\0");
+        let fitting = PAGE_BYTES * page.len() / page.iter().map(|(_, bytes)| bytes.len()).sum::<usize>().max(1);
+        limit = fitting.clamp(SAFE_PAGE, LONGEST_PAGE);
+        let page = page.into_iter().map(|(key, bytes)| Ok((seq(&key)?, bytes))).collect::<Result<_, StoreError>>()?;
+        if pieces.send(Piece::Segments(tail.follow(page)?)).await.is_err() {
+            return Ok(());
         }
         if !more {
-            return Ok(segments);
+            return tail.end();
         }
-        let fitting = PAGE_BYTES * count / length.max(1);
-        limit = fitting.clamp(SAFE_PAGE, LONGEST_PAGE);
     }
+}
+
+fn seq(key: &str) -> Result<u64, StoreError> {
+    let seq = key.rsplit('/').next().and_then(|seq| u64::from_str_radix(seq, 16).ok());
+    seq.ok_or_else(|| StoreError::Corrupt(format!("{key:?} names no segment")))
 }
 
 /// The values from `first` up to `end`, at most `limit` of them, and whether more follow.
