@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client, ConnectOptions, Error, GetOptions, KvClient, LeaseClient};
+use etcd_client::{Client, ConnectOptions, Error, GetOptions, KvClient, LeaseClient, Txn, TxnResponse};
 use tokio::time::{sleep, timeout};
 
 use super::error::{Source, StoreError};
@@ -128,6 +128,15 @@ impl Etcd {
             Ok(Err(error)) => Err(StoreError::ReadOnly(error.into())),
             Err(late) => Err(silence(late.into())),
         }
+    }
+
+    /// For as long as it takes. Its guards must let it through once at most: it is sent again when no answer comes.
+    pub async fn txn(&self, txn: Txn) -> Result<TxnResponse, Error> {
+        self.until_answered(|mut server| {
+            let txn = txn.clone();
+            async move { server.kv.txn(txn).await }
+        })
+        .await
     }
 
     /// A linearizable read.

@@ -60,14 +60,7 @@ impl EtcdOwnership {
             };
             let put = TxnOp::put(key.as_str(), self.node.as_str(), Some(PutOptions::new().with_lease(lease)));
             let txn = Txn::new().when([Compare::mod_revision(key.as_str(), CompareOp::Equal, before)]).and_then([put]);
-            let answer = self
-                .etcd
-                .until_answered(|mut server| {
-                    let txn = txn.clone();
-                    async move { server.kv.txn(txn).await }
-                })
-                .await;
-            match answer {
+            match self.etcd.txn(txn).await {
                 Ok(answer) if answer.succeeded() => {
                     let revision = answer.header().map_or(0, |header| header.revision());
                     return Ok(Epoch(revision.unsigned_abs()));

@@ -24,14 +24,7 @@ pub struct Refused {
 impl EtcdJournal {
     /// `None`: done. The transaction's other branch reads the owner, then at most one key more.
     pub async fn commit(&self, txn: Txn) -> Result<Option<Refused>, AppendError> {
-        let answer = self
-            .etcd
-            .until_answered(|mut server| {
-                let txn = txn.clone();
-                async move { server.kv.txn(txn).await }
-            })
-            .await
-            .map_err(|error| AppendError::ReadOnly(error.into()))?;
+        let answer = self.etcd.txn(txn).await.map_err(|error| AppendError::ReadOnly(error.into()))?;
         if answer.succeeded() {
             return Ok(None);
         }
