@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     auth::RefreshTokens,
     config::{Config, InvalidConfig},
+    copies::Copies,
     health::Readiness,
     limits::Limits,
     origins::Origins,
@@ -57,6 +58,7 @@ pub struct App {
     pub limits: Limits,
     pub origins: Origins,
     pub sockets: Sockets,
+    pub copies: Copies,
     pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
@@ -79,6 +81,7 @@ impl App {
             limits: Limits::new(&config),
             origins: Origins::new(&config),
             sockets: Sockets::new(config.max_sockets_per_account),
+            copies: Copies::default(),
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -2,17 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::{extract::State, response::Response};
+use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     app::App,
-    extract::{Json, Path},
+    copies::Of,
+    extract::Path,
     problem::{Code as Refused, Problem},
     seat_plan::PlannedKind,
     shapes::{Price, Timestamp},
@@ -92,15 +90,24 @@ pub async fn public_event(app: &App, event: EventId) -> Result<EventHandles, Pro
     if handles.inventory.view().status == Status::Draft { Err(Refused::NotFound.into()) } else { Ok(handles) }
 }
 
-/// Counts by ticket type.
-#[utoipa::path(get, path = "/events/{event}/availability", tag = "sale", params(("event" = String, Path)), responses(
-    (status = 200, body = Availability),
+/// Counts by ticket type, at most a second old.
+#[utoipa::path(get, path = "/events/{event}/availability", tag = "sale",
+    params(("event" = String, Path), ("If-None-Match" = Option<String>, Header)), responses(
+    (status = 200, body = Availability, headers(("ETag" = String), ("Cache-Control" = String))),
+    (status = 304, description = "nothing has changed"),
     (status = 404, description = "not_found"),
     (status = 503, description = "event_unavailable"),
 ))]
-pub async fn read(State(app): State<Arc<App>>, Path(event): Path<EventId>) -> Result<Json<Availability>, Problem> {
-    let handles = public_event(&app, event).await?;
-    Ok(Json(Availability::of(&handles.inventory.view(), &handles.inventory.configuration())))
+pub async fn read(
+    State(app): State<Arc<App>>,
+    Path(event): Path<EventId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let inventory = public_event(&app, event).await?.inventory;
+    // Shown after the view of the same commit, so what is read under this version is not older.
+    let version = inventory.configuration().version;
+    let look = async { Ok(move || Availability::of(&inventory.view(), &inventory.configuration())) };
+    app.copies.answer(Of::Availability(event, version), &headers, look).await
 }
 
 impl Availability {
@@ -126,9 +133,11 @@ impl Availability {
     }
 }
 
-/// Every seat and its state. `If-None-Match` with the `ETag` of before costs nothing while no seat has changed.
-#[utoipa::path(get, path = "/events/{event}/seats", tag = "sale", params(("event" = String, Path)), responses(
-    (status = 200, body = Seats),
+/// Every seat and its state, at most a second old. `If-None-Match` with the `ETag` of before costs nothing while no seat has
+/// changed.
+#[utoipa::path(get, path = "/events/{event}/seats", tag = "sale",
+    params(("event" = String, Path), ("If-None-Match" = Option<String>, Header)), responses(
+    (status = 200, body = Seats, headers(("ETag" = String), ("Cache-Control" = String))),
     (status = 304, description = "no seat has changed"),
     (status = 404, description = "not_found"),
     (status = 503, description = "event_unavailable"),
@@ -138,18 +147,16 @@ pub async fn seats(
     Path(event): Path<EventId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let handles = public_event(&app, event).await?;
-    // Read before the seats: what is told may be newer than its revision, never older.
-    let revision = handles.inventory.view().seats_revision;
-    let tag = format!("\"{event}-{revision}\"");
-    let etag = HeaderValue::try_from(&tag).map_err(|_| Problem::new(Refused::Internal))?;
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|seen| *seen == etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
-    }
-    let states = handles.inventory.seats().await?;
-    let configuration = handles.inventory.configuration();
-    let seats = described(&configuration.seats, &states);
-    Ok(([(header::ETAG, etag)], Json(Seats { revision, seats })).into_response())
+    let inventory = public_event(&app, event).await?.inventory;
+    let version = inventory.configuration().version;
+    let look = async {
+        // Read before the seats: what is told may be newer than its revision, never older.
+        let revision = inventory.view().seats_revision;
+        let states = inventory.seats().await?;
+        let configuration = inventory.configuration();
+        Ok(move || Seats { revision, seats: described(&configuration.seats, &states) })
+    };
+    app.copies.answer(Of::Seats(event, version), &headers, look).await
 }
 
 /// Both lists have the configuration's order; only while a plan is being replaced may they differ.

@@ -13,7 +13,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ use self::{
 use super::{
     acting::Acting,
     app::App,
+    copies::Of,
     extract::{Json, Path, Query, SignedIn},
     now,
     problem::{Code, Problem},
@@ -181,36 +182,53 @@ pub fn shortest(app: &App) -> Shortest {
     if app.config.insecure_demo { Shortest::DEMO } else { Shortest::NORMAL }
 }
 
-/// Reads an event; a draft only by its organizer.
-#[utoipa::path(get, path = "/events/{event}", tag = "events", params(("event" = String, Path)), responses(
-    (status = 200, body = EventAnswer),
+/// Reads an event, at most a second old; a draft only by its organizer. An organizer reads it as it is.
+#[utoipa::path(get, path = "/events/{event}", tag = "events",
+    params(("event" = String, Path), ("If-None-Match" = Option<String>, Header)), responses(
+    (status = 200, body = EventAnswer, headers(("ETag" = String), ("Cache-Control" = String))),
+    (status = 304, description = "nothing has changed"),
     (status = 404, description = "not_found"),
 ))]
 pub async fn read(
     State(app): State<Arc<App>>,
     signed_in: Option<SignedIn>,
     Path(id): Path<EventId>,
-) -> Result<Json<EventAnswer>, Problem> {
-    let event = events::by_id(&app.database, id).await?.ok_or(Code::NotFound)?;
-    let sees_drafts = signed_in.is_some_and(|viewer| viewer.account == event.organizer || viewer.is(Role::Admin));
-    if event.configuration.phase == Phase::Draft && !sees_drafts {
-        return Err(Code::NotFound.into());
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if let Some(viewer) = signed_in.filter(|viewer| viewer.is(Role::Organizer)) {
+        let event = events::by_id(&app.database, id).await?.ok_or(Code::NotFound)?;
+        let sees_draft = viewer.account == event.organizer || viewer.is(Role::Admin);
+        if event.configuration.phase == Phase::Draft && !sees_draft {
+            return Err(Code::NotFound.into());
+        }
+        return Ok(Json(told(&app, event).await).into_response());
     }
-    Ok(Json(told(&app, event).await))
+    let look = async {
+        let event = events::by_id(&app.database, id).await?;
+        let event = event.filter(|event| event.configuration.phase != Phase::Draft).ok_or(Code::NotFound)?;
+        let status = status_now(&app, &event).await;
+        Ok(move || EventAnswer::of(event, status))
+    };
+    let answer = app.copies.answer(Of::Event(id), &headers, look).await?;
+    Ok(([(header::VARY, "authorization")], answer).into_response())
 }
 
 /// The event with what is true of it now.
 pub async fn told(app: &App, event: Event) -> EventAnswer {
+    let status = status_now(app, &event).await;
+    EventAnswer::of(event, status)
+}
+
+async fn status_now(app: &App, event: &Event) -> Status {
     let configuration = &event.configuration;
-    let now = now();
-    let mut status = Status::of(configuration.phase, now, configuration.on_sale_at, configuration.sale_ends_at, 1);
+    let status = Status::of(configuration.phase, now(), configuration.on_sale_at, configuration.sale_ends_at, 1);
     // Only the inventory knows whether anything is left, and only an event on sale can be sold out.
     if status == Status::OnSale
         && let Ok(handles) = app.directory.event(event.id).await
     {
-        status = handles.inventory.view().status;
+        return handles.inventory.view().status;
     }
-    EventAnswer::of(event, status)
+    status
 }
 
 /// The event, and as which role this account may steer it. A draft of others is not there.

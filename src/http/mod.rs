@@ -18,6 +18,7 @@ pub mod auth;
 pub mod availability;
 pub mod checkout;
 pub mod config;
+pub mod copies;
 pub mod edge;
 pub mod events;
 pub mod extract;

@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use ractor::ActorRef;
 use tokio::{
     sync::{oneshot, watch},
@@ -10,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    AskError, SeatsSeen,
+    AskError,
     message::{Begun, Message, Reply},
     show::Shown,
 };
@@ -32,9 +31,6 @@ use crate::{
     },
 };
 
-/// Seats older than this are asked for anew, if any has changed.
-const SEATS_FRESH: Duration = Duration::from_secs(1);
-
 /// Cheap to clone; carries the bound that the mailbox lacks, and the deadline.
 #[derive(Clone)]
 pub struct Handle {
@@ -48,7 +44,6 @@ struct Inner {
     clock: Clock,
     view: watch::Receiver<Arc<View>>,
     shown: Arc<Shown>,
-    seats: ArcSwap<SeatsSeen>,
 }
 
 impl Handle {
@@ -60,8 +55,7 @@ impl Handle {
         view: watch::Receiver<Arc<View>>,
         shown: Arc<Shown>,
     ) -> Self {
-        let seats = ArcSwap::from_pointee(SeatsSeen::none());
-        Self { inner: Arc::new(Inner { actor, gate: Gate::new(in_flight), deadline, clock, view, shown, seats }) }
+        Self { inner: Arc::new(Inner { actor, gate: Gate::new(in_flight), deadline, clock, view, shown }) }
     }
 
     /// Answers only what is durable. Costs one message and one channel: no timer, the actor watches deadlines itself.
@@ -91,17 +85,10 @@ impl Handle {
         self.inner.clock
     }
 
-    /// Every seat, as of a commit not older than a second.
-    pub async fn seats(&self) -> Result<Arc<Vec<(SeatId, SeatState)>>, AskError> {
-        let seen = self.inner.seats.load_full();
-        let unchanged = seen.revision == Some(self.inner.view.borrow().seats_revision);
-        if unchanged || (seen.revision.is_some() && seen.at.elapsed() < SEATS_FRESH) {
-            return Ok(Arc::clone(&seen.seats));
-        }
+    /// Every seat, as of the last commit. Costs a copy of each: not for every caller anew.
+    pub async fn seats(&self) -> Result<Vec<(SeatId, SeatState)>, AskError> {
         let permit = self.enter()?;
-        let seen = self.read(|reply| Message::Seats { reply, permit }).await?;
-        self.inner.seats.store(Arc::clone(&seen));
-        Ok(Arc::clone(&seen.seats))
+        self.read(|reply| Message::Seats { reply, permit }).await
     }
 
     /// A strong read.

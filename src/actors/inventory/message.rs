@@ -3,12 +3,16 @@
 use ractor_cluster::RactorMessage;
 use tokio::sync::oneshot;
 
-use super::{AskError, SeatsSeen};
+use super::AskError;
 use crate::{
     actors::gate::Permit,
     domain::{
+        code::SeatId,
         id::{FanId, OrderId},
-        inventory::request::{Admission, Answer, HoldView, Request},
+        inventory::{
+            SeatState,
+            request::{Admission, Answer, HoldView, Request},
+        },
         queue::Place,
         time::EventTime,
     },
@@ -32,7 +36,7 @@ pub(super) enum Message {
         permit: Permit,
     },
     Seats {
-        reply: Reply<std::sync::Arc<SeatsSeen>>,
+        reply: Reply<Vec<(SeatId, SeatState)>>,
         permit: Permit,
     },
     /// Asked once by the keeper, for the waiting room: which of the places that the queue's store gave back still wait.

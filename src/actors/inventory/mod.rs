@@ -30,7 +30,7 @@ use tokio::{
 pub(super) use self::message::Begun;
 #[cfg(test)]
 pub(super) use self::show::unconfigured;
-pub use self::{handle::Handle, message::AdmissionChange, show::SeatsSeen};
+pub use self::{handle::Handle, message::AdmissionChange};
 use self::{message::Message, recovery::Folded, show::Shown, slots::Caller, state::State};
 use super::{clock::Clock, config::Config};
 use crate::{

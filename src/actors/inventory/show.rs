@@ -1,20 +1,16 @@
 //! What is shown of an inventory without a message: only ever the committed state.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use arc_swap::ArcSwap;
 
 use crate::domain::{
-    code::SeatId,
     event::Phase,
     inventory::{
-        Inventory, SeatState,
+        Inventory,
         configuration::{Configuration, Limits, OrphanRule, QueueSettings},
     },
     money::Currency,
@@ -45,20 +41,6 @@ impl Shown {
 
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed)
-    }
-}
-
-/// Every seat at one moment.
-pub struct SeatsSeen {
-    /// The view's `seats_revision` that they belong to; `None` before the first look.
-    pub revision: Option<u64>,
-    pub at: Instant,
-    pub seats: Arc<Vec<(SeatId, SeatState)>>,
-}
-
-impl SeatsSeen {
-    pub(super) fn none() -> Self {
-        Self { revision: None, at: Instant::now(), seats: Arc::default() }
     }
 }
 

@@ -2,17 +2,19 @@
 //!
 //! So a caller can be let go at its deadline while its request is still in a batch that a slow journal holds up.
 
-use std::sync::Arc;
-
 use super::{
-    AskError, SeatsSeen,
+    AskError,
     message::{Begun, Reply},
 };
 use crate::{
     actors::gate::Permit,
     domain::{
+        code::SeatId,
         id::{FanId, OrderId},
-        inventory::request::{Answer, HoldView},
+        inventory::{
+            SeatState,
+            request::{Answer, HoldView},
+        },
         queue::Place,
         time::EventTime,
     },
@@ -27,7 +29,7 @@ pub(super) enum Caller {
     Answer(Reply<Answer>),
     /// Strong reads: looked up when the batch that they ride in is durable.
     Order(OrderId, Reply<Option<HoldView>>),
-    Seats(Reply<Arc<SeatsSeen>>),
+    Seats(Reply<Vec<(SeatId, SeatState)>>),
     Begin(Vec<(Place, FanId)>, Reply<Begun>),
 }
 

@@ -1,17 +1,13 @@
 //! What the inventory actor keeps, and how each message changes it.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, time::Instant};
 
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    AdmissionChange, Arguments, AskError, SeatsSeen,
+    AdmissionChange, Arguments, AskError,
     in_flight::{self, Admitted, Counters, InFlight},
     message::{Begun, Message, Reply, SnapshotMade},
     show::Shown,
@@ -37,9 +33,6 @@ use crate::{
     },
 };
 
-/// How old seats may be that are told without a new look.
-const SEATS_FRESH: Duration = Duration::from_secs(1);
-
 pub(super) struct State {
     event: EventId,
     epoch: Epoch,
@@ -56,7 +49,6 @@ pub(super) struct State {
     in_flight: Option<InFlight>,
     view: watch::Sender<Arc<View>>,
     shown: Arc<Shown>,
-    seats: Option<Arc<SeatsSeen>>,
     counters: Counters,
     admitted: Admitted,
     marked_active: Option<bool>,
@@ -113,7 +105,6 @@ impl State {
             in_flight: None,
             view,
             shown,
-            seats: None,
             counters: Counters::default(),
             admitted,
             marked_active: None,
@@ -305,25 +296,13 @@ impl State {
             (Caller::Order(order, reply), Outcome::Readable) if sure => {
                 let _ = reply.send(Ok(self.batcher.inventory().order(order)));
             }
-            // All seats at once are no strong read: they may be a second old.
-            (Caller::Seats(reply), Outcome::Readable) => drop(reply.send(Ok(self.look_at_seats()))),
+            // All seats at once are no strong read: they may be those of a former owner.
+            (Caller::Seats(reply), Outcome::Readable) => drop(reply.send(Ok(self.batcher.inventory().seats()))),
             (Caller::Begin(places, reply), Outcome::Readable) if sure => {
                 let _ = reply.send(Ok(self.beginning(places)));
             }
             (caller, _) => caller.refuse(AskError::Unavailable),
         }
-    }
-
-    /// At most once a second, however many ask.
-    fn look_at_seats(&mut self) -> Arc<SeatsSeen> {
-        if let Some(seen) = self.seats.as_ref().filter(|seen| seen.at.elapsed() < SEATS_FRESH) {
-            return Arc::clone(seen);
-        }
-        let revision = Some(self.view.borrow().seats_revision);
-        let seats = Arc::new(self.batcher.inventory().seats());
-        let seen = Arc::new(SeatsSeen { revision, at: Instant::now(), seats });
-        self.seats = Some(Arc::clone(&seen));
-        seen
     }
 
     fn beginning(&self, mut places: Vec<(Place, FanId)>) -> Begun {

@@ -1,6 +1,7 @@
 //! The sale from outside: the whole walk, and everything that must be refused on it.
 
 mod bad_input;
+mod copies;
 mod journey;
 mod orders;
 mod shop;
