@@ -11,7 +11,7 @@ use crate::{
     http::{
         app::{App, Below},
         now, sandbox,
-        server::{self, Server},
+        server::{self, Bound, Server},
     },
     stores::{
         self, Stores,
@@ -62,10 +62,12 @@ impl Node {
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
         };
-        let app = App::new(config.http, below, &secret).map_err(|error| error.to_string())?;
+        let mut http = config.http;
+        let bound = Bound::bind(&mut http).await.map_err(|error| error.to_string())?;
+        let app = App::new(http, below, &secret).map_err(|error| error.to_string())?;
         let shutdown = CancellationToken::new();
         let server =
-            server::serve_with(app.clone(), more, shutdown.clone()).await.map_err(|error| error.to_string())?;
+            server::serve(app.clone(), bound, more, shutdown.clone()).await.map_err(|error| error.to_string())?;
         sandbox::start(&app, server.public);
         Ok(Self { app, directory, server, shutdown, stores })
     }

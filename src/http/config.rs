@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Public listener.
+    /// Public listener. Port 0: any free one.
     pub listen: String,
     /// Admin API and metrics.
     pub admin_listen: String,

@@ -2,8 +2,8 @@
 //!
 //! A request's way: [`server`] accepts the connection, [`edge`] gives the request its id, address, deadline and bounds,
 //! [`routes`] finds the handler, [`extract`] checks what it takes, the handler asks an actor's handle or a store, and what
-//! goes wrong comes back as one [`problem::Problem`], which `edge` writes out. The boot makes an [`app::App`] from the layers
-//! below and calls [`server::serve`].
+//! goes wrong comes back as one [`problem::Problem`], which `edge` writes out. The boot binds the listeners, makes
+//! an [`app::App`] from the layers below and calls [`server::serve`].
 //!
 //! Architecture invariant: knows `actors`, `stores` and `domain`, not `cluster`. May read stores; does not write what an
 //! actor owns.

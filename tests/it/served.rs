@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use onsale::{
     actors::{self, directory::LocalDirectory},
     domain::{account::Role, id::FanId},
@@ -9,7 +10,7 @@ use onsale::{
         app::{App, Below},
         config::Config,
         now, sandbox,
-        server::{Server, serve},
+        server::{Bound, Server, serve},
     },
     stores::{
         self,
@@ -90,12 +91,13 @@ impl Served {
         Self::on(config, self.below.clone(), self.secret_text.clone(), self.home.clone()).await
     }
 
-    async fn on(config: Config, below: Below, secret_text: String, home: Arc<Home>) -> Self {
+    async fn on(mut config: Config, below: Below, secret_text: String, home: Arc<Home>) -> Self {
         let tls = config.tls_self_signed || config.tls_cert.is_some();
         let secret = RootSecret::parse(&secret_text).expect("random");
+        let bound = Bound::bind(&mut config).await.expect("listens");
         let app = App::new(config, below.clone(), &secret).expect("a good configuration");
         let shutdown = CancellationToken::new();
-        let server = serve(app.clone(), shutdown.clone()).await.expect("listens");
+        let server = serve(app.clone(), bound, Router::new(), shutdown.clone()).await.expect("serves");
         sandbox::start(&app, server.public);
         let scheme = if tls { "https" } else { "http" };
         let client = reqwest::Client::builder()

@@ -28,6 +28,7 @@ use self::{
 };
 use super::{
     app::App,
+    config::Config,
     edge::{self, Edge},
     metrics,
     proxies::{NotANetwork, Proxies},
@@ -60,6 +61,20 @@ pub enum ServeError {
     Proxies(#[from] NotANetwork),
 }
 
+/// The listeners' sockets. Bound before anything names the server's own address: a port that was left to the system is known
+/// only then.
+pub struct Bound {
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl Bound {
+    /// What `config` names; writes the ports that were bound into it.
+    pub async fn bind(config: &mut Config) -> Result<Self, ServeError> {
+        Ok(Self { public: bind(&mut config.listen).await?, admin: bind(&mut config.admin_listen).await? })
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub public: SocketAddr,
@@ -76,15 +91,11 @@ impl Server {
     }
 }
 
-/// Listens, and serves until `shutdown` is cancelled: then accepts nothing more, tells sockets, lets requests finish, and
-/// cuts what is left after `shutdown_grace`.
-pub async fn serve(app: Arc<App>, shutdown: CancellationToken) -> Result<Server, ServeError> {
-    serve_with(app, Router::new(), shutdown).await
-}
-
-/// As [`serve`], with more public routes behind the same middleware: a benchmark brings its own.
-pub async fn serve_with(
+/// Serves until `shutdown` is cancelled: then accepts nothing more, tells sockets, lets requests finish, and cuts what is left
+/// after `shutdown_grace`. `more` public routes stand behind the same middleware: a benchmark brings its own.
+pub async fn serve(
     app: Arc<App>,
+    bound: Bound,
     more: Router<Arc<App>>,
     shutdown: CancellationToken,
 ) -> Result<Server, ServeError> {
@@ -119,9 +130,7 @@ pub async fn serve_with(
         tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
         tracker: tracker.clone(),
     };
-    let public_socket = bind(&config.listen).await?;
-    let admin_socket = bind(&config.admin_listen).await?;
-    let addresses = (local(&public_socket, &config.listen)?, local(&admin_socket, &config.admin_listen)?);
+    let addresses = (local(&bound.public, &config.listen)?, local(&bound.admin, &config.admin_listen)?);
     let (public, admin) = (listener(public), listener(admin));
     let most = config.max_connections.clamp(1, Semaphore::MAX_PERMITS);
     let grace = Duration::from_secs(config.shutdown_grace);
@@ -134,8 +143,8 @@ pub async fn serve_with(
             }
         };
         tokio::select! {
-            () = public.accept(public_socket, most, "public") => {}
-            () = admin.accept(admin_socket, ADMIN_CONNECTIONS, "admin") => {}
+            () = public.accept(bound.public, most, "public") => {}
+            () = admin.accept(bound.admin, ADMIN_CONNECTIONS, "admin") => {}
             () = watch => {}
             () = metrics::upkeep() => {}
             () = upkeep::run(app.clone()) => {}
@@ -176,7 +185,16 @@ fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     http
 }
 
-async fn bind(address: &str) -> Result<TcpListener, ServeError> {
+/// Keeps the host as it was named: links and certificates go by it.
+async fn bind(address: &mut String) -> Result<TcpListener, ServeError> {
+    let listener = listen(address).await?;
+    if let Some((host, _)) = address.rsplit_once(':') {
+        *address = format!("{host}:{}", local(&listener, address)?.port());
+    }
+    Ok(listener)
+}
+
+async fn listen(address: &str) -> Result<TcpListener, ServeError> {
     let listen = async {
         let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use onsale::{domain::account::Role, http::config::Config};
+use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -24,9 +24,7 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        // Links to the hosted page name the port, so it has to be known before.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
-        let served = Served::start(Config { listen: free.to_string(), ..config() }).await;
+        let served = Served::start(config()).await;
         let organizer = served.with_roles("organizer@example.org", &[Role::Fan, Role::Organizer]).await;
         Self { served, organizer, keys: AtomicU32::new(0) }
     }
