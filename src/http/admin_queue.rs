@@ -47,6 +47,10 @@ pub struct MembersQuery {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct QueueReport {
     pub waiting: usize,
+    /// Fans with an open socket, waiting or not.
+    pub present: usize,
+    /// Live admissions, called or claimed.
+    pub admissions: usize,
     /// Live admissions, and ended ones with an unpaid hold.
     pub slots_taken: u32,
     pub slots: u32,
@@ -171,6 +175,8 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
     let (view, configuration) = (handles.inventory.view(), handles.inventory.configuration());
     Ok(QueueReport {
         waiting: queue.ranks.total(),
+        present: queue.present,
+        admissions: queue.admissions,
         slots_taken: view.slots_taken,
         slots: view.slots,
         rate_per_minute: configuration.queue.rate_per_minute,

@@ -31,7 +31,16 @@ mod tests {
 
     fn queue(outflow_per_minute: Option<u32>, paused: bool) -> Queue {
         let ranks = Arc::new(Ranks::new(vec![Place(3), Place(5), Place(8)]));
-        Queue { at: EventTime(0), ranks, newest: Place(8), outflow_per_minute, paused, tickets: None }
+        Queue {
+            at: EventTime(0),
+            ranks,
+            newest: Place(8),
+            outflow_per_minute,
+            paused,
+            present: 0,
+            admissions: 0,
+            tickets: None,
+        }
     }
 
     #[test]

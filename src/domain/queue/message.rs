@@ -167,6 +167,10 @@ pub struct Queue {
     /// Measured over the last minute; `None` when unknown.
     pub outflow_per_minute: Option<u32>,
     pub paused: bool,
+    /// Fans with a socket, waiting or not.
+    pub present: usize,
+    /// Live ones, called or claimed.
+    pub admissions: usize,
     /// As the inventory last said; `None` before it has.
     pub tickets: Option<Tickets>,
 }

@@ -17,6 +17,8 @@ pub(super) struct Presence {
     fans: BTreeMap<FanId, Fan>,
     /// Exactly those who wait and have no socket, by when they were last here.
     gone: BTreeSet<(EventTime, Place)>,
+    /// How many have a socket.
+    here: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,7 @@ impl Presence {
         Self {
             fans: waiting.iter().map(|&(place, id)| (id, fan(place))).collect(),
             gone: waiting.iter().map(|&(place, _)| (now, place)).collect(),
+            here: 0,
         }
     }
 
@@ -42,6 +45,11 @@ impl Presence {
 
     pub(super) fn is_here(&self, fan: FanId) -> bool {
         self.fans.get(&fan).is_some_and(|fan| fan.sockets > 0)
+    }
+
+    /// How many fans are here, whether they wait or not.
+    pub(super) fn here(&self) -> usize {
+        self.here
     }
 
     /// Gives the fan a place, or takes it away.
@@ -75,7 +83,13 @@ impl Presence {
         if let Some(place) = fan.place {
             self.gone.remove(&(fan.last_here, place));
         }
+        let was_here = fan.sockets > 0;
         how(fan);
+        match (was_here, fan.sockets > 0) {
+            (false, true) => self.here += 1,
+            (true, false) => self.here -= 1,
+            _ => {}
+        }
         match *fan {
             Fan { place: Some(place), sockets: 0, last_here } => {
                 self.gone.insert((last_here, place));
@@ -112,6 +126,22 @@ mod tests {
         assert_eq!(overdue(&presence, 14), [Place(7)]);
         presence.arrive(EventTime(14), FAN);
         assert_eq!(overdue(&presence, 1_000), []);
+    }
+
+    #[test]
+    fn a_fan_with_several_sockets_is_here_once() {
+        let mut presence = Presence::restored(EventTime(0), &[(Place(7), FAN)]);
+        let other = FanId::from_u128(2);
+        assert_eq!(presence.here(), 0);
+        for (fan, here) in [(FAN, 1), (FAN, 1), (other, 2)] {
+            presence.arrive(EventTime(1), fan);
+            assert_eq!(presence.here(), here);
+        }
+        presence.set_place(EventTime(2), FAN, None);
+        for (fan, here) in [(FAN, 2), (other, 1), (other, 1), (FAN, 0)] {
+            presence.depart(EventTime(3), fan);
+            assert_eq!(presence.here(), here);
+        }
     }
 
     #[test]

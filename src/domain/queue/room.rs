@@ -167,6 +167,8 @@ impl<Reply> WaitingRoom<Reply> {
             newest: self.newest,
             outflow_per_minute: self.pace.outflow_per_minute(now),
             paused: self.room.settings.paused,
+            present: self.presence.here(),
+            admissions: self.admissions.len(),
             tickets: self.tickets,
         }
     }

@@ -230,6 +230,8 @@ mod tests {
             newest: Place(8),
             outflow_per_minute,
             paused: false,
+            present: 2,
+            admissions: 1,
             tickets: Some(Tickets { free: 7, held: 2 }),
         }
     }

@@ -171,7 +171,13 @@ async fn a_queue_is_steered_by_operators_and_the_events_organizer() {
     }
     let seen = async || shop.served.get(&path, Some(&operator.access)).await.expect(StatusCode::OK);
     until("three wait", async || seen().await["waiting"] == 3).await;
-    assert_eq!(seen().await["members"][1]["fan"], fans[1].id.to_string());
+    let report = seen().await;
+    assert_eq!(report["members"][1]["fan"], fans[1].id.to_string());
+    assert_eq!((&report["present"], &report["admissions"]), (&json!(0), &json!(0)), "{report}");
+    let sockets = (shop.socket(&event, &fans[1]).await, shop.socket(&event, &fans[1]).await);
+    until("one fan is here", async || seen().await["present"] == 1).await;
+    drop(sockets);
+    until("nobody is here", async || seen().await["present"] == 0).await;
 
     let steer =
         async |verb: &str, body| shop.served.post(&format!("{path}/{verb}"), Some(&operator.access), body).await;
@@ -195,6 +201,7 @@ async fn a_queue_is_steered_by_operators_and_the_events_organizer() {
     assert!(!admission.is_empty());
     let third = shop.served.get(&queue, Some(&fans[2].access)).await.expect(StatusCode::OK);
     assert_eq!(third["state"], "waiting", "there is one slot: {third}");
+    until("one is admitted", async || seen().await["admissions"] == 1).await;
     let cleared = steer("clear", json!({"reason": "the end"})).await.expect(StatusCode::OK);
     assert_eq!(cleared["removed"], 1);
 }
