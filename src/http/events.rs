@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ use super::{
     copies::Of,
     extract::{Json, Path, Query, SignedIn},
     now,
+    page::{self, Page},
     problem::{Code, Problem},
     shapes::Timestamp,
 };
@@ -42,7 +43,6 @@ use crate::{
         database::{
             audit,
             events::{self, Event, Filter, Sort},
-            page::Cursor,
         },
         error::StoreError,
     },
@@ -78,51 +78,21 @@ pub enum SortBy {
     Created,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct EventPage {
-    pub items: Vec<ListedEvent>,
-    pub next_cursor: Option<String>,
-}
-
-/// Rows in a page when nothing is said.
-pub const DEFAULT_LIMIT: u32 = 50;
-
-/// A cursor as a client sends it back.
-pub fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Problem> {
-    let parse =
-        |text: &str| text.parse().map_err(|_| Problem::new(Code::InvalidQuery).detail("cursor is not one of ours"));
-    text.map(parse).transpose()
-}
-
-/// How many rows are asked for: 1 to 200.
-pub fn limit(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=200 => Ok(limit),
-        _ => Err(Problem::new(Code::InvalidQuery).detail("limit must be between 1 and 200")),
-    }
-}
-
 /// Lists events; drafts only to their organizer.
 #[utoipa::path(get, path = "/events", tag = "events", params(ListQuery), responses(
-    (status = 200, body = EventPage),
+    (status = 200, body = Page<ListedEvent>),
     (status = 400, description = "invalid_query"),
 ))]
 pub async fn list(
     State(app): State<Arc<App>>,
     signed_in: Option<SignedIn>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<EventPage>, Problem> {
-    let text = |name: &str, text: Option<String>| match text {
-        Some(text) if text.chars().count() > 200 => {
-            Err(Problem::new(Code::InvalidQuery).detail(format!("{name} has more than 200 characters")))
-        }
-        text => Ok(text.filter(|text| !text.trim().is_empty())),
-    };
+) -> Result<Json<Page<ListedEvent>>, Problem> {
     let now = now();
     let filter = Filter {
-        q: text("q", query.q)?,
-        category: text("category", query.category)?,
-        city: text("city", query.city)?,
+        q: page::search("q", query.q)?,
+        category: page::search("category", query.category)?,
+        city: page::search("city", query.city)?,
         from: query.from.map(|t| t.0),
         to: query.to.map(|t| t.0),
         status: query.status,
@@ -134,12 +104,9 @@ pub async fn list(
         },
         now,
     };
-    let cursor = cursor(query.cursor.as_deref())?;
-    let page = events::list(&app.database, &filter, cursor.as_ref(), limit(query.limit)?).await?;
-    Ok(Json(EventPage {
-        items: page.items.into_iter().map(|event| ListedEvent::of(event, now)).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
+    let (cursor, limit) = page::checked(query.cursor.as_deref(), query.limit)?;
+    let page = events::list(&app.database, &filter, cursor.as_ref(), limit).await?;
+    Ok(Json(Page::of(page, |event| ListedEvent::of(event, now))))
 }
 
 /// Makes a draft. Its seat plan follows by its own route, then it is published.

@@ -8,20 +8,17 @@ pub mod answer;
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use self::answer::OrderAnswer;
 use super::{
     app::App,
-    events::{cursor, limit},
     extract::{IdempotencyKey, Json, Path, Query, SignedIn},
     holds,
     idempotency::identity,
     now,
+    page::{Page, PageQuery},
     problem::{Code, Problem},
     sandbox,
-    tickets::PageQuery,
 };
 use crate::{
     actors::inventory::AskError,
@@ -33,15 +30,9 @@ use crate::{
     stores::database::{events, orders},
 };
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct OrderPage {
-    pub items: Vec<OrderAnswer>,
-    pub next_cursor: Option<String>,
-}
-
 /// Lists the fan's own orders, newest first. A new one may take a moment to appear.
 #[utoipa::path(get, path = "/orders", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
-    (status = 200, body = OrderPage),
+    (status = 200, body = Page<OrderAnswer>),
     (status = 400, description = "invalid_query"),
     (status = 401, description = "unauthenticated"),
 ))]
@@ -49,14 +40,11 @@ pub async fn list(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
     Query(query): Query<PageQuery>,
-) -> Result<Json<OrderPage>, Problem> {
-    let cursor = cursor(query.cursor.as_deref())?;
-    let page = orders::list(&app.database, signed_in.account, cursor.as_ref(), limit(query.limit)?).await?;
+) -> Result<Json<Page<OrderAnswer>>, Problem> {
+    let (cursor, limit) = query.checked()?;
+    let page = orders::list(&app.database, signed_in.account, cursor.as_ref(), limit).await?;
     let now = now();
-    Ok(Json(OrderPage {
-        items: page.items.into_iter().map(|row| OrderAnswer::of_row(row, None, now)).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
+    Ok(Json(Page::of(page, |row| OrderAnswer::of_row(row, None, now))))
 }
 
 #[utoipa::path(get, path = "/orders/{reference}", tag = "orders", params(("reference" = String, Path)),

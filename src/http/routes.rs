@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_queue, admin_stock,
     app::App,
-    auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
+    audit, auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -77,7 +77,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::get))
         .routes(routes!(accounts::set_roles))
         .routes(routes!(accounts::set_status))
-        .routes(routes!(accounts::audit_list))
+        .routes(routes!(audit::list))
 }
 
 /// What the public listener serves, and its paths as the router names them.

@@ -138,6 +138,18 @@ impl Wrong {
         }
     }
 
+    /// Why an admin or money act is done: needed, for the audit.
+    pub fn add_reason(&mut self, reason: &str) {
+        self.text("reason", reason, 1..=500, false);
+    }
+
+    /// The only thing that can be wrong with it is the reason.
+    pub fn reason(reason: &str) -> Result<(), Vec<FieldError>> {
+        let mut wrong = Self::default();
+        wrong.add_reason(reason);
+        wrong.or(())
+    }
+
     pub fn or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     app::App,
-    events::{cursor, limit},
     extract::{Json, Path, Query, SignedIn},
+    page::{Page, PageQuery},
     problem::{Code as Refused, Problem},
     shapes::{Price, Timestamp},
 };
@@ -20,22 +20,6 @@ use crate::{
     },
     stores::database::tickets,
 };
-
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// `next_cursor` of the page before.
-    pub cursor: Option<String>,
-    /// Rows in a page, 200 at most.
-    pub limit: Option<u32>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct TicketPage {
-    pub items: Vec<Ticket>,
-    pub next_cursor: Option<String>,
-}
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Ticket {
@@ -87,7 +71,7 @@ impl From<tickets::Ticket> for Ticket {
 
 /// Lists the fan's own tickets, newest first.
 #[utoipa::path(get, path = "/tickets", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
-    (status = 200, body = TicketPage),
+    (status = 200, body = Page<Ticket>),
     (status = 400, description = "invalid_query"),
     (status = 401, description = "unauthenticated"),
 ))]
@@ -95,13 +79,10 @@ pub async fn list(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
     Query(query): Query<PageQuery>,
-) -> Result<Json<TicketPage>, Problem> {
-    let cursor = cursor(query.cursor.as_deref())?;
-    let page = tickets::list(&app.database, signed_in.account, cursor.as_ref(), limit(query.limit)?).await?;
-    Ok(Json(TicketPage {
-        items: page.items.into_iter().map(Ticket::from).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
+) -> Result<Json<Page<Ticket>>, Problem> {
+    let (cursor, limit) = query.checked()?;
+    let page = tickets::list(&app.database, signed_in.account, cursor.as_ref(), limit).await?;
+    Ok(Json(Page::of(page, Ticket::from)))
 }
 
 #[utoipa::path(get, path = "/tickets/{ticket}", tag = "orders", params(("ticket" = String, Path)),

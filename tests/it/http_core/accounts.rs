@@ -93,8 +93,10 @@ async fn changes_that_name_nothing_or_nobody_are_refused() {
         assert_eq!(answer.problem(), (status, code.to_owned()), "{id} {body}");
     }
     for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "color=red", "q=%00", "q=a%0ab"] {
-        let answer = served.get(&format!("/api/v1/admin/accounts?{query}"), Some(&admin.access)).await;
-        assert_eq!(answer.problem(), (400, "invalid_query".into()), "{query}");
+        for list in ["/api/v1/admin/accounts", "/api/v1/events"] {
+            let answer = served.get(&format!("{list}?{query}"), Some(&admin.access)).await;
+            assert_eq!(answer.problem(), (400, "invalid_query".into()), "{list} {query}");
+        }
     }
 }
 

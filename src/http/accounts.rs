@@ -1,4 +1,4 @@
-//! Accounts and the audit, for admins. Every change leaves a row in the audit, in its own transaction.
+//! Accounts, for admins. Every change leaves a row in the audit, in its own transaction.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     acting::Acting,
     app::App,
-    asked::{page, reason, search},
     extract::{Json, Path, Query},
     now,
+    page::{self, Page},
     problem::{Code, Problem},
-    shapes::Timestamp,
+    refusals::NotAllowed,
+    shapes::{Timestamp, Wrong},
 };
 use crate::{
     domain::{account::Role, id::FanId},
     stores::{
         database::{
             accounts::{self, Status},
-            audit::{self, Act},
-            sessions,
+            audit, sessions,
         },
         error::StoreError,
     },
@@ -57,56 +57,15 @@ impl From<accounts::Account> for AccountRow {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AccountPage {
-    items: Vec<AccountRow>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuditRow {
-    #[schema(value_type = String)]
-    at: Timestamp,
-    /// Absent for the command line and the shop itself.
-    #[schema(value_type = Option<String>)]
-    account: Option<FanId>,
-    role: String,
-    address: String,
-    action: String,
-    object: String,
-    reason: String,
-    request_id: String,
-}
-
-impl From<Act> for AuditRow {
-    fn from(act: Act) -> Self {
-        let Act { at, account, role, address, action, object, reason, request_id } = act;
-        Self { at: at.into(), account, role, address, action, object, reason, request_id }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuditPage {
-    items: Vec<AuditRow>,
-    next_cursor: Option<String>,
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct AccountsQuery {
     /// Part of the address or the name.
-    #[serde(default)]
-    q: String,
+    q: Option<String>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
-    /// 1 to 200.
-    limit: Option<u32>,
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    cursor: Option<String>,
-    /// 1 to 200.
+    /// Rows in a page, 200 at most.
     limit: Option<u32>,
 }
 
@@ -135,24 +94,22 @@ pub enum NewStatus {
 
 /// Accounts, newest first.
 #[utoipa::path(get, path = "/accounts", tag = "accounts", security(("bearer" = [])), params(AccountsQuery),
-    responses((status = 200, description = "A page.", body = AccountPage)))]
+    responses((status = 200, body = Page<AccountRow>), (status = 400, description = "invalid_query"), NotAllowed))]
 pub async fn list(
     State(app): State<Arc<App>>,
     acting: Acting,
     Query(query): Query<AccountsQuery>,
-) -> Result<Json<AccountPage>, Problem> {
+) -> Result<Json<Page<AccountRow>>, Problem> {
     acting.as_one_of(&[Role::Admin])?;
-    let (cursor, limit) = page(query.cursor.as_deref(), query.limit)?;
-    let page = accounts::list(&app.database, search(&query.q)?, cursor.as_ref(), limit).await?;
-    Ok(Json(AccountPage {
-        items: page.items.into_iter().map(AccountRow::from).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
+    let (cursor, limit) = page::checked(query.cursor.as_deref(), query.limit)?;
+    let q = page::search("q", query.q)?.unwrap_or_default();
+    let page = accounts::list(&app.database, &q, cursor.as_ref(), limit).await?;
+    Ok(Json(Page::of(page, AccountRow::from)))
 }
 
 /// One account.
 #[utoipa::path(get, path = "/accounts/{account}", tag = "accounts", security(("bearer" = [])),
-    params(("account" = String, Path)), responses((status = 200, description = "The account.", body = AccountRow)))]
+    params(("account" = String, Path)), responses((status = 200, body = AccountRow), NotAllowed))]
 pub async fn get(
     State(app): State<Arc<App>>,
     acting: Acting,
@@ -165,7 +122,7 @@ pub async fn get(
 /// Sets an account's roles. In force on every node within a minute; its access tokens end.
 #[utoipa::path(put, path = "/accounts/{account}/roles", tag = "accounts", security(("bearer" = [])),
     params(("account" = String, Path)), request_body = RolesChange,
-    responses((status = 200, description = "The account.", body = AccountRow)))]
+    responses((status = 200, body = AccountRow), NotAllowed, (status = 422, description = "invalid_body")))]
 pub async fn set_roles(
     State(app): State<Arc<App>>,
     acting: Acting,
@@ -173,7 +130,7 @@ pub async fn set_roles(
     Json(body): Json<RolesChange>,
 ) -> Result<Json<AccountRow>, Problem> {
     let role = acting.as_one_of(&[Role::Admin])?;
-    let reason = reason(&body.reason)?;
+    Wrong::reason(&body.reason)?;
     let mut roles = body.roles;
     roles.sort_unstable();
     roles.dedup();
@@ -182,7 +139,7 @@ pub async fn set_roles(
         return Err(Problem::new(Code::Forbidden).detail("another admin must take away your own admin role"));
     }
     let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-    let act = acting.act(role, "account.roles", id, &format!("{}: {reason}", names.join(" ")));
+    let act = acting.act(role, "account.roles", id, &format!("{}: {}", names.join(" "), body.reason));
     let mut write = app.database.begin().await?;
     known(accounts::set_roles(&mut write, id, &roles, now()).await)?;
     audit::append(&mut write, &act).await?;
@@ -194,7 +151,7 @@ pub async fn set_roles(
 /// Disables an account and ends its sessions, or lets it in again.
 #[utoipa::path(put, path = "/accounts/{account}/status", tag = "accounts", security(("bearer" = [])),
     params(("account" = String, Path)), request_body = StatusChange,
-    responses((status = 200, description = "The account.", body = AccountRow)))]
+    responses((status = 200, body = AccountRow), NotAllowed, (status = 422, description = "invalid_body")))]
 pub async fn set_status(
     State(app): State<Arc<App>>,
     acting: Acting,
@@ -202,7 +159,7 @@ pub async fn set_status(
     Json(body): Json<StatusChange>,
 ) -> Result<Json<AccountRow>, Problem> {
     let role = acting.as_one_of(&[Role::Admin])?;
-    let reason = reason(&body.reason)?;
+    Wrong::reason(&body.reason)?;
     let (status, action) = match body.status {
         NewStatus::Active => (Status::Active, "account.enable"),
         NewStatus::Disabled => (Status::Disabled, "account.disable"),
@@ -216,27 +173,10 @@ pub async fn set_status(
     if status == Status::Disabled {
         sessions::revoke_all(&mut write, id, None, now).await?;
     }
-    audit::append(&mut write, &acting.act(role, action, id, reason)).await?;
+    audit::append(&mut write, &acting.act(role, action, id, &body.reason)).await?;
     write.commit().await?;
     app.sessions.forget(id);
     Ok(Json(read(&app, id).await?))
-}
-
-/// What was done by whom, newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", security(("bearer" = [])), params(PageQuery),
-    responses((status = 200, description = "A page.", body = AuditPage)))]
-pub async fn audit_list(
-    State(app): State<Arc<App>>,
-    acting: Acting,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<AuditPage>, Problem> {
-    acting.as_one_of(&[Role::Admin])?;
-    let (cursor, limit) = page(query.cursor.as_deref(), query.limit)?;
-    let page = audit::list(&app.database, cursor.as_ref(), limit).await?;
-    Ok(Json(AuditPage {
-        items: page.items.into_iter().map(AuditRow::from).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
 }
 
 async fn read(app: &App, id: FanId) -> Result<AccountRow, Problem> {
