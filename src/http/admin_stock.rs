@@ -8,11 +8,12 @@ use utoipa::ToSchema;
 
 use super::{
     acting::Acting,
-    admin_queue::{STEERERS, check_reason},
+    admin_queue::STEERERS,
     app::App,
     events::{reconfigure, steered},
     extract::{Json, Path},
     problem::{Code as Refused, Problem},
+    refusals::NotAllowed,
     shapes::{Price, Timestamp, Wrong},
 };
 use crate::{
@@ -74,9 +75,7 @@ pub struct StockBody {
 #[utoipa::path(get, path = "/events/{event}/stock", tag = "admin", params(("event" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = Stock),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden"),
-    (status = 404, description = "not_found"),
+    NotAllowed,
     (status = 503, description = "event_unavailable"),
 ))]
 pub async fn read(
@@ -92,9 +91,7 @@ pub async fn read(
 #[utoipa::path(put, path = "/events/{event}/stock", tag = "admin", params(("event" = String, Path)),
     request_body = StockBody, security(("bearer" = [])), responses(
     (status = 200, body = Stock),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden"),
-    (status = 404, description = "not_found"),
+    NotAllowed,
     (status = 409, description = "below_taken"),
     (status = 422, description = "invalid_body, unknown_ticket_type or sold_by_seat"),
     (status = 503, description = "event_unavailable or outcome_unknown"),
@@ -107,7 +104,7 @@ pub async fn set(
 ) -> Result<Json<Stock>, Problem> {
     let mut wrong = Wrong::default();
     wrong.number("stock", body.stock, 0..=MOST_STOCK);
-    check_reason(&mut wrong, &body.reason);
+    wrong.add_reason(&body.reason);
     wrong.or(())?;
     let (event, role) = steered(&app, &acting, id, &STEERERS).await?;
     let reason = format!("{} = {}: {}", body.ticket_type, body.stock, body.reason);

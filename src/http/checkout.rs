@@ -19,6 +19,7 @@ use super::{
     now,
     orders::{answer::OrderAnswer, told},
     problem::{Code, Problem, hold_state},
+    refusals::NotYours,
     sandbox,
     shapes::{FieldError, Wrong},
 };
@@ -83,8 +84,7 @@ pub enum PaymentState {
     params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), security(("bearer" = [])), responses(
     (status = 202, body = Checkout, headers(("Location" = String, description = "the status URL"))),
     (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 409, description = "hold_ended, order_state, event_changed or request_running"),
     (status = 422, description = "invalid_body, provider_unknown or idempotency_key_reused"),
     (status = 503, description = "event_unavailable, store_unavailable or outcome_unknown"),
@@ -210,8 +210,7 @@ fn is_allowed_return(url: &str, allows: impl Fn(&str) -> bool) -> bool {
 #[utoipa::path(get, path = "/orders/{reference}/checkout", tag = "orders", params(("reference" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = CheckoutState),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 503, description = "event_unavailable"),
 ))]
 pub async fn read(

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 mod change;
+pub mod step;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-pub use self::change::{Change, configure, reconfigure};
+pub use self::change::{configure, reconfigure};
 use self::{
     answer::{EventAnswer, ListedEvent},
     body::{EventChange, NewEvent, Shortest},
@@ -31,12 +32,13 @@ use super::{
     now,
     page::{self, Page},
     problem::{Code, Problem},
+    refusals::NotAllowed,
     shapes::Timestamp,
 };
 use crate::{
     domain::{
         account::Role,
-        event::{Phase, Status, Step},
+        event::{Phase, Status},
         id::EventId,
     },
     stores::{
@@ -214,9 +216,7 @@ pub async fn steered(app: &App, acting: &Acting, id: EventId, others: &[Role]) -
 #[utoipa::path(patch, path = "/events/{event}", tag = "events", params(("event" = String, Path)),
     request_body = EventChange, security(("bearer" = [])), responses(
     (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
+    NotAllowed,
     (status = 409, description = "stale_version, below_taken or invalid_transition"),
     (status = 422, description = "invalid_body, with `errors` naming each field, or invalid_event"),
     (status = 503, description = "event_unavailable or outcome_unknown"),
@@ -237,101 +237,11 @@ pub async fn update(
     Ok(Json(told(&app, event).await))
 }
 
-#[utoipa::path(post, path = "/events/{event}/publish", tag = "events", params(("event" = String, Path)),
-    security(("bearer" = [])), responses(
-    (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
-    (status = 409, description = "invalid_transition"),
-    (status = 422, description = "invalid_event: there is nothing to sell"),
-    (status = 503, description = "event_unavailable or outcome_unknown"),
-))]
-pub async fn publish(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
-    step(app, acting, event, Step::Publish, "event.publish").await
-}
-
-/// Stops selling for now; holds, payments and places stay.
-#[utoipa::path(post, path = "/events/{event}/pause", tag = "events", params(("event" = String, Path)),
-    security(("bearer" = [])), responses(
-    (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
-    (status = 409, description = "invalid_transition"),
-    (status = 503, description = "event_unavailable or outcome_unknown"),
-))]
-pub async fn pause(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
-    step(app, acting, event, Step::Pause, "event.pause").await
-}
-
-#[utoipa::path(post, path = "/events/{event}/resume", tag = "events", params(("event" = String, Path)),
-    security(("bearer" = [])), responses(
-    (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
-    (status = 409, description = "invalid_transition"),
-    (status = 503, description = "event_unavailable or outcome_unknown"),
-))]
-pub async fn resume(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
-    step(app, acting, event, Step::Resume, "event.resume").await
-}
-
-/// Ends the sale for good.
-#[utoipa::path(post, path = "/events/{event}/end", tag = "events", params(("event" = String, Path)),
-    security(("bearer" = [])), responses(
-    (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
-    (status = 409, description = "invalid_transition"),
-    (status = 503, description = "event_unavailable or outcome_unknown"),
-))]
-pub async fn end(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
-    step(app, acting, event, Step::End, "event.end").await
-}
-
-/// Cancels the event: nothing is sold any more, and a payment that comes later goes back.
-#[utoipa::path(post, path = "/events/{event}/cancel", tag = "events", params(("event" = String, Path)),
-    security(("bearer" = [])), responses(
-    (status = 200, body = EventAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
-    (status = 409, description = "invalid_transition"),
-    (status = 503, description = "event_unavailable or outcome_unknown"),
-))]
-pub async fn cancel(app: State<Arc<App>>, acting: Acting, event: Path<EventId>) -> Result<Json<EventAnswer>, Problem> {
-    step(app, acting, event, Step::Cancel, "event.cancel").await
-}
-
-async fn step(
-    State(app): State<Arc<App>>,
-    acting: Acting,
-    Path(id): Path<EventId>,
-    step: Step,
-    action: &str,
-) -> Result<Json<EventAnswer>, Problem> {
-    let (event, role) = steered(&app, &acting, id, &[]).await?;
-    let act = acting.act(role, action, id, "");
-    let event = reconfigure(&app, event, act, |configuration| {
-        configuration.phase = configuration.phase.after(step).ok_or_else(|| {
-            Problem::new(Code::InvalidTransition).detail(format!("the event is {}", configuration.phase))
-        })?;
-        Ok(())
-    })
-    .await?;
-    Ok(Json(told(&app, event).await))
-}
-
 /// Deletes a draft.
 #[utoipa::path(delete, path = "/events/{event}", tag = "events", params(("event" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 204, description = "deleted"),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
+    NotAllowed,
     (status = 409, description = "event_has_orders: published once, it can only be cancelled"),
 ))]
 pub async fn delete(

@@ -19,6 +19,7 @@ use super::{
     extract::{IdempotencyKey, Json, Path, SignedIn},
     idempotency::identity,
     problem::{Code, Problem},
+    refusals::NotYours,
 };
 use crate::{
     actors::{directory::EventHandles, inventory::AskError},
@@ -114,8 +115,7 @@ pub async fn own(app: &App, fan: FanId, reference: OrderRef) -> Result<(EventHan
 #[utoipa::path(get, path = "/holds/{reference}", tag = "sale", params(("reference" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = Hold),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 503, description = "event_unavailable"),
 ))]
 pub async fn read(
@@ -132,8 +132,7 @@ pub async fn read(
     params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
     (status = 200, body = Hold),
     (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 409, description = "hold_ended or already_extended"),
     (status = 422, description = "idempotency_key_reused"),
     (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
@@ -156,8 +155,7 @@ pub async fn extend(
 #[utoipa::path(delete, path = "/holds/{reference}", tag = "sale", params(("reference" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 204, description = "released"),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 409, description = "hold_ended: it is sold"),
     (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
 ))]

@@ -18,6 +18,7 @@ use super::{
     now,
     page::{Page, PageQuery},
     problem::{Code, Problem},
+    refusals::NotYours,
     sandbox,
 };
 use crate::{
@@ -50,8 +51,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/orders/{reference}", tag = "orders", params(("reference" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = OrderAnswer),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 503, description = "event_unavailable"),
 ))]
 pub async fn read(
@@ -96,8 +96,7 @@ pub async fn told(app: &App, fan: FanId, reference: OrderRef) -> Result<OrderAns
     params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
     (status = 200, body = OrderAnswer),
     (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
     (status = 409, description = "order_state: it is paid"),
     (status = 422, description = "idempotency_key_reused"),
     (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),

@@ -16,6 +16,7 @@ use super::{
     events::{answer::EventAnswer, configure, steered, told},
     extract::{Json, Path, Query},
     problem::{Code as Refused, Problem},
+    refusals::NotAllowed,
     shapes::{FieldError, Wrong},
 };
 use crate::domain::{
@@ -39,9 +40,7 @@ pub struct PlanQuery {
     security(("bearer" = [])), responses(
     (status = 200, body = EventAnswer),
     (status = 400, description = "invalid_query"),
-    (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: not its organizer"),
-    (status = 404, description = "not_found"),
+    NotAllowed,
     (status = 409, description = "stale_version or below_taken"),
     (status = 413, description = "body_too_large"),
     (status = 415, description = "unsupported_media_type"),

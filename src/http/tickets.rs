@@ -11,6 +11,7 @@ use super::{
     extract::{Json, Path, Query, SignedIn},
     page::{Page, PageQuery},
     problem::{Code as Refused, Problem},
+    refusals::NotYours,
     shapes::{Price, Timestamp},
 };
 use crate::{
@@ -88,8 +89,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/tickets/{ticket}", tag = "orders", params(("ticket" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = Ticket),
-    (status = 401, description = "unauthenticated"),
-    (status = 404, description = "not_found, or another fan's"),
+    NotYours,
 ))]
 pub async fn read(
     State(app): State<Arc<App>>,

@@ -1,0 +1,150 @@
+//! What is asked of a queue by those who steer it, and what they are told.
+
+use std::fmt::Display;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    domain::{id::FanId, queue::Place},
+    http::shapes::{FieldError, Wrong},
+};
+
+/// Fans named in one request, and members told in one page.
+pub const MOST: usize = 1_000;
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MembersQuery {
+    /// Members after this place.
+    pub after: Option<u64>,
+    /// 1000 at most.
+    pub limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct QueueReport {
+    pub waiting: usize,
+    /// Fans with an open socket, waiting or not.
+    pub present: usize,
+    /// Live admissions, called or claimed.
+    pub admissions: usize,
+    /// Live admissions, and ended ones with an unpaid hold.
+    pub slots_taken: u32,
+    pub slots: u32,
+    pub rate_per_minute: u32,
+    pub paused: bool,
+    /// Admitted a minute, measured over the last one.
+    pub outflow_per_minute: Option<u32>,
+    pub members: Vec<Member>,
+    /// `after` for the next page.
+    pub next_after: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Member {
+    #[schema(value_type = u64)]
+    pub place: Place,
+    #[schema(value_type = String)]
+    pub fan: FanId,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// For the audit.
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdmitBody {
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub count: u32,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+/// Either these fans, or so many from the front.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveBody {
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 1_000)]
+    pub fans: Option<Vec<FanId>>,
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    pub count: Option<u32>,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Removed {
+    pub removed: u32,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateBody {
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub per_minute: u32,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlotsBody {
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub slots: u32,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+impl AdmitBody {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        checked("count", self.count, 100_000, &self.reason)
+    }
+}
+
+impl RateBody {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        checked("per_minute", self.per_minute, 1_000_000, &self.reason)
+    }
+}
+
+impl SlotsBody {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        checked("slots", self.slots, 1_000_000, &self.reason)
+    }
+}
+
+impl RemoveBody {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        match (&self.fans, self.count) {
+            (Some(fans), None) => checked("fans", fans.len(), MOST, &self.reason),
+            (None, Some(count)) => checked("count", count, 10_000_000, &self.reason),
+            _ => {
+                let mut wrong = Wrong::default();
+                wrong.add("fans", "either fans or count is expected");
+                wrong.add_reason(&self.reason);
+                wrong.or(())
+            }
+        }
+    }
+}
+
+fn checked<N: PartialOrd + Display + From<u8>>(
+    field: &str,
+    value: N,
+    most: N,
+    reason: &str,
+) -> Result<(), Vec<FieldError>> {
+    let mut wrong = Wrong::default();
+    wrong.number(field, value, N::from(1)..=most);
+    wrong.add_reason(reason);
+    wrong.or(())
+}
