@@ -25,7 +25,7 @@ use crate::{
     actors::{directory::EventHandles, inventory::AskError},
     domain::{
         id::{EventId, FanId, OrderId, OrderRef},
-        inventory::request::{Answer, Command, Hold as HoldCommand, HoldState, HoldView, Refusal, Request},
+        inventory::request::{Answer, Command, Hold as HoldCommand, HoldState, HoldView, Identity, Refusal, Request},
         queue::Place,
     },
 };
@@ -71,7 +71,7 @@ pub async fn create(
     });
     let handles = app.directory.event(event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
-    let hold = Hold::of(event, view, &handles.inventory.configuration(), handles.inventory.clock().now());
+    let hold = told(&handles, event, view);
     let location = format!("/api/v1/holds/{}", hold.reference);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(hold)).into_response())
 }
@@ -103,6 +103,10 @@ fn held(answer: Answer) -> Result<HoldView, Problem> {
     }
 }
 
+fn told(handles: &EventHandles, event: EventId, view: HoldView) -> Hold {
+    Hold::of(event, view, &handles.inventory.configuration(), handles.inventory.clock().now())
+}
+
 /// The event's actors and this fan's hold; another's is not there.
 pub async fn own(app: &App, fan: FanId, reference: OrderRef) -> Result<(EventHandles, HoldView), Problem> {
     let handles = app.directory.event(reference.event).await?;
@@ -124,7 +128,7 @@ pub async fn read(
     Path(reference): Path<OrderRef>,
 ) -> Result<Json<Hold>, Problem> {
     let (handles, view) = own(&app, signed_in.account, reference).await?;
-    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), handles.inventory.clock().now())))
+    Ok(Json(told(&handles, reference.event, view)))
 }
 
 /// Prolongs a live hold, once.
@@ -148,7 +152,7 @@ pub async fn extend(
     let command = Command::Extend { fan, order: reference.order };
     let handles = app.directory.event(reference.event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;
-    Ok(Json(Hold::of(reference.event, view, &handles.inventory.configuration(), handles.inventory.clock().now())))
+    Ok(Json(told(&handles, reference.event, view)))
 }
 
 /// Gives it back. One that has lapsed or was released before is no error.
@@ -164,11 +168,17 @@ pub async fn release(
     signed_in: SignedIn,
     Path(reference): Path<OrderRef>,
 ) -> Result<StatusCode, Problem> {
-    let command = Command::Release { fan: signed_in.account, order: reference.order };
+    give_back(&app, signed_in.account, reference, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Releases this fan's hold, unless that has happened or it has lapsed.
+pub async fn give_back(app: &App, fan: FanId, reference: OrderRef, identity: Option<Identity>) -> Result<(), Problem> {
+    let command = Command::Release { fan, order: reference.order };
     let handles = app.directory.event(reference.event).await?;
-    match handles.inventory.ask(Request { identity: None, command }).await {
+    match handles.inventory.ask(Request { identity, command }).await {
         Ok(_) | Err(AskError::Refused(Refusal::HoldEnded { state: HoldState::Released | HoldState::Expired })) => {
-            Ok(StatusCode::NO_CONTENT)
+            Ok(())
         }
         Err(error) => Err(error.into()),
     }

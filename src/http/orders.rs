@@ -22,10 +22,8 @@ use super::{
     sandbox,
 };
 use crate::{
-    actors::inventory::AskError,
     domain::{
         id::{FanId, OrderRef},
-        inventory::request::{Command, HoldState, Refusal, Request},
         order::OrderState,
     },
     stores::database::{events, orders},
@@ -113,13 +111,9 @@ pub async fn cancel(
         return Err(Problem::new(Code::OrderState).detail("a paid order cannot be cancelled here"));
     }
     let identity = identity(fan, &format!("/orders/{reference}/cancel"), &key, &());
-    let command = Command::Release { fan, order: reference.order };
-    let handles = app.directory.event(reference.event).await?;
-    match handles.inventory.ask(Request { identity: Some(identity), command }).await {
-        Ok(_) => {}
-        Err(AskError::Refused(Refusal::HoldEnded { state: HoldState::Released | HoldState::Expired })) => {}
-        Err(AskError::Refused(Refusal::HoldEnded { .. })) => return Err(Code::OrderState.into()),
-        Err(error) => return Err(error.into()),
+    match holds::give_back(&app, fan, reference, Some(identity)).await {
+        Err(problem) if problem.code() == Code::HoldEnded => return Err(Code::OrderState.into()),
+        given_back => given_back?,
     }
     sandbox::give_up(&app, reference).await?;
     told(&app, fan, reference).await.map(Json)
