@@ -12,7 +12,7 @@ use crate::{
         time::EventTime,
     },
     http::shapes::Timestamp,
-    stores::database::events::{Details, Event, Summary},
+    stores::database::events::{Event, Summary},
 };
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -62,18 +62,19 @@ impl EventAnswer {
     pub fn of(event: Event, status: Status) -> Self {
         let configuration = event.configuration;
         let currency = configuration.currency;
+        let summary = Summary {
+            id: event.id,
+            organizer: event.organizer,
+            details: event.details,
+            version: configuration.version,
+            phase: configuration.phase,
+            on_sale_at: configuration.on_sale_at,
+            sale_ends_at: configuration.sale_ends_at,
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+        };
         Self {
-            listed: ListedEvent::new(Parts {
-                id: event.id,
-                organizer: event.organizer,
-                details: event.details,
-                on_sale_at: configuration.on_sale_at,
-                sale_ends_at: configuration.sale_ends_at,
-                status,
-                version: configuration.version,
-                created_at: event.created_at,
-                updated_at: event.updated_at,
-            }),
+            listed: ListedEvent::new(summary, status),
             currency,
             limits: LimitsBody::of(&configuration.limits),
             orphan_rule: configuration.orphan_rule.into(),
@@ -85,40 +86,18 @@ impl EventAnswer {
     }
 }
 
-struct Parts {
-    id: EventId,
-    organizer: FanId,
-    details: Details,
-    on_sale_at: EventTime,
-    sale_ends_at: Option<EventTime>,
-    status: Status,
-    version: u32,
-    created_at: EventTime,
-    updated_at: EventTime,
-}
-
 impl ListedEvent {
     pub fn of(event: Summary, now: EventTime) -> Self {
         // The list knows no stock, so nothing is sold out in it.
         let status = Status::of(event.phase, now, event.on_sale_at, event.sale_ends_at, 1);
-        Self::new(Parts {
-            id: event.id,
-            organizer: event.organizer,
-            details: event.details,
-            on_sale_at: event.on_sale_at,
-            sale_ends_at: event.sale_ends_at,
-            status,
-            version: event.version,
-            created_at: event.created_at,
-            updated_at: event.updated_at,
-        })
+        Self::new(event, status)
     }
 
-    fn new(parts: Parts) -> Self {
-        let details = parts.details;
+    fn new(event: Summary, status: Status) -> Self {
+        let details = event.details;
         Self {
-            id: parts.id,
-            organizer: parts.organizer,
+            id: event.id,
+            organizer: event.organizer,
             title: details.title,
             description: details.description,
             category: details.category,
@@ -128,13 +107,13 @@ impl ListedEvent {
             starts_at: details.starts_at.into(),
             ends_at: details.ends_at.into(),
             doors_at: details.doors_at.map(Timestamp),
-            on_sale_at: parts.on_sale_at.into(),
-            sale_ends_at: parts.sale_ends_at.map(Timestamp),
+            on_sale_at: event.on_sale_at.into(),
+            sale_ends_at: event.sale_ends_at.map(Timestamp),
             age_limit: details.age_limit,
-            status: parts.status,
-            version: parts.version,
-            created_at: parts.created_at.into(),
-            updated_at: parts.updated_at.into(),
+            status,
+            version: event.version,
+            created_at: event.created_at.into(),
+            updated_at: event.updated_at.into(),
         }
     }
 }
