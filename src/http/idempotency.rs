@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     app::App,
     extract::IdempotencyKey,
+    hex::hex,
     now,
     problem::{Code, Problem},
 };
@@ -55,8 +56,8 @@ where
     F: FnOnce(Attempt) -> W + Send + 'static,
     W: Future<Output = Result<Finished, Problem>> + Send,
 {
-    let key = hexadecimal(&key_hash(account, route, key));
-    let body = hexadecimal(&body_hash(body));
+    let key = hex(key_hash(account, route, key).as_ref());
+    let body = hex(body_hash(body).as_ref());
     let resumed = match idempotency::begin(&app.database, &key, &body, now()).await? {
         Begun::Yours { resumed } => resumed,
         Begun::Running { .. } => {
@@ -157,10 +158,6 @@ fn key_hash(account: FanId, route: &str, key: &IdempotencyKey) -> digest::Digest
 fn body_hash(body: &impl Serialize) -> digest::Digest {
     let bytes = serde_json::to_vec(body).expect("a body is plain values");
     digest::digest(&digest::SHA256, &bytes)
-}
-
-fn hexadecimal(digest: &digest::Digest) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod edge;
 pub mod events;
 pub mod extract;
 pub mod health;
+pub mod hex;
 pub mod holds;
 pub mod idempotency;
 pub mod limits;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     config::Config,
+    hex::hex,
     problem::{Code, Problem},
 };
 use crate::stores::secret::RootSecret;
@@ -84,7 +85,7 @@ impl Pepper {
     fn new(secret: &[u8]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA384, secret);
         let tag = hmac::sign(&key, b"onsale pepper id");
-        let id = tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(tag.as_ref().get(..4).unwrap_or_default());
         Self { id, key }
     }
 

@@ -15,6 +15,7 @@ use crate::{
         app::App,
         config::Config,
         extract::{ClientAddress, Json, RequestId},
+        hex::hex,
         limits::{Left, Network},
         now,
         problem::{Code, Problem},
@@ -161,7 +162,7 @@ impl Client<'_> {
         context.update(network.as_bytes());
         context.update(b"\n");
         context.update(agent);
-        hexadecimal(context.finish().as_ref())
+        hex(context.finish().as_ref())
     }
 }
 
@@ -174,9 +175,5 @@ fn presented(token: &str) -> Result<&str, Problem> {
 }
 
 fn hash(token: &str) -> String {
-    hexadecimal(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
 }

@@ -4,11 +4,15 @@
 
 use aws_lc_rs::hmac;
 
+use crate::http::hex::{hex, unhex};
+
 pub const HEADER: &str = "onsale-signature";
 
 /// A message older or newer than this is refused, in seconds: a copied one is of no use later.
 pub const TOLERANCE_S: u64 = 300;
 
+/// Of HMAC-SHA-256.
+const TAG_BYTES: usize = 32;
 /// More signatures than this are not looked at.
 const MOST_SIGNATURES: usize = 4;
 
@@ -35,7 +39,7 @@ pub fn verify<S: AsRef<[u8]>>(header: &str, body: &[u8], secrets: &[S], now_s: u
         match part.trim().split_once('=') {
             Some(("t", text)) if at.is_none() => at = Some(text.parse::<u64>().map_err(|_| Forged::Malformed)?),
             Some(("v1", text)) if signatures.len() < MOST_SIGNATURES => {
-                signatures.push(unhex(text).ok_or(Forged::Malformed)?);
+                signatures.push(unhex(text).filter(|tag| tag.len() == TAG_BYTES).ok_or(Forged::Malformed)?);
             }
             // A later scheme may stand beside ours.
             Some((name, _)) if !matches!(name, "t" | "v1") => {}
@@ -61,16 +65,6 @@ fn message(at_s: u64, body: &[u8]) -> Vec<u8> {
     let mut message = format!("{at_s}.").into_bytes();
     message.extend_from_slice(body);
     message
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.bytes().map(|b| char::from(b).to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    (digits.len() == 64)
-        .then(|| digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 #[cfg(test)]
