@@ -172,8 +172,7 @@ fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_BYTES as usize)
-        .max_headers(MAX_HEADERS)
-        .pipeline_flush(true);
+        .max_headers(MAX_HEADERS);
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS)

@@ -97,14 +97,33 @@ async fn s_24_a_large_head_is_refused() {
     let long = format!("X-Long: {}\r\n", "a".repeat(32 * 1024));
     let many: String = (0..200).map(|at| format!("X-{at}: a\r\n")).collect();
     for headers in [long, many] {
-        let mut stream = TcpStream::connect(served.authority()).await.expect("connects");
-        let head = format!("GET /health/live HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
-        // The server may close before all of it is sent.
-        let _ = stream.write_all(head.as_bytes()).await;
-        let answer = until_closed(&mut stream, Duration::from_secs(10)).await;
-        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let answer = told(&served, &format!("GET /health/live HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
     served.get("/health/live", None).await.expect(StatusCode::OK);
+}
+
+/// What comes back for these bytes until the server closes. It may do so before all of them are sent.
+async fn told(served: &Served, head: &str) -> String {
+    let mut stream = TcpStream::connect(served.authority()).await.expect("connects");
+    let _ = stream.write_all(head.as_bytes()).await;
+    until_closed(&mut stream, Duration::from_secs(10)).await
+}
+
+#[tokio::test]
+async fn s_24_what_is_no_request_is_told_so() {
+    let served = Served::start(config()).await;
+    let post = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    for head in [
+        "HELLO\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nX: a\u{0}b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n",
+        &format!("{post}Content-Length: -5\r\n\r\n12345"),
+        &format!("{post}Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345"),
+    ] {
+        let answer = told(&served, head).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
+    }
 }
 
 #[tokio::test]
