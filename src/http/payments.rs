@@ -42,7 +42,7 @@ pub async fn sandbox_webhook(State(app): State<Arc<App>>, request: Request) -> R
     let mut headers = request.headers().get_all(signature::HEADER).iter();
     let header = headers.next().filter(|_| headers.next().is_none()).and_then(|value| value.to_str().ok());
     let header = header.unwrap_or_default().to_owned();
-    let body = json::read(request, &app).await?;
+    let body = json::read(request.into_body(), app.config.body_limit).await?;
     // Nothing of an unsigned message is looked at.
     signature::verify(&header, &body, &app.webhook_keys, unix_now()).map_err(|forged| {
         ::metrics::counter!(metrics::WEBHOOKS_REFUSED, "why" => "signature").increment(1);

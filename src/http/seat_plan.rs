@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{body::Body, extract::State};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,7 +14,7 @@ use super::{
     acting::Acting,
     app::App,
     events::{answer::EventAnswer, configure, steered, told},
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, json},
     problem::{Code as Refused, Problem},
     refusals::NotAllowed,
     shapes::{FieldError, Wrong},
@@ -56,14 +56,12 @@ pub async fn replace(
     body: Body,
 ) -> Result<Json<EventAnswer>, Problem> {
     let (event, role) = steered(&app, &acting, id, &[]).await?;
-    let read = match media_type(&headers) {
+    let read = match json::media_type(&headers).as_deref() {
         Some("application/json") => from_json,
         Some("text/csv") => from_csv,
         _ => return Err(Problem::new(Refused::UnsupportedMediaType).detail("application/json or text/csv is expected")),
     };
-    let bytes = axum::body::to_bytes(body, app.config.seat_plan_limit)
-        .await
-        .map_err(|_| Problem::new(Refused::BodyTooLarge))?;
+    let bytes = json::read(body, app.config.seat_plan_limit).await?;
     // Eight megabytes take a while to read: not on a thread that serves others.
     let seats =
         tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|_| Problem::new(Refused::Internal))??;
@@ -76,11 +74,6 @@ pub async fn replace(
     })
     .await?;
     Ok(Json(told(&app, event).await))
-}
-
-fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim())
 }
 
 fn check_types(seats: &[Seat], types: &[TicketType]) -> Result<(), Vec<FieldError>> {
@@ -158,9 +151,15 @@ impl From<SeatKind> for PlannedKind {
 
 /// Reads a JSON plan. The parser's own message names line and column.
 pub fn from_json(bytes: &[u8]) -> Result<Vec<Seat>, Vec<FieldError>> {
-    let plan: SeatPlan = serde_json::from_slice(bytes)
-        .map_err(|error| vec![FieldError { field: "seats".into(), message: error.to_string() }])?;
     let mut wrong = Wrong::default();
+    let plan: SeatPlan = match serde_json::from_slice(bytes) {
+        Ok(plan) if json::is_object(bytes) => plan,
+        read => {
+            let message = read.err().map_or("an object is expected".to_owned(), |error| error.to_string());
+            wrong.add("seats", message);
+            return wrong.or(Vec::new());
+        }
+    };
     let seats = checked(plan.seats.into_iter().enumerate().map(|(i, seat)| (format!("seats[{i}]"), seat)), &mut wrong);
     wrong.or(seats)
 }
@@ -313,6 +312,7 @@ mod tests {
             (r#"{"seats": []}"#, "seats: there are none"),
             (r#"{"seats": [{"id": "A1"}]}"#, "seats: missing field `zone` at line 1"),
             (r#"{"seats": [], "price": 1}"#, "seats: unknown field `price`"),
+            (r#"[[["A1", "A", "1", 1, "VIP", null, null, null]]]"#, "seats: an object is expected"),
         ] {
             let told = told(from_json(body.as_bytes()));
             assert!(told[0].starts_with(expected), "{body:?} gave {told:?}");

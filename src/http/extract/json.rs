@@ -1,15 +1,21 @@
 //! A JSON body, strictly: a wrong one is told apart as not JSON (400) or not as expected (422).
 
+use std::{error::Error as _, sync::Arc};
+
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    body::{Body, Bytes, HttpBody},
+    extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
 
-use crate::http::problem::{Code, Problem};
+use crate::http::{
+    app::App,
+    problem::{Code, Problem},
+};
 
 /// Deeper bodies are refused: ours need five.
 const MAX_DEPTH: usize = 32;
@@ -19,14 +25,14 @@ const MAX_DEPTH: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        if media_type(request.headers()).as_deref() != Some("application/json") {
             return Err(Problem::new(Code::UnsupportedMediaType).detail("application/json is expected"));
         }
-        let bytes = read(request, state).await?;
+        let bytes = read(request.into_body(), app.config.body_limit).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -37,14 +43,22 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The whole body, up to the route's limit.
-pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Code::BodyTooLarge)
-        }
+/// The whole body, if it has no more than `limit` bytes.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    // Told before it comes: who waits for 100 (Continue) need not send it.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Code::BodyTooLarge.into());
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|error| match error.source() {
+        Some(source) if source.is::<LengthLimitError>() => Problem::new(Code::BodyTooLarge),
         _ => Problem::new(Code::MalformedJson).detail("the body did not arrive whole"),
     })
+}
+
+/// What the body says that it is, without parameters, in lower case.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Parses a body as strictly as the extractor does.
@@ -52,21 +66,20 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if depth(bytes) > MAX_DEPTH {
         return Err(Problem::new(Code::MalformedJson).detail("the body is nested too deeply"));
     }
-    let value = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    match serde_json::from_slice(bytes) {
+        Err(error) if error.classify() != Category::Data => {
+            Err(Problem::new(Code::MalformedJson).detail(error.to_string()))
+        }
+        _ if !is_object(bytes) => Err(Problem::new(Code::InvalidBody).detail("an object is expected")),
         // Says which field and what was expected; it quotes nothing but what the client sent.
-        Category::Data => Problem::new(Code::InvalidBody).detail(error.to_string()),
-        Category::Syntax | Category::Eof | Category::Io => Problem::new(Code::MalformedJson).detail(error.to_string()),
-    })?;
-    // To serde, an array of the right values is a struct too; not to us.
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => Ok(value),
-        _ => Err(Problem::new(Code::InvalidBody).detail("an object is expected")),
+        Err(error) => Err(Problem::new(Code::InvalidBody).detail(error.to_string())),
+        Ok(value) => Ok(value),
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+/// To serde, an array of the right values is a struct too; not to us.
+pub fn is_object(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }
 
 /// How deep brackets nest, strings left out. Looks at each byte once, before anything is built.

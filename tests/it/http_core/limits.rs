@@ -127,6 +127,15 @@ async fn s_24_what_is_no_request_is_told_so() {
 }
 
 #[tokio::test]
+async fn s_24_a_large_body_is_refused_before_it_is_sent() {
+    let served = Served::start(config()).await;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n\
+                Content-Length: 10485760\r\n\r\n";
+    let answer = told(&served, head).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
 async fn s_24_logins_are_counted_by_address_and_the_answer_says_so() {
     let served = Served::start(Config { login_per_minute: 3, ..strict() }).await;
     for left in ["2", "1", "0"] {
