@@ -69,6 +69,15 @@ async fn the_api_describes_itself_and_has_a_page_to_browse() {
     let document = served.get("/api/v1/openapi.json", None).await.expect(StatusCode::OK);
     assert!(document["openapi"].as_str().expect("version").starts_with("3.1"));
     assert!(document["paths"]["/api/v1/auth/login"]["post"].is_object());
+    let mut names = std::collections::HashSet::new();
+    let paths = document["paths"].as_object().expect("paths").values();
+    for operation in paths.flat_map(|item| item.as_object().expect("operations").values()) {
+        let name = operation["operationId"].as_str().expect("a name");
+        assert!(names.insert(name), "{name} twice");
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
+        }
+    }
     assert!(document["paths"]["/api/v1/admin/accounts/{account}/roles"]["put"].is_object());
     let page = served.get("/api/v1/docs/", None).await;
     assert_eq!(page.status, StatusCode::OK);
@@ -76,6 +85,7 @@ async fn the_api_describes_itself_and_has_a_page_to_browse() {
     assert!(!page.text.contains("https://"), "the page needs no network: {}", page.text);
     let script = served.get("/api/v1/docs/swagger-ui-bundle.js", None).await;
     assert_eq!(script.status, StatusCode::OK);
+    assert_eq!(served.get("/api/v1/docs/nothing.js", None).await.problem(), (404, "not_found".into()));
 }
 
 #[tokio::test]
