@@ -43,7 +43,8 @@ pub fn search(name: &str, text: Option<String>) -> Result<Option<String>, Proble
     if text.chars().count() <= MAX_SEARCH_CHARS && !text.chars().any(char::is_control) {
         return Ok(Some(text));
     }
-    Err(Problem::new(Code::InvalidQuery).detail(format!("{name}: at most {MAX_SEARCH_CHARS} characters are expected")))
+    Err(Problem::new(Code::InvalidQuery)
+        .detail(format!("{name}: at most {MAX_SEARCH_CHARS} characters are expected, no control characters")))
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -16,7 +16,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -105,7 +105,11 @@ async fn decide(
     choice: Result<Form<Choice>, axum::extract::rejection::FormRejection>,
 ) -> Result<Redirect, Problem> {
     let session = session(&app, &id).await?;
-    let Form(choice) = choice.map_err(|_| Problem::new(Code::InvalidBody).detail("outcome is pay or decline"))?;
+    let Form(choice) = choice.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(Code::UnsupportedMediaType).detail("a form is expected"),
+        _ => Problem::new(Code::InvalidBody).detail("outcome is pay or decline"),
+    })?;
     let (state, kind) = match choice.outcome {
         Outcome::Pay => (books::State::Paid, Kind::Captured),
         Outcome::Decline => (books::State::Declined, Kind::Declined),

@@ -266,6 +266,7 @@ async fn a_plain_request_and_an_unknown_event_are_told_so() {
     let path = format!("/api/v1/events/{}/queue/socket", scene.event);
     let plain = scene.shop.served.get(&path, Some(&scene.fan.access)).await;
     assert_eq!(plain.problem(), (426, "websocket_expected".into()));
+    assert_eq!((plain.header("upgrade"), plain.header("sec-websocket-version")), ("websocket", "13"));
     let scene = Scene { event: "0190b5c2a0007000800000000000002a".into(), ..scene };
     let bearer = format!("Bearer {}", scene.fan.access);
     assert_eq!(scene.open(&[("authorization", &bearer)]).await.0, 404);

@@ -128,6 +128,14 @@ async fn the_hosted_page_takes_only_its_two_outcomes() {
     let page = format!("{}/sandbox/pay/{}", scene.shop.served.public, scene.session);
     assert_eq!(scene.shop.choose(&page, "free").await, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(scene.shop.choose(&page, "pay&amount=1").await, StatusCode::UNPROCESSABLE_ENTITY);
+    for (kind, body, (status, code)) in [
+        ("application/json", r#"{"outcome": "pay"}"#.to_owned(), (415, "unsupported_media_type")),
+        ("application/x-www-form-urlencoded", "outcome=".to_owned() + &"p".repeat(100_000), (413, "body_too_large")),
+    ] {
+        let request = scene.shop.served.client.post(&page).header("content-type", kind).body(body);
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.problem(), (status, code.into()));
+    }
     for wrong in ["0".repeat(32), "x".into(), "%2e%2e".into()] {
         let page = format!("{}/sandbox/pay/{wrong}", scene.shop.served.public);
         assert_eq!(scene.shop.choose(&page, "pay").await, StatusCode::NOT_FOUND, "{wrong}");
