@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     domain::account::Role,
-    stores::database::{
-        Write,
-        audit::{self, Act},
+    stores::{
+        database::audit::{self, Act},
+        error::StoreError,
     },
 };
 
@@ -58,11 +58,11 @@ impl Acting {
             request_id: self.request_id.0.to_string(),
         }
     }
+}
 
-    /// For an act whose effect is not in the database: the row is a transaction of its own.
-    pub async fn record(&self, app: &App, act: &Act) -> Result<(), Problem> {
-        let mut write: Write = app.database.begin().await?;
-        audit::append(&mut write, act).await?;
-        Ok(write.commit().await?)
-    }
+/// For an act whose effect is not in the database, or is there already: the row is a transaction of its own.
+pub async fn record(app: &App, act: &Act) -> Result<(), StoreError> {
+    let mut write = app.database.begin().await?;
+    audit::append(&mut write, act).await?;
+    write.commit().await
 }

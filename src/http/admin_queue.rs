@@ -14,7 +14,7 @@ use self::body::{
     AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, SlotsBody,
 };
 use super::{
-    acting::Acting,
+    acting::{self, Acting},
     app::App,
     events::{reconfigure, steered},
     extract::{Json, Path, Query},
@@ -163,7 +163,7 @@ pub async fn slots(
 async fn record(app: &App, acting: &Acting, id: EventId, action: &str, reason: &str) -> Result<EventHandles, Problem> {
     let (_, role) = steered(app, acting, id, &STEERERS).await?;
     let handles = app.directory.event(id).await?;
-    acting.record(app, &acting.act(role, action, id, reason)).await?;
+    acting::record(app, &acting.act(role, action, id, reason)).await?;
     Ok(handles)
 }
 

@@ -19,7 +19,7 @@ use super::{
     extract::{IdempotencyKey, Json, Path, SignedIn},
     idempotency::identity,
     problem::{Code, Problem},
-    refusals::NotYours,
+    refusals::{NotMoved, NotYours},
 };
 use crate::{
     actors::{directory::EventHandles, inventory::AskError},
@@ -135,11 +135,9 @@ pub async fn read(
 #[utoipa::path(post, path = "/holds/{reference}/extend", tag = "sale", security(("bearer" = [])),
     params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
     (status = 200, body = Hold),
-    (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
     NotYours,
     (status = 409, description = "hold_ended or already_extended"),
-    (status = 422, description = "idempotency_key_reused"),
-    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+    NotMoved,
 ))]
 pub async fn extend(
     State(app): State<Arc<App>>,

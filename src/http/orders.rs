@@ -18,7 +18,7 @@ use super::{
     now,
     page::{Page, PageQuery},
     problem::{Code, Problem},
-    refusals::NotYours,
+    refusals::{NotMoved, NotYours},
     sandbox,
 };
 use crate::{
@@ -93,11 +93,9 @@ pub async fn told(app: &App, fan: FanId, reference: OrderRef) -> Result<OrderAns
 #[utoipa::path(post, path = "/orders/{reference}/cancel", tag = "orders", security(("bearer" = [])),
     params(("reference" = String, Path), ("Idempotency-Key" = String, Header)), responses(
     (status = 200, body = OrderAnswer),
-    (status = 400, description = "idempotency_key_missing or idempotency_key_invalid"),
     NotYours,
     (status = 409, description = "order_state: it is paid"),
-    (status = 422, description = "idempotency_key_reused"),
-    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+    NotMoved,
 ))]
 pub async fn cancel(
     State(app): State<Arc<App>>,

@@ -13,6 +13,17 @@ pub enum NotAllowed {
     NotFound,
 }
 
+/// Where stock moves under an `Idempotency-Key` and nothing else is said.
+#[derive(IntoResponses)]
+pub enum NotMoved {
+    #[response(status = 400, description = "idempotency_key_missing or idempotency_key_invalid")]
+    Key,
+    #[response(status = 422, description = "idempotency_key_reused")]
+    KeyReused,
+    #[response(status = 503, description = "overloaded, event_unavailable or outcome_unknown")]
+    NotNow,
+}
+
 /// Where everybody has things of their own.
 #[derive(IntoResponses)]
 pub enum NotYours {

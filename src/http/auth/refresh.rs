@@ -12,6 +12,7 @@ use super::{RefreshTokenBody, TokenPair, access_token};
 use crate::{
     domain::{account::Role, id::FanId, time::Millis},
     http::{
+        acting,
         app::App,
         config::Config,
         extract::{ClientAddress, Json, RequestId},
@@ -23,7 +24,7 @@ use crate::{
     stores::{
         database::{
             Write, accounts,
-            audit::{self, Act},
+            audit::Act,
             sessions::{self, NewFamily, Presented, Rotation},
         },
         secret::RootSecret,
@@ -106,9 +107,7 @@ pub async fn refresh(
                 reason: String::new(),
                 request_id: request_id.to_string(),
             };
-            let mut write = app.database.begin().await?;
-            audit::append(&mut write, &act).await?;
-            write.commit().await?;
+            acting::record(&app, &act).await?;
             return Err(Code::RefreshReused.into());
         }
         Rotation::Unknown => return Err(Code::InvalidToken.into()),

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    http::{app::App, now},
+    http::{acting, app::App, now},
     stores::{
         database::{
-            audit::{self, Act},
+            audit::Act,
             orders,
             payments::{self, Payment},
             sandbox as books,
@@ -57,9 +57,7 @@ async fn refund(app: &App, payment: &Payment) -> Result<(), StoreError> {
     let first = books::decide(&app.database, &payment.provider_session, books::State::Refunded, None, now()).await?;
     orders::refunded(&app.database, payment.reference, payment.id, now()).await?;
     if first {
-        let mut write = app.database.begin().await?;
-        audit::append(&mut write, &act(payment)).await?;
-        write.commit().await?;
+        acting::record(app, &act(payment)).await?;
     }
     Ok(())
 }
