@@ -34,13 +34,14 @@ static SELECT: Texts = LazyLock::new(|| {
 });
 static INSERT: Texts = LazyLock::new(|| {
     [1, ROWS].map(|rows| {
-        "INSERT INTO orders (reference, event_id, fan_id, state, known, lines, quantity, total_minor, currency, \
-         event_version, expires_at, revision, created_at, updated_at) VALUES "
+        "INSERT INTO orders (reference, revision, event_id, fan_id, currency, state, known, lines, quantity, total_minor, \
+         event_version, expires_at, created_at, updated_at) VALUES "
             .to_owned()
             + &places(rows, 14)
             + " ON CONFLICT DO NOTHING"
     })
 });
+
 /// `($1, $2), ($3, $4)` for two rows of two columns.
 fn places(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
@@ -83,21 +84,13 @@ pub(super) async fn insert(write: &mut Write, orders: &[Order]) -> Result<bool, 
     for orders in orders.chunks(ROWS) {
         let (mut insert, room) = statement(&INSERT, orders.len());
         for order in filled(orders, room) {
-            insert = insert
+            let lasting = insert
                 .bind(order.reference.to_string())
+                .bind(revision(order))
                 .bind(order.reference.event.to_string())
                 .bind(order.fan.to_string())
-                .bind(state_name(order.state))
-                .bind(json(&order.known))
-                .bind(json(&order.lines))
-                .bind(quantity(&order.lines))
-                .bind(order.total.minor)
-                .bind(order.total.currency.to_string())
-                .bind(i64::from(order.event_version))
-                .bind(millis(order.expires_at))
-                .bind(revision(order))
-                .bind(millis(order.created_at))
-                .bind(millis(order.updated_at));
+                .bind(order.total.currency.to_string());
+            insert = bind_changing(lasting, order);
         }
         added += write.execute(insert).await?;
     }
@@ -112,17 +105,22 @@ pub(super) async fn update(write: &mut Write, order: &Order) -> Result<bool, Sto
          WHERE reference = $1 AND revision = $2",
     )
     .bind(order.reference.to_string())
-    .bind(revision(order))
-    .bind(state_name(order.state))
-    .bind(json(&order.known))
-    .bind(json(&order.lines))
-    .bind(quantity(&order.lines))
-    .bind(order.total.minor)
-    .bind(i64::from(order.event_version))
-    .bind(millis(order.expires_at))
-    .bind(millis(order.created_at))
-    .bind(millis(order.updated_at));
-    Ok(write.execute(update).await? == 1)
+    .bind(revision(order));
+    Ok(write.execute(bind_changing(update, order)).await? == 1)
+}
+
+/// State to time of change, in the order of the columns.
+fn bind_changing(query: Query, order: &Order) -> Query {
+    query
+        .bind(state_name(order.state))
+        .bind(json(&order.known))
+        .bind(json(&order.lines))
+        .bind(quantity(&order.lines))
+        .bind(order.total.minor)
+        .bind(i64::from(order.event_version))
+        .bind(millis(order.expires_at))
+        .bind(millis(order.created_at))
+        .bind(millis(order.updated_at))
 }
 
 fn revision(order: &Order) -> i64 {
