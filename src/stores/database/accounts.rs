@@ -6,6 +6,7 @@ use super::{
     Database, Query, Write,
     page::{self, Cursor, Page},
     row::{Row, millis},
+    statement,
 };
 use crate::{
     domain::{account::Role, id::FanId, time::EventTime},
@@ -32,6 +33,13 @@ pub struct Account {
 pub enum Status {
     Active,
     Disabled,
+}
+
+/// [`Account`]s, as [`of_row`] reads them.
+fn select(which: &'static str) -> Query {
+    const COLUMNS: &str =
+        "id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at";
+    statement(["SELECT ", COLUMNS, " FROM accounts ", which])
 }
 
 /// [`StoreError::Conflict`] if the address is taken.
@@ -63,18 +71,12 @@ pub async fn create_many(database: &Database, accounts: &[Account]) -> Result<()
 }
 
 pub async fn by_email(database: &Database, email: &str) -> Result<Option<Account>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
-         FROM accounts WHERE email = $1",
-    );
+    let select = select("WHERE email = $1");
     database.fetch_optional(select.bind(email.to_owned())).await?.map(|row| of_row(&row)).transpose()
 }
 
 pub async fn by_id(database: &Database, id: FanId) -> Result<Option<Account>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
-         FROM accounts WHERE id = $1",
-    );
+    let select = select("WHERE id = $1");
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
@@ -139,9 +141,8 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<Account>, StoreError> {
     let (at, id) = page::below(cursor);
-    let select = sqlx::query(
-        "SELECT id, email, name, language, password_hash, roles, status, session_version, created_at, updated_at \
-         FROM accounts WHERE (email LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!') \
+    let select = select(
+        "WHERE (email LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!') \
          AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4",
     )
     .bind(page::containing(q))

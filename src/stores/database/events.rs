@@ -6,6 +6,7 @@ use super::{
     Database, Query, Write,
     page::{self, Cursor, Page},
     row::{Row, json, millis, millis_if_any},
+    statement,
 };
 use crate::{
     domain::{
@@ -124,10 +125,13 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<Summary>, StoreError> {
     // Two texts, so that each walks its own index.
-    let (select, (at, id)) = match filter.sort {
-        Sort::Start => (sqlx::query(LIST_BY_START), page::above(cursor)),
-        Sort::Created => (sqlx::query(LIST_BY_CREATION), page::below(cursor)),
+    let (place, order, (at, id)) = match filter.sort {
+        Sort::Start => ("(starts_at, id) > ($1, $2)", "ORDER BY starts_at, id LIMIT $3", page::above(cursor)),
+        Sort::Created => {
+            ("(created_at, id) < ($1, $2)", "ORDER BY created_at DESC, id DESC LIMIT $3", page::below(cursor))
+        }
     };
+    let select = statement([LIST, place, FILTER, order]);
     let mut select = select
         .bind(at)
         .bind(id)
@@ -222,25 +226,16 @@ pub async fn running(database: &Database, after: Option<EventId>, limit: u32) ->
 /// Words of a query beyond these are not looked at.
 const MAX_WORDS: usize = 8;
 
-/// What `domain::event::Status::of` says, but for the stock, which is not known here.
-const LIST_BY_START: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, \
-    ends_at, doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events \
-    WHERE (starts_at, id) > ($1, $2) AND (phase <> 'draft' OR organizer_id = $4) \
+const LIST: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, \
+    doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events WHERE ";
+/// The status is what `domain::event::Status::of` says, but for the stock, which is not known here.
+const FILTER: &str = " AND (phase <> 'draft' OR organizer_id = $4) \
     AND ($5 IS NULL OR category = $5) AND ($6 IS NULL OR city_key = $6) AND starts_at >= $7 AND starts_at < $8 \
     AND ($9 IS NULL OR organizer_id = $9) AND ($11 IS NULL OR $11 = CASE WHEN phase <> 'published' THEN phase \
     WHEN sale_ends_at <= $10 THEN 'ended' WHEN on_sale_at > $10 THEN 'scheduled' ELSE 'on_sale' END) \
     AND search LIKE $12 ESCAPE '!' AND search LIKE $13 ESCAPE '!' AND search LIKE $14 ESCAPE '!' \
     AND search LIKE $15 ESCAPE '!' AND search LIKE $16 ESCAPE '!' AND search LIKE $17 ESCAPE '!' \
-    AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ORDER BY starts_at, id LIMIT $3";
-const LIST_BY_CREATION: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, \
-    starts_at, ends_at, doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events \
-    WHERE (created_at, id) < ($1, $2) AND (phase <> 'draft' OR organizer_id = $4) \
-    AND ($5 IS NULL OR category = $5) AND ($6 IS NULL OR city_key = $6) AND starts_at >= $7 AND starts_at < $8 \
-    AND ($9 IS NULL OR organizer_id = $9) AND ($11 IS NULL OR $11 = CASE WHEN phase <> 'published' THEN phase \
-    WHEN sale_ends_at <= $10 THEN 'ended' WHEN on_sale_at > $10 THEN 'scheduled' ELSE 'on_sale' END) \
-    AND search LIKE $12 ESCAPE '!' AND search LIKE $13 ESCAPE '!' AND search LIKE $14 ESCAPE '!' \
-    AND search LIKE $15 ESCAPE '!' AND search LIKE $16 ESCAPE '!' AND search LIKE $17 ESCAPE '!' \
-    AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ORDER BY created_at DESC, id DESC LIMIT $3";
+    AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ";
 
 /// Title to city key, in the order of the columns.
 fn bind_details(query: Query, details: &Details) -> Query {

@@ -28,7 +28,7 @@ pub mod webhooks;
 
 use std::{fmt, sync::Arc};
 
-use sqlx::{Any, AnyPool, any::AnyArguments, pool::PoolConnection};
+use sqlx::{Any, AnyPool, AssertSqlSafe, any::AnyArguments, pool::PoolConnection};
 use tokio::time::{error::Elapsed, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +63,11 @@ pub struct PoolSize {
 }
 
 type Query = sqlx::query::Query<'static, Any, AnyArguments>;
+
+/// A statement of constant parts: nothing that comes from outside is in its text.
+fn statement<const N: usize>(parts: [&'static str; N]) -> Query {
+    sqlx::query(AssertSqlSafe(parts.concat()))
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("an earlier commit failed in the middle; the process must end and recover")]

@@ -12,9 +12,10 @@ pub use self::{
     settling::{Settled, decline, refunded, settle, settle_refused},
 };
 use super::{
-    Database, Write,
+    Database, Query, Write,
     page::{self, Cursor, Page},
     row::Row,
+    statement,
 };
 use crate::{
     domain::{
@@ -42,6 +43,14 @@ pub struct Order {
     pub revision: u64,
     pub created_at: EventTime,
     pub updated_at: EventTime,
+}
+
+/// As [`of_row`] reads them.
+const COLUMNS: &str = "reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
+     updated_at";
+
+fn select(which: &'static str) -> Query {
+    statement(["SELECT ", COLUMNS, " FROM orders ", which])
 }
 
 /// Writes the order of a hold if it is not there yet; the answer is what is there.
@@ -82,19 +91,13 @@ pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: E
 
 /// Whoever's it is: for the shop's own work, not for a fan's request.
 pub async fn by_reference(database: &Database, reference: OrderRef) -> Result<Option<Order>, StoreError> {
-    let select = sqlx::query(
-        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
-         updated_at FROM orders WHERE reference = $1",
-    );
+    let select = select("WHERE reference = $1");
     database.fetch_optional(select.bind(reference.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// Another fan's order is not there.
 pub async fn of_fan(database: &Database, reference: OrderRef, fan: FanId) -> Result<Option<Order>, StoreError> {
-    let select = sqlx::query(
-        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
-         updated_at FROM orders WHERE reference = $1 AND fan_id = $2",
-    );
+    let select = select("WHERE reference = $1 AND fan_id = $2");
     let select = select.bind(reference.to_string()).bind(fan.to_string());
     database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
@@ -107,9 +110,8 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<Order>, StoreError> {
     let (at, reference) = page::below(cursor);
-    let select = sqlx::query(
-        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
-         updated_at FROM orders WHERE fan_id = $1 AND (created_at, reference) < ($2, $3) \
+    let select = select(
+        "WHERE fan_id = $1 AND (created_at, reference) < ($2, $3) \
          ORDER BY created_at DESC, reference DESC LIMIT $4",
     )
     .bind(fan.to_string())
@@ -133,10 +135,7 @@ pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTim
 
 /// Reads the order and takes its row: whoever else would change it waits until the transaction ends.
 async fn take(write: &mut Write, reference: OrderRef) -> Result<Order, StoreError> {
-    let update = sqlx::query(
-        "UPDATE orders SET revision = revision WHERE reference = $1 RETURNING reference, fan_id, known, lines, \
-         total_minor, currency, event_version, expires_at, revision, created_at, updated_at",
-    );
+    let update = statement(["UPDATE orders SET revision = revision WHERE reference = $1 RETURNING ", COLUMNS]);
     let row = write.fetch_optional(update.bind(reference.to_string())).await?;
     row.map(|row| of_row(&row)).transpose()?.ok_or(StoreError::Conflict("there is no such order"))
 }

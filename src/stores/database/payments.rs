@@ -11,8 +11,9 @@
 use std::str::FromStr;
 
 use super::{
-    Database, Write, fault,
+    Database, Query, Write, fault,
     row::{Row, millis},
+    statement,
 };
 use crate::{
     domain::{
@@ -70,6 +71,13 @@ impl State {
     }
 }
 
+/// [`Payment`]s, as [`of_row`] reads them.
+fn select(which: &'static str) -> Query {
+    const COLUMNS: &str =
+        "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
+    statement(["SELECT ", COLUMNS, " FROM payments ", which])
+}
+
 /// Writes this open payment, unless the order has an open one: the answer is the one that is open now.
 /// [`StoreError::Conflict`] if the order is paid already, or the provider's session is another order's.
 pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, StoreError> {
@@ -87,10 +95,7 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     .bind(payment.url.clone())
     .bind(millis(payment.created_at));
     write.execute(insert).await?;
-    let select = sqlx::query(
-        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
-         updated_at FROM payments WHERE order_reference = $1 AND state = 'open'",
-    );
+    let select = select("WHERE order_reference = $1 AND state = 'open'");
     match write.fetch_optional(select.bind(payment.reference.to_string())).await? {
         Some(row) => of_row(&row),
         None => Err(StoreError::Conflict("no payment can be opened for the order")),
@@ -98,10 +103,7 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
 }
 
 pub async fn by_id(database: &Database, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
-         updated_at FROM payments WHERE id = $1",
-    );
+    let select = select("WHERE id = $1");
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
@@ -110,20 +112,14 @@ pub async fn by_provider_session(
     provider: &str,
     session: &str,
 ) -> Result<Option<Payment>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
-         updated_at FROM payments WHERE provider = $1 AND provider_session = $2",
-    );
+    let select = select("WHERE provider = $1 AND provider_session = $2");
     let select = select.bind(provider.to_owned()).bind(session.to_owned());
     database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
 
 /// All of an order, newest first.
 pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Payment>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
-         updated_at FROM payments WHERE order_reference = $1 ORDER BY created_at DESC, id DESC",
-    );
+    let select = select("WHERE order_reference = $1 ORDER BY created_at DESC, id DESC");
     database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 
@@ -147,10 +143,7 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
 
 /// Captured money that must go back and has not yet, the longest waiting first.
 pub async fn refunding(database: &Database, limit: u32) -> Result<Vec<Payment>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, \
-         updated_at FROM payments WHERE state = 'refunding' ORDER BY updated_at LIMIT $1",
-    );
+    let select = select("WHERE state = 'refunding' ORDER BY updated_at LIMIT $1");
     database.fetch_all(select.bind(i64::from(limit))).await?.iter().map(of_row).collect()
 }
 

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::{
-    Database,
+    Database, Query,
     page::{self, Cursor, Page},
     row::Row,
+    statement,
 };
 use crate::{
     domain::{
@@ -40,12 +41,16 @@ pub enum State {
     Void,
 }
 
+/// [`Ticket`]s, as [`of_row`] reads them.
+fn select(which: &'static str) -> Query {
+    const COLUMNS: &str =
+        "id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at";
+    statement(["SELECT ", COLUMNS, " FROM tickets ", which])
+}
+
 /// Another fan's ticket is not there.
 pub async fn of_fan(database: &Database, id: TicketId, fan: FanId) -> Result<Option<Ticket>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
-         FROM tickets WHERE id = $1 AND fan_id = $2",
-    );
+    let select = select("WHERE id = $1 AND fan_id = $2");
     let select = select.bind(id.to_string()).bind(fan.to_string());
     database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
 }
@@ -58,24 +63,18 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<Ticket>, StoreError> {
     let (at, id) = page::below(cursor);
-    let select = sqlx::query(
-        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
-         FROM tickets WHERE fan_id = $1 AND (issued_at, id) < ($2, $3) ORDER BY issued_at DESC, id DESC LIMIT $4",
-    )
-    .bind(fan.to_string())
-    .bind(at)
-    .bind(id)
-    .bind(page::rows_and_one(limit));
+    let select = select("WHERE fan_id = $1 AND (issued_at, id) < ($2, $3) ORDER BY issued_at DESC, id DESC LIMIT $4")
+        .bind(fan.to_string())
+        .bind(at)
+        .bind(id)
+        .bind(page::rows_and_one(limit));
     let tickets = database.fetch_all(select).await?.iter().map(of_row).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::of(tickets, limit, |ticket| (ticket.issued_at, ticket.id.to_string())))
 }
 
 /// By position.
 pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Ticket>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at \
-         FROM tickets WHERE order_reference = $1 ORDER BY position",
-    );
+    let select = select("WHERE order_reference = $1 ORDER BY position");
     database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, iter, sync::LazyLock};
 
-use super::{Order, of_row, quantity, state_name};
+use super::{COLUMNS, Order, of_row, quantity, state_name};
 use crate::{
     domain::id::OrderRef,
     stores::{
@@ -25,12 +25,7 @@ const ROWS: usize = 32;
 type Texts = LazyLock<[String; 2]>;
 
 static SELECT: Texts = LazyLock::new(|| {
-    [1, ROWS].map(|rows| {
-        "SELECT reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
-         updated_at FROM orders WHERE reference IN "
-            .to_owned()
-            + &places(1, rows)
-    })
+    [1, ROWS].map(|rows| ["SELECT ", COLUMNS, " FROM orders WHERE reference IN ", &places(1, rows)].concat())
 });
 static INSERT: Texts = LazyLock::new(|| {
     [1, ROWS].map(|rows| {
