@@ -175,5 +175,7 @@ pub trait InventoryJournal: Send + Sync + 'static {
 
     /// Returns when this process can no longer tell what is durable (an I/O error while committing): every later call
     /// fails. Answer "unknown", exit, start again, recover. On most stores it never returns.
-    async fn poisoned(&self);
+    async fn poisoned(&self) {
+        std::future::pending().await
+    }
 }

@@ -61,9 +61,7 @@ impl EmbeddedJournal {
     }
 
     pub async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError> {
-        if self.is_poisoned() {
-            return Err(poisoned());
-        }
+        self.refuse_if_poisoned()?;
         let row = sqlx::query("SELECT epoch, node FROM owner WHERE event = $1 AND held = 1")
             .bind(event.to_string())
             .fetch_optional(&self.readers)
@@ -78,7 +76,13 @@ impl EmbeddedJournal {
         self.writer.is_poisoned()
     }
 
+    /// What is read then may be gone after a restart.
+    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+        if self.is_poisoned() { Err(StoreError::Unavailable(writer::POISONED.into())) } else { Ok(()) }
+    }
+
     async fn read_events(&self, query: &'static str) -> Result<Vec<EventId>, StoreError> {
+        self.refuse_if_poisoned()?;
         let events: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.readers).await.map_err(sqlite::error)?;
         events
             .iter()
@@ -95,9 +99,7 @@ impl InventoryJournal for EmbeddedJournal {
     }
 
     async fn read(&self, event: EventId, pieces: mpsc::Sender<Piece>) -> Result<(), StoreError> {
-        if self.is_poisoned() {
-            return Err(poisoned());
-        }
+        self.refuse_if_poisoned()?;
         read::read(&self.readers, &event.to_string(), &pieces).await
     }
 
@@ -127,10 +129,7 @@ impl InventoryJournal for EmbeddedJournal {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        if self.is_poisoned() {
-            return Err(poisoned());
-        }
-        Ok(())
+        self.refuse_if_poisoned()
     }
 
     async fn poisoned(&self) {
@@ -157,10 +156,6 @@ impl NewSnapshot for NewEmbedded<'_> {
         let Self { writer, event, epoch, manifest } = *self;
         writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
     }
-}
-
-fn poisoned() -> StoreError {
-    StoreError::Unavailable("the journal is poisoned: this process must exit and recover".into())
 }
 
 fn as_store_error(error: AppendError) -> StoreError {

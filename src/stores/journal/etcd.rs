@@ -114,11 +114,6 @@ impl InventoryJournal for EtcdJournal {
             Err(late) => Err(StoreError::Unavailable(late.into())),
         }
     }
-
-    /// etcd decides; nothing is in doubt for longer than it does not answer.
-    async fn poisoned(&self) {
-        std::future::pending().await
-    }
 }
 
 struct NewInEtcd<'a> {

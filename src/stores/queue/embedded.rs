@@ -135,9 +135,7 @@ impl QueueStore for EmbeddedQueue {
 async fn write(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Call>) {
     let mut calls = Vec::with_capacity(WAITING_CALLS);
     while waiting.recv_many(&mut calls, WAITING_CALLS).await > 0 {
-        let committed = commit(&mut connection, &calls).await;
-        let failed = matches!(committed, Err(StoreError::Unknown(_)));
-        match committed {
+        match commit(&mut connection, &calls).await {
             Ok(outcomes) => {
                 for (call, outcome) in calls.drain(..).zip(outcomes) {
                     // Who has stopped waiting needs no answer.
@@ -148,11 +146,12 @@ async fn write(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Cal
                 for call in calls.drain(..) {
                     let _ = call.answer.send(Err(error.for_another()));
                 }
+                if matches!(error, StoreError::Unknown(_)) {
+                    // What the file holds now is only known again when it is opened again.
+                    tracing::error!(%error, "the queue's file has stopped");
+                    return;
+                }
             }
-        }
-        if failed {
-            // What the file holds now is only known again when it is opened again.
-            return;
         }
     }
 }

@@ -19,6 +19,8 @@ const QUEUE: usize = 256;
 /// Commands in one transaction, at most; with the longest segments still only some tens of MiB.
 const GROUP: usize = 32;
 
+pub const POISONED: &str = "the journal is poisoned: this process must exit and recover";
+
 /// All are refused unless the epoch is the event's current one; `Claim` makes a new one.
 pub enum Command {
     Append(Append),
@@ -57,7 +59,7 @@ impl Writer {
     /// Returns when the command is durable, or was refused.
     pub async fn run(&self, command: Command) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let gone = || AppendError::ReadOnly("the journal is poisoned: this process must exit and recover".into());
+        let gone = || AppendError::ReadOnly(POISONED.into());
         self.jobs.send(Job { command, reply }).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
     }
