@@ -28,6 +28,11 @@ pub fn address(variable: &str) -> Option<String> {
     Some(address)
 }
 
+/// The first of the etcd endpoints.
+pub fn one_etcd() -> Option<String> {
+    address("ONSALE_TEST_ETCD").map(|all| all.split(',').next().expect("at least one").to_owned())
+}
+
 /// An event of this test alone: servers are shared by all tests.
 pub fn new_event() -> EventId {
     EventId::from_u128(rand::random())

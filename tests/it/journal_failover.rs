@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     etcd_members::Members,
-    harness::{address, append, in_time, new_event, open_etcd},
+    harness::{address, append, in_time, new_event, one_etcd, open_etcd},
     http2_proxy::{Flow, Proxy},
 };
 
@@ -125,8 +125,7 @@ async fn an_etcd_without_space_takes_no_segment_and_still_gives_all_back() {
 
 #[tokio::test]
 async fn nothing_is_sure_while_the_lease_may_have_run_out_nor_later_what_hung_on_it() {
-    let Some(addresses) = address("ONSALE_TEST_ETCD") else { return };
-    let direct = addresses.split(',').next().expect("at least one").to_owned();
+    let Some(direct) = one_etcd() else { return };
     let proxy = Proxy::start(&direct).await;
     let first = open_etcd(&[proxy.url()], "node-1").await;
     let second = open_etcd(&[direct], "node-2").await;
@@ -168,8 +167,7 @@ async fn nothing_is_sure_while_the_lease_may_have_run_out_nor_later_what_hung_on
 
 #[tokio::test]
 async fn a_pause_shorter_than_the_lease_keeps_the_epoch() {
-    let Some(addresses) = address("ONSALE_TEST_ETCD") else { return };
-    let direct = addresses.split(',').next().expect("at least one").to_owned();
+    let Some(direct) = one_etcd() else { return };
     let proxy = Proxy::start(&direct).await;
     let opened = open_etcd(&[proxy.url()], "node-1").await;
     let event = new_event();
