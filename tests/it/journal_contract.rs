@@ -1,8 +1,13 @@
 //! What every journal promises while nothing breaks.
 
-use onsale::stores::{
-    error::StoreError,
-    journal::{AppendError, CHUNK_BYTES, Epoch, MAX_SEGMENT_BYTES, Piece},
+use std::ops::RangeInclusive;
+
+use onsale::{
+    domain::id::EventId,
+    stores::{
+        error::StoreError,
+        journal::{AppendError, CHUNK_BYTES, Epoch, MAX_SEGMENT_BYTES, Piece},
+    },
 };
 
 use crate::harness::{JournalHome, Opened, append, in_time, new_event, store_snapshot};
@@ -12,12 +17,14 @@ fn bytes(seq: u64) -> Vec<u8> {
     format!("segment {seq}").into_bytes()
 }
 
-async fn append_run(
-    opened: &Opened,
-    event: onsale::domain::id::EventId,
-    epoch: Epoch,
-    seqs: std::ops::RangeInclusive<u64>,
-) {
+/// With an event of its own, and the epoch in which it is owned.
+async fn owned(home: &JournalHome) -> (Opened, EventId, Epoch) {
+    let (opened, event) = (home.open().await, new_event());
+    let epoch = opened.ownership.claim(event).await.expect("claim");
+    (opened, event, epoch)
+}
+
+async fn append_run(opened: &Opened, event: EventId, epoch: Epoch, seqs: RangeInclusive<u64>) {
     for seq in seqs {
         opened.journal.append(append(event, epoch, seq, bytes(seq))).await.expect("append");
     }
@@ -26,9 +33,7 @@ async fn append_run(
 #[tokio::test]
 async fn what_was_appended_is_recovered_in_order() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         let nothing = opened.journal.recover(event).await.expect("recover");
         assert!(nothing.snapshot.is_none() && nothing.segments.is_empty());
         assert_eq!(nothing.published, 0);
@@ -44,9 +49,7 @@ async fn what_was_appended_is_recovered_in_order() {
 #[tokio::test]
 async fn a_gap_is_refused_and_so_are_other_bytes_but_the_same_again_is_no_change() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         for seq in [0, 2, u64::MAX] {
             let gap = opened.journal.append(append(event, epoch, seq, bytes(seq))).await;
             assert!(matches!(gap, Err(AppendError::Gap(at)) if at == seq), "{seq}: {gap:?}");
@@ -96,9 +99,7 @@ async fn nothing_is_written_by_an_old_epoch() {
 #[tokio::test]
 async fn who_gave_an_event_up_writes_no_more() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=1).await;
         opened.ownership.release(event, epoch).await.expect("release");
         let refused = opened.journal.append(append(event, epoch, 2, bytes(2))).await;
@@ -109,9 +110,7 @@ async fn who_gave_an_event_up_writes_no_more() {
 #[tokio::test]
 async fn a_snapshot_takes_the_place_of_what_it_covers() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=10).await;
 
         // Several chunks, the last one not full.
@@ -140,9 +139,7 @@ async fn a_snapshot_takes_the_place_of_what_it_covers() {
 #[tokio::test]
 async fn a_snapshot_that_was_not_finished_changes_nothing() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=3).await;
         let mut given_up = opened.journal.begin_snapshot(event, epoch, 3).await.expect("begin");
         given_up.chunk(b"half of ".to_vec()).await.expect("chunk");
@@ -160,9 +157,7 @@ async fn a_snapshot_that_was_not_finished_changes_nothing() {
 #[tokio::test]
 async fn a_journal_is_read_no_further_than_somebody_takes_it() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=3).await;
         let snapshot = vec![7; 3 * CHUNK_BYTES + 1];
         store_snapshot(&*opened.journal, event, epoch, 2, &snapshot).await.expect("snapshot");
@@ -185,9 +180,7 @@ async fn a_journal_is_read_no_further_than_somebody_takes_it() {
 #[tokio::test]
 async fn a_segment_that_was_trimmed_is_not_written_again() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=5).await;
         store_snapshot(&*opened.journal, event, epoch, 5, b"snapshot").await.expect("snapshot");
         for seq in 1..=4 {
@@ -202,9 +195,7 @@ async fn a_segment_that_was_trimmed_is_not_written_again() {
 #[tokio::test]
 async fn the_published_mark_only_grows() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         append_run(&opened, event, epoch, 1..=1).await;
         for (number, expected) in [(0, 0), (9, 9), (10, 10), (9, 10), (0, 10), (100, 100)] {
             opened.journal.mark_published(event, epoch, number).await.expect("mark");
@@ -237,9 +228,7 @@ async fn an_event_is_listed_as_active_while_it_is_marked() {
 #[tokio::test]
 async fn a_segment_that_is_too_long_is_refused_for_good() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         let refused = opened.journal.append(append(event, epoch, 1, vec![0; MAX_SEGMENT_BYTES + 1])).await;
         assert!(matches!(refused, Err(AppendError::ReadOnly(_))), "{refused:?}");
         opened.journal.append(append(event, epoch, 1, vec![0; MAX_SEGMENT_BYTES])).await.expect("the longest");
@@ -249,9 +238,7 @@ async fn a_segment_that_is_too_long_is_refused_for_good() {
 #[tokio::test]
 async fn a_long_journal_of_short_and_long_segments_comes_back_whole() {
     for home in JournalHome::all() {
-        let opened = home.open().await;
-        let event = new_event();
-        let epoch = opened.ownership.claim(event).await.expect("claim");
+        let (opened, event, epoch) = owned(&home).await;
         // Long ones after many short ones: pages cannot all hold the same number.
         let length = |seq: u64| if seq > 600 { MAX_SEGMENT_BYTES } else { 100 };
         for seq in 1..=608 {
@@ -294,10 +281,8 @@ async fn events_do_not_disturb_each_other() {
 #[tokio::test]
 async fn a_missing_segment_or_chunk_is_corruption_and_never_passed_over() {
     let home = JournalHome::embedded();
-    let opened = home.open().await;
+    let (opened, event, epoch) = owned(&home).await;
     let pool = home.open_file().await;
-    let event = new_event();
-    let epoch = opened.ownership.claim(event).await.expect("claim");
     append_run(&opened, event, epoch, 1..=5).await;
     store_snapshot(&*opened.journal, event, epoch, 2, b"snapshot").await.expect("snapshot");
 
