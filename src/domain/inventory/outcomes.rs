@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     request::{Identity, REMEMBERED},
-    slab::{Exact, hash},
+    slab::{Roomy, hash},
 };
 use crate::domain::time::EventTime;
 
@@ -116,7 +116,7 @@ impl Serialize for Outcomes {
 
 impl<'de> Deserialize<'de> for Outcomes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (first, Exact(list)) = <(u32, Exact<Outcome>)>::deserialize(deserializer)?;
+        let (first, Roomy(list)) = <(u32, Roomy<Outcome>)>::deserialize(deserializer)?;
         let list = VecDeque::from(list);
         let mut index = HashTable::with_capacity(list.len());
         for (place, outcome) in (0..).zip(&list) {

@@ -108,39 +108,40 @@ impl<T: Serialize> Serialize for Slab<T> {
 
 impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Slab<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (Exact(slots), vacant) = <(Exact<Option<T>>, Vec<u32>)>::deserialize(deserializer)?;
+        let (Roomy(slots), vacant) = <(Roomy<Option<T>>, Vec<u32>)>::deserialize(deserializer)?;
         Self::from_parts(slots, vacant).ok_or_else(|| de::Error::custom("slots contradict each other"))
     }
 }
 
-/// A long list, read into memory for as many as it says that it has: grown step by step it would leave as much behind again,
-/// at the very moment when a recovery needs most.
-pub(super) struct Exact<T>(pub Vec<T>);
+/// A long list, read into room for twice as many as it says that it has: grown step by step, or by the first that is added
+/// afterwards, it would leave as much behind again, at the very moment when a recovery needs most. Room that is not used is
+/// never touched, and costs nothing.
+pub(super) struct Roomy<T>(pub Vec<T>);
 
 /// What is claimed beyond this is believed when it is seen.
 const MOST_RESERVED: usize = 1 << 24;
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Exact<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Roomy<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ExactVisitor(PhantomData))
+        deserializer.deserialize_seq(RoomyVisitor(PhantomData))
     }
 }
 
-struct ExactVisitor<T>(PhantomData<T>);
+struct RoomyVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> de::Visitor<'de> for ExactVisitor<T> {
-    type Value = Exact<T>;
+impl<'de, T: Deserialize<'de>> de::Visitor<'de> for RoomyVisitor<T> {
+    type Value = Roomy<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Exact<T>, A::Error> {
-        let mut found = Vec::with_capacity(list.size_hint().unwrap_or(0).min(MOST_RESERVED));
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Roomy<T>, A::Error> {
+        let mut found = Vec::with_capacity(list.size_hint().unwrap_or(0).saturating_mul(2).min(MOST_RESERVED));
         while let Some(next) = list.next_element()? {
             found.push(next);
         }
-        Ok(Exact(found))
+        Ok(Roomy(found))
     }
 }
 
