@@ -38,7 +38,8 @@ pub struct Options {
     /// How often a process is started and measured.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// Order messages that the broker does not have yet; without it, as many as are left when the node stops.
+    /// Order messages that the broker does not have yet: well below actors.outbox_limit, at which nothing more is sold.
+    /// Without it, as many as are left when the node stops.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     unpublished: Option<u32>,
     /// Print one JSON object on standard output.
