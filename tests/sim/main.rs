@@ -3,19 +3,13 @@
 //! A failing seed is printed; `ONSALE_SIM_SEED=N` runs that one and prints its steps, `ONSALE_SIM_SEEDS=N` runs more of them.
 //! Invariants are named as in the project's reliability notes: `I-5` and so on.
 
-mod audit;
-mod broker;
 mod bug;
-mod client;
-mod database;
-mod journal;
-mod line;
-mod model;
+mod fan;
 mod node;
-mod provider;
-mod queue_store;
+mod oracle;
+mod orders;
 mod rng;
-mod settle;
+mod stores;
 mod swarm;
 mod world;
 

@@ -1,4 +1,4 @@
-//! What must be true at once, and what must be true when everything has come to rest.
+//! What must be true when everything has come to rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,105 +9,20 @@ use onsale::{
         inventory::{
             Inventory,
             fact::{FactKind, OrderFact},
-            request::{Answer, HoldState},
+            request::HoldState,
         },
         money::Currency,
         order::{HoldFact, Known, OrderState},
-        queue::Place,
         time::EventTime,
     },
 };
 
-use super::{
-    database::PaymentState,
-    node::Caller,
+use crate::{
+    stores::database::PaymentState,
     world::{Event, World},
 };
 
-/// With room, stock and fans who wait, the next admission comes within this.
-const PROGRESS_MS: u64 = 30_000;
-
 impl World {
-    /// I-6: what is told is durable at that moment.
-    pub fn check_answer(&mut self, caller: Caller, answer: &Answer) {
-        let durable = match answer {
-            Answer::Held(view) => self.model.orders.get(&view.order).is_some_and(|order| order.fan == view.fan),
-            Answer::Admitted(admissions) => {
-                admissions.iter().all(|admission| self.model.admissions.contains_key(&admission.place))
-            }
-            Answer::Claimed(admission) => self.model.admissions.contains_key(&admission.place),
-            Answer::Configured { .. } => self.model.configuration.is_some(),
-            Answer::Confirmed => match caller {
-                Caller::Settle(_) => self.model.orders.values().any(|order| order.payment.is_some()),
-                _ => true,
-            },
-            Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
-            Answer::Voided => self.model.orders.values().any(|order| order.state == HoldState::Voided),
-            Answer::AdmissionEnded | Answer::Released => true,
-        };
-        self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));
-        let extended_to = match answer {
-            Answer::Held(view) if view.extended => self.model.orders.get(&view.order).map(|order| order.expires_at),
-            _ => None,
-        };
-        if let (Some(at), Answer::Held(view)) = (extended_to, answer) {
-            self.require(at == view.expires_at, || format!("I-6: {} is extended to {at}", view.order));
-        }
-    }
-
-    /// I-25: nobody hears of an admission before the journal has it.
-    pub fn check_admitted(&mut self, place: Place) {
-        let durable = self.model.admissions.contains_key(&place);
-        self.require(durable, || format!("I-25: {place} is told of an admission that is not in the journal"));
-    }
-
-    /// I-29: recovery gives back exactly what was committed.
-    pub fn check_recovered(&mut self, inventory: &Inventory, seq: u64) {
-        let committed = self.model.seq;
-        self.require(seq == committed, || format!("I-29: recovery ends at {seq}, the journal at {committed}"));
-        let mut wrong = None;
-        for (id, order) in &self.model.orders {
-            let known = inventory.order(*id).map(|view| view.state);
-            if known != Some(order.state) {
-                wrong = Some(format!("I-29: {id} is {:?}, recovered as {known:?}", order.state));
-            }
-        }
-        let free: u64 = inventory.view(self.model.at).ticket_types.iter().map(|one| u64::from(one.free)).sum();
-        let expected: u64 = self.model.free().values().sum();
-        if free != expected {
-            wrong = Some(format!("I-1: {expected} tickets are free, recovered as {free}"));
-        }
-        self.require(wrong.is_none(), || wrong.unwrap_or_default());
-    }
-
-    /// I-9 and I-26, once faults are over.
-    pub fn check_progress(&mut self) {
-        let free: u64 = self.model.free().values().sum();
-        let waits = |place| !self.gone.contains(place) && !self.model.admissions.contains_key(place);
-        let waiting = self.told.keys().any(waits);
-        let room = self.model.slots_taken() < self.model.slots() && free > 0;
-        let last = self.model.admissions.len() as u64;
-        match self.stalled_since {
-            Some(mark) if waiting && room && mark & 0xFFFF == last => {
-                let since = mark >> 16;
-                let stalled = self.now > since + PROGRESS_MS;
-                self.require(!stalled, || format!("I-26: nobody is admitted since {since}, with room and fans"));
-            }
-            _ => self.stalled_since = Some(self.now << 16 | last),
-        }
-        let Some(clock) = self.nodes.get(&self.lease.0).map(|node| node.time(self.now)) else { return };
-        if self.now < self.swarm.chaos_ms + 30_000 {
-            return;
-        }
-        let late = self
-            .model
-            .orders
-            .values()
-            .find(|order| order.state == HoldState::Held && clock.since(order.expires_at).0 > 2_000);
-        let late = late.map(|order| order.expires_at);
-        self.require(late.is_none(), || format!("I-9: a hold should have ended at {late:?}, it is {clock}"));
-    }
-
     pub fn is_settled(&self) -> bool {
         self.unsettled().is_empty()
     }
@@ -139,6 +54,10 @@ impl World {
             left.push(busy.join("; "));
         }
         left.join(", ")
+    }
+
+    fn is_paying(&self) -> bool {
+        self.agenda_has(|event| matches!(event, Event::Pay { .. } | Event::Webhook(_)))
     }
 
     /// Everything has come to rest: the books must agree.
@@ -266,10 +185,4 @@ fn replay(order: OrderId, fan: FanId, facts: &[(u64, FactKind)], row: Known) -> 
         });
     }
     known
-}
-
-impl World {
-    fn is_paying(&self) -> bool {
-        self.agenda_has(|event| matches!(event, Event::Pay { .. } | Event::Webhook(_)))
-    }
 }

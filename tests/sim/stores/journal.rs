@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use onsale::stores::journal::Recovered;
 
-use super::bug::Bug;
+use crate::bug::Bug;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landed {

@@ -2,7 +2,7 @@
 
 use onsale::domain::{id::FanId, queue::Place};
 
-use super::{swarm::Fault, world::World};
+use crate::{swarm::Fault, world::World};
 
 pub struct Told {
     pub fan: FanId,

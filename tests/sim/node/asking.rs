@@ -1,0 +1,111 @@
+//! What the inventory is asked, and what its callers hear.
+
+use onsale::domain::{
+    inventory::{
+        batch,
+        request::{Answer, Request},
+    },
+    time::Millis,
+};
+
+use crate::{
+    bug::Bug,
+    node::{ASK_DEADLINE_MS, Caller, Input, Node, ToNode, ToRoom},
+    swarm::Fault,
+    world::{Event, Told, World},
+};
+
+impl World {
+    pub fn ask(&mut self, id: u32, node: &mut Node, request: Request, caller: Caller) {
+        let deadline = node.time(self.now) + Millis(ASK_DEADLINE_MS);
+        self.inventory(id, node, Input::Ask { request, reply: caller, deadline });
+    }
+
+    /// One input for the inventory, and everything that follows from it here.
+    pub fn inventory(&mut self, id: u32, node: &mut Node, input: Input) {
+        if node.ended {
+            return;
+        }
+        let early = if self.bug == Some(Bug::EndHoldsEarly) && matches!(input, Input::Tick) { 60_000 } else { 0 };
+        let at = node.time(self.now + early);
+        let mut effects = Vec::new();
+        let stepped = node.batcher.step(at, input, &mut effects);
+        self.require(stepped.is_ok(), || format!("the inventory contradicts itself: {stepped:?}"));
+        self.run_inventory_effects(id, node, effects);
+        if node.ended {
+            return;
+        }
+        let mut effects = Vec::new();
+        let formed = node.batcher.form(at, &mut effects);
+        self.require(formed.is_ok(), || format!("the inventory contradicts itself: {formed:?}"));
+        self.run_inventory_effects(id, node, effects);
+    }
+
+    pub fn run_inventory_effects(&mut self, id: u32, node: &mut Node, effects: Vec<batch::Effect<Caller>>) {
+        for effect in effects {
+            match effect {
+                batch::Effect::Commit { seq, bytes, .. } => {
+                    node.sending.insert(seq, bytes.into());
+                    self.send(id, node, seq);
+                    if self.bug == Some(Bug::AnswerBeforeCommit) {
+                        self.durable(id, node, seq);
+                    }
+                }
+                batch::Effect::Reply { reply, outcome, covered } => self.tell(id, node, reply, outcome, covered),
+                batch::Effect::Committed { facts } => node.backlog.extend(facts),
+                batch::Effect::StepDown => node.ended = true,
+            }
+        }
+    }
+
+    pub fn tell(&mut self, id: u32, node: &mut Node, caller: Caller, outcome: batch::Outcome, covered: bool) {
+        let sure = covered || node.is_sure(self.now) || self.bug == Some(Bug::ReadWithoutFence);
+        let told = match outcome {
+            batch::Outcome::Answered(answer) if sure => {
+                self.check_answer(caller, &answer);
+                Told::Answer(answer)
+            }
+            batch::Outcome::Refused(refusal) if sure => Told::Refused(refusal),
+            batch::Outcome::Readable if sure => match caller {
+                Caller::Begin => return self.begin_room(id, node),
+                _ => {
+                    let view = node.batcher.inventory().view(node.time(self.now));
+                    Told::Free {
+                        free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
+                        seq: node.durable_seq,
+                    }
+                }
+            },
+            batch::Outcome::Unknown => Told::Unknown,
+            batch::Outcome::TooLate | batch::Outcome::NotAttempted => Told::Not,
+            _ => {
+                self.saw("an unsure owner keeps silent");
+                Told::Unknown
+            }
+        };
+        let delay = self.short_delay();
+        match caller {
+            Caller::Client(attempt) => {
+                if !self.strikes(Fault::NetworkLoses) {
+                    self.later(delay, Event::Answered { attempt, told });
+                }
+            }
+            Caller::Settle(message) => self.later(delay, Event::SettleAnswered { message, told }),
+            Caller::Void(order) => self.later(delay, Event::VoidAnswered { order, told }),
+            Caller::Proposal(number) => {
+                let admissions = match told {
+                    Told::Answer(Answer::Admitted(admissions)) => Some(admissions),
+                    _ => None,
+                };
+                let what = ToRoom::ProposalAnswered { number, admissions };
+                self.later(delay, Event::ToNode(id, ToNode::Room(what)));
+            }
+            Caller::End | Caller::Operator => {}
+            Caller::Begin => {
+                // Not sure just now: the room is opened again later.
+                node.opening = false;
+            }
+            Caller::Configure => node.configured = matches!(told, Told::Answer(_)),
+        }
+    }
+}

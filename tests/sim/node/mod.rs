@@ -1,0 +1,236 @@
+//! One activation of the event on a node: the shell around the real machines, as the actors are in production.
+
+mod activation;
+mod asking;
+mod journalling;
+mod room;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
+
+use onsale::domain::{
+    event::Status,
+    id::{FanId, OrderId},
+    inventory::{
+        batch::{self, Batcher},
+        fact::OrderFact,
+        request::{Admission, Command, Request},
+    },
+    queue::{self, Place, Room, Tickets, WaitingRoom},
+    time::{EventTime, Millis},
+};
+
+use crate::{
+    bug::Bug,
+    stores::journal::Landed,
+    world::{Event, LEASE_MS, SURE_MS, World, configuration},
+};
+
+const PULSE_MS: u64 = 250;
+const RESEND_MS: u64 = 500;
+const ASK_DEADLINE_MS: u64 = 4_000;
+const OUTBOX_LIMIT: u64 = 1_000;
+
+/// Who asked the inventory.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller {
+    Client(usize),
+    /// The payment in this message of the bus.
+    Settle(u64),
+    Void(OrderId),
+    /// The waiting room's proposal of this number.
+    Proposal(u64),
+    /// Ends the admission of a fan who leaves.
+    End,
+    Begin,
+    Configure,
+    /// Hears the answer and does nothing about it.
+    Operator,
+}
+
+pub enum ToNode {
+    Pulse,
+    LeaseLost,
+    Appended { seq: u64, landed: Landed },
+    Resend { seq: u64 },
+    Ask { request: Request, caller: Caller },
+    Read { attempt: usize },
+    Opened(Vec<(Place, FanId)>),
+    Joined(bool),
+    Published { number: Option<u64> },
+    Room(ToRoom),
+}
+
+pub enum ToRoom {
+    Join { fan: FanId, attempt: usize },
+    Leave { fan: FanId, attempt: usize },
+    Poll { fan: FanId, attempt: usize },
+    Present(FanId),
+    Absent(FanId),
+    ProposalAnswered { number: u64, admissions: Option<Vec<Admission>> },
+    Claimed { place: Place, until: EventTime },
+    Ended { place: Place },
+    AdmitNow(u32),
+    RemoveFirst { count: u32, attempt: usize },
+}
+
+pub struct Node {
+    pub epoch: u64,
+    batcher: Batcher<Caller>,
+    room: Option<WaitingRoom<usize>>,
+    base: EventTime,
+    started: u64,
+    pub paused_until: u64,
+    renewed_at: u64,
+    /// Sent and not yet known to be durable. More than one only where a bug has it so.
+    sending: BTreeMap<u64, Rc<[u8]>>,
+    /// Restored places that wait for the inventory's word.
+    opened: Vec<(Place, FanId)>,
+    opening: bool,
+    backlog: VecDeque<OrderFact>,
+    publishing: bool,
+    fans: BTreeMap<Place, FanId>,
+    proposal: Option<(u64, u64)>,
+    proposals: u64,
+    /// Changes of admissions reach the room in their order.
+    room_news_at: u64,
+    ticked_at: u64,
+    configured: bool,
+    first_seq: u64,
+    durable_seq: u64,
+    ended: bool,
+}
+
+type Input = batch::Input<Caller>;
+
+impl Node {
+    pub fn time(&self, now: u64) -> EventTime {
+        self.base + Millis(now - self.started)
+    }
+
+    fn is_sure(&self, now: u64) -> bool {
+        now < self.renewed_at + SURE_MS
+    }
+}
+
+impl World {
+    pub fn at_node(&mut self, id: u32, what: ToNode) {
+        let Some(paused_until) = self.nodes.get(&id).map(|node| node.paused_until) else { return };
+        if self.now < paused_until {
+            let delay = paused_until - self.now + self.rng.below(5);
+            return self.later(delay, Event::ToNode(id, what));
+        }
+        let Some(mut node) = self.nodes.remove(&id) else { return };
+        match what {
+            ToNode::Pulse => self.pulse(id, &mut node),
+            ToNode::LeaseLost => self.lease_lost(id, &mut node),
+            ToNode::Appended { seq, landed } => self.appended(id, &mut node, seq, landed),
+            ToNode::Resend { seq } => self.resend(id, &node, seq),
+            ToNode::Ask { request, caller } => self.ask(id, &mut node, request, caller),
+            ToNode::Read { attempt } => self.inventory(id, &mut node, Input::Read { reply: Caller::Client(attempt) }),
+            ToNode::Opened(places) => {
+                node.opened = places;
+                self.inventory(id, &mut node, Input::Read { reply: Caller::Begin });
+            }
+            ToNode::Joined(done) => {
+                let input = if done { queue::Input::Stored } else { queue::Input::StoreFailed };
+                self.room(id, &mut node, input);
+            }
+            ToNode::Published { number } => {
+                node.publishing = false;
+                if let Some(number) = number {
+                    while node.backlog.front().is_some_and(|fact| fact.number <= number) {
+                        node.backlog.pop_front();
+                    }
+                    self.mark_published(node.epoch, number);
+                    self.inventory(id, &mut node, Input::Published { number });
+                }
+            }
+            ToNode::Room(what) => self.tell_room(id, &mut node, what),
+        }
+        self.publish(id, &mut node);
+        if !node.ended {
+            self.nodes.insert(id, node);
+        } else if self.lease.0 == id {
+            self.restart_at = self.now + self.rng.between(10, 300);
+        }
+    }
+
+    pub fn pulse(&mut self, id: u32, node: &mut Node) {
+        self.later(PULSE_MS, Event::ToNode(id, ToNode::Pulse));
+        if self.lease.0 != id {
+            // It asks to keep the key; the answer takes a while.
+            let delay = self.rng.between(1, 400);
+            return self.later(delay, Event::ToNode(id, ToNode::LeaseLost));
+        }
+        if self.now >= self.journal.down_until && self.now <= self.lease.1 {
+            self.lease.1 = self.now + LEASE_MS;
+            node.renewed_at = self.now;
+        }
+        let early = if self.bug == Some(Bug::EndHoldsEarly) { 60_000 } else { 0 };
+        if node.batcher.next_tick().is_some_and(|at| at <= node.time(self.now + early)) {
+            self.inventory(id, node, Input::Tick);
+        }
+        if !node.configured {
+            let request = Request { identity: None, command: Command::Configure(Box::new(configuration(&self.swarm))) };
+            node.configured = true;
+            self.ask(id, node, request, Caller::Configure);
+        }
+        // The epoch's first commit is durable: from here on the room can be opened.
+        let begun = node.durable_seq >= node.first_seq;
+        if node.room.is_none() && !node.opening && begun && node.batcher.inventory().configuration().is_some() {
+            node.opening = true;
+            let term = node.batcher.inventory().term();
+            self.later(1, Event::StoreOpen { node: id, term });
+        }
+        if node.proposal.is_some_and(|(_, asked_at)| self.now > asked_at + ASK_DEADLINE_MS) {
+            self.saw("a proposal is given up, its outcome unknown");
+            node.proposal = None;
+            self.room(id, node, queue::Input::AdmitFailed);
+        }
+        if self.now >= node.ticked_at + 1_000 {
+            node.ticked_at = self.now;
+            let view = node.batcher.inventory().view(node.time(self.now));
+            let settings = node.batcher.inventory().configuration().map(|configuration| configuration.queue);
+            if let Some(settings) = settings {
+                let room = Room {
+                    settings,
+                    slots_free: view.slots.saturating_sub(view.slots_taken),
+                    tickets: Tickets {
+                        free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
+                        held: view.ticket_types.iter().map(|one| u64::from(one.held)).sum(),
+                    },
+                    selling: matches!(view.status, Status::OnSale | Status::SoldOut),
+                };
+                self.room(id, node, queue::Input::Tick { room });
+            }
+        }
+    }
+
+    /// The key is another's: nothing that is under way can be known any more.
+    pub fn lease_lost(&mut self, id: u32, node: &mut Node) {
+        self.saw("a stale owner steps down when it looks");
+        if let Some((&seq, bytes)) = node.sending.first_key_value() {
+            let held = self.journal_holds(seq, bytes);
+            self.saw(if held { "a fenced write was committed" } else { "a fenced write was not committed" });
+        }
+        self.inventory(id, node, Input::Fenced);
+    }
+    /// The next facts go to the bus, one call at a time.
+    pub fn publish(&mut self, id: u32, node: &mut Node) {
+        if node.publishing || node.backlog.is_empty() || node.ended {
+            return;
+        }
+        node.publishing = true;
+        let facts: Vec<_> = node.backlog.iter().take(8).cloned().collect();
+        let delay = self.short_delay();
+        if self.bug == Some(Bug::MarkPublishedBeforeConfirm)
+            && let Some(last) = facts.last()
+        {
+            self.mark_published(node.epoch, last.number);
+        }
+        self.later(delay, Event::Publish { node: id, facts, epoch: node.epoch });
+    }
+}

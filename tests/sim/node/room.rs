@@ -1,0 +1,176 @@
+//! The waiting room and its copy in the queue's store.
+
+use onsale::domain::{
+    id::FanId,
+    inventory::request::{Admission, AdmissionEnd, Admittee, Command, Request},
+    queue::{self, Place, WaitingRoom},
+    time::Millis,
+};
+
+use crate::{
+    bug::Bug,
+    node::{Caller, Node, ToNode, ToRoom},
+    swarm::Fault,
+    world::{Event, ToldByRoom, World},
+};
+
+impl World {
+    pub fn begin_room(&mut self, id: u32, node: &mut Node) {
+        let inventory = node.batcher.inventory();
+        let term = inventory.term();
+        let mut places = std::mem::take(&mut node.opened);
+        places.retain(|&(place, _)| !inventory.was_admitted(place));
+        let admissions = inventory.admissions();
+        let Some(settings) = inventory.configuration().map(|configuration| configuration.queue) else { return };
+        node.fans = admissions.iter().map(|admission| (admission.place, admission.fan)).collect();
+        let term = if self.bug == Some(Bug::ReuseBurntPlaces) { term.saturating_sub(1).max(1) } else { term };
+        self.trace.note(self.now, "room opens", &[id.into(), term.into(), places.len() as u64]);
+        node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, settings));
+    }
+
+    /// Through a channel: in order, and at another pace than answers.
+    pub fn room_news(&mut self, id: u32, node: &mut Node, what: ToRoom) {
+        node.room_news_at = node.room_news_at.max(self.now + self.rng.below(30));
+        self.later(node.room_news_at - self.now, Event::ToNode(id, ToNode::Room(what)));
+    }
+
+    pub fn tell_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
+        let input = match what {
+            ToRoom::Join { fan, attempt } => queue::Input::Join { fan, reply: attempt },
+            ToRoom::Leave { fan, attempt } => queue::Input::Leave { fan, reply: attempt },
+            ToRoom::Present(fan) => queue::Input::Present { fan },
+            ToRoom::Absent(fan) => queue::Input::Absent { fan },
+            ToRoom::AdmitNow(count) => queue::Input::AdmitNow { count },
+            ToRoom::RemoveFirst { count, attempt } => queue::Input::RemoveFirst { count, reply: attempt },
+            ToRoom::Poll { fan, attempt } => {
+                self.room(id, node, queue::Input::Present { fan });
+                self.room(id, node, queue::Input::Absent { fan });
+                if let Some(room) = &node.room {
+                    let told = ToldByRoom::Standing(room.standing(fan));
+                    self.answer_from_room(node, attempt, told);
+                }
+                return;
+            }
+            ToRoom::ProposalAnswered { number, admissions } => {
+                if node.proposal.is_none_or(|(current, _)| current != number) {
+                    return;
+                }
+                node.proposal = None;
+                match admissions {
+                    Some(admissions) => queue::Input::Admitted { admissions },
+                    None => queue::Input::AdmitFailed,
+                }
+            }
+            ToRoom::Claimed { place, until } => {
+                let Some(&fan) = node.fans.get(&place) else { return };
+                queue::Input::Claimed { admission: Admission { place, fan, claim_by: None, until } }
+            }
+            ToRoom::Ended { place } => {
+                let Some(fan) = node.fans.remove(&place) else { return };
+                queue::Input::Ended { fan, place }
+            }
+        };
+        self.room(id, node, input);
+    }
+
+    /// One input for the waiting room, and everything that follows from it here.
+    pub fn room(&mut self, id: u32, node: &mut Node, input: queue::Input<usize>) {
+        let at = node.time(self.now);
+        let term = node.batcher.inventory().term();
+        let Some(room) = &mut node.room else { return };
+        let mut effects = Vec::new();
+        room.step(at, input, &mut effects);
+        for effect in effects {
+            match effect {
+                queue::Effect::Store { joins } => self.store(id, term, joins),
+                queue::Effect::Forget { places } => {
+                    places.iter().for_each(|&place| self.place_gone(place));
+                    if !self.strikes(Fault::ForgetLost) {
+                        let delay = self.short_delay();
+                        self.later(delay, Event::StoreForget { term, places });
+                    }
+                }
+                queue::Effect::Admit { mut admittees } => {
+                    if self.bug == Some(Bug::Overtake)
+                        && let Some(last) = admittees.last().map(|last| last.place)
+                        && let Some((place, fan)) =
+                            node.room.as_ref().and_then(|room| room.members(Some(last), 1).pop())
+                    {
+                        admittees.remove(0);
+                        admittees.push(Admittee { place, fan, present: true });
+                    }
+                    node.fans.extend(admittees.iter().map(|one| (one.place, one.fan)));
+                    node.proposals += 1;
+                    node.proposal = Some((node.proposals, self.now));
+                    if self.bug == Some(Bug::TellBeforeAdmitted) {
+                        let until = at + Millis::minutes(1);
+                        let told = admittees.iter().map(|one| Admission {
+                            place: one.place,
+                            fan: one.fan,
+                            claim_by: None,
+                            until,
+                        });
+                        let what =
+                            ToRoom::ProposalAnswered { number: node.proposals, admissions: Some(told.collect()) };
+                        self.later(1, Event::ToNode(id, ToNode::Room(what)));
+                    }
+                    let request = Request { identity: None, command: Command::Admit(admittees) };
+                    self.ask(id, node, request, Caller::Proposal(node.proposals));
+                }
+                queue::Effect::Reply { reply, outcome } => {
+                    if let queue::Outcome::Admitted(admission) = &outcome {
+                        self.check_admitted(admission.place);
+                        if self.is_leave(reply) {
+                            let why = AdmissionEnd::Finished;
+                            let command = Command::EndAdmission { place: admission.place, why };
+                            self.ask(id, node, Request { identity: None, command }, Caller::End);
+                        }
+                    }
+                    self.answer_from_room(node, reply, ToldByRoom::Outcome(outcome));
+                }
+                queue::Effect::Tell { fan, news } => {
+                    if let queue::News::Turn(admission) | queue::News::Admitted(admission) = news {
+                        self.check_admitted(admission.place);
+                    }
+                    let delay = self.short_delay();
+                    self.later(delay, Event::News { fan, news });
+                }
+            }
+        }
+    }
+
+    pub fn answer_from_room(&mut self, node: &Node, attempt: usize, told: ToldByRoom) {
+        // Somebody else may have opened the queue meanwhile, from a copy that has lost this.
+        if !node.is_sure(self.now) && self.bug != Some(Bug::ReadWithoutFence) {
+            return;
+        }
+        if !self.strikes(Fault::NetworkLoses) {
+            let delay = self.short_delay();
+            self.later(delay, Event::AnsweredByRoom { attempt, told });
+        }
+    }
+
+    pub fn store(&mut self, id: u32, term: u32, joins: Vec<(Place, FanId)>) {
+        for &(place, fan) in &joins {
+            self.place_given(place, fan);
+            self.place_sent(place, fan);
+        }
+        let fails = self.strikes(Fault::StoreFails);
+        let silent = self.strikes(Fault::StoreFailsAfterWriting);
+        let delay = self.short_delay();
+        self.later(delay, Event::StoreJoin { node: id, term, joins, done: !fails, said: !silent });
+    }
+
+    pub fn store_open(&mut self, id: u32, term: u32) {
+        if !self.nodes.contains_key(&id) {
+            return;
+        }
+        if self.strikes(Fault::StoreFails) {
+            return self.later(300, Event::StoreOpen { node: id, term });
+        }
+        let Some(places) = self.store.open(term) else { return };
+        self.check_restored(&places);
+        let delay = self.short_delay();
+        self.later(delay, Event::ToNode(id, ToNode::Opened(places)));
+    }
+}

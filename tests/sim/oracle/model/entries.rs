@@ -1,0 +1,139 @@
+//! What each entry changes, and what it must not.
+
+use std::collections::BTreeMap;
+
+use onsale::domain::{
+    inventory::{
+        configuration::Configuration,
+        entry::{Entry, SeatPlan},
+        fact::FactKind,
+        request::{AdmissionEnd, HoldState},
+    },
+    time::{EventTime, Millis},
+};
+
+use crate::oracle::model::{Admission, Checked, Model, Order, require};
+
+impl Model {
+    pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Checked {
+        match entry {
+            Entry::Activated { .. } | Entry::SeatsStaged { .. } => {
+                if let Entry::SeatsStaged { seats, .. } = entry {
+                    self.staged(seats.clone());
+                }
+                Ok(())
+            }
+            Entry::Configured { configuration, seats, .. } => {
+                let plan = self.configuration.take().map(|configuration| configuration.seats).unwrap_or_default();
+                debug_assert!(matches!(seats, SeatPlan::Staged | SeatPlan::Unchanged));
+                self.configuration = Some(Configuration { seats: plan, ..(**configuration).clone() });
+                Ok(())
+            }
+            Entry::Admitted { place, fan, claim_by, until } => {
+                let again = self.admissions.contains_key(place);
+                require(!again, || format!("I-23: place {place} is admitted twice"))?;
+                let other = self.admissions.values().any(|admission| admission.live && admission.fan == *fan);
+                require(!other, || format!("I-23: fan {fan} has two admissions"))?;
+                let admission = Admission { fan: *fan, claim_by: *claim_by, until: *until, live: true };
+                self.admissions.insert(*place, admission);
+                self.admitted_last.push(*place);
+                let (taken, slots) = (self.slots_taken(), self.slots());
+                require(taken <= slots, || format!("I-22: {taken} of {slots} slots are taken"))
+            }
+            Entry::Claimed { place, until } => {
+                let admission = self.live(*place)?;
+                admission.claim_by = None;
+                admission.until = *until;
+                Ok(())
+            }
+            Entry::AdmissionEnded { place, why } => {
+                let admission = self.live(*place)?;
+                admission.live = false;
+                let due = match why {
+                    AdmissionEnd::Expired => admission.until,
+                    AdmissionEnd::Unclaimed => admission.claim_by.unwrap_or(admission.until),
+                    AdmissionEnd::Finished | AdmissionEnd::Revoked => at,
+                };
+                require(at >= due, || format!("I-8: admission {place} ends at {at}, before {due}"))
+            }
+            Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
+                let live = self.live(*admission)?;
+                let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
+                require(may, || format!("I-24: {fan} holds by admission {admission}"))?;
+                if let Some(identity) = identity {
+                    let before = self.keys.insert(identity.key, *order);
+                    require(before.is_none(), || format!("I-7: key {:x} holds {before:?} and {order}", identity.key))?;
+                }
+                self.fact(*order, FactKind::Created);
+                let record = Order {
+                    fan: *fan,
+                    admission: *admission,
+                    lines: lines.clone(),
+                    expires_at: *expires_at,
+                    state: HoldState::Held,
+                    payment: None,
+                    refused: BTreeMap::new(),
+                    facts: vec![(self.facts, FactKind::Created)],
+                    lapsed: false,
+                };
+                let quantity = record.quantity();
+                let before = self.orders.insert(*order, record);
+                require(before.is_none(), || format!("order {order} is held twice"))?;
+                self.check_limits(*fan, quantity)
+            }
+            Entry::Extended { order, expires_at, .. } => {
+                self.fact(*order, FactKind::Extended);
+                let record = self.in_state(*order, &[HoldState::Held])?;
+                record.expires_at = *expires_at;
+                Ok(())
+            }
+            Entry::Released { order, .. } => {
+                self.fact(*order, FactKind::Released);
+                let record = self.in_state(*order, &[HoldState::Held])?;
+                (record.state, record.lapsed) = (HoldState::Released, true);
+                Ok(())
+            }
+            Entry::Expired { order } => {
+                self.fact(*order, FactKind::Expired);
+                let record = self.in_state(*order, &[HoldState::Held])?;
+                (record.state, record.lapsed) = (HoldState::Expired, true);
+                let due = record.expires_at;
+                require(at >= due, || format!("I-8: hold {order} ends at {at}, before {due}"))
+            }
+            Entry::Confirmed { order, payment, fan, taken_again } => {
+                self.fact(*order, FactKind::Confirmed { payment: *payment });
+                let allowed = [HoldState::Held, HoldState::Released, HoldState::Expired];
+                let record = self.in_state(*order, &allowed)?;
+                let again = taken_again.as_ref();
+                require(record.lapsed == again.is_some(), || format!("I-10: {order} is taken again, or is not"))?;
+                require(again.is_none_or(|lines| *lines == record.lines), || {
+                    format!("I-16: {order} comes back as something else")
+                })?;
+                require(record.fan == *fan, || format!("{order} is sold to {fan}"))?;
+                let met = match (again.is_some(), at + Millis(1_500) >= record.expires_at) {
+                    (true, _) => "the end of a hold wins against its payment, which takes the stock again",
+                    (false, true) => "a payment wins against the end of its hold, which was near",
+                    (false, false) => "a payment comes in time",
+                };
+                (record.state, record.payment) = (HoldState::Sold, Some(*payment));
+                self.met.push(met);
+                self.check_limits(*fan, 0)
+            }
+            Entry::ConfirmRefused { order, payment, why, .. } => {
+                self.fact(*order, FactKind::ConfirmRefused { payment: *payment, why: *why });
+                let record = self.orders.get_mut(order).ok_or_else(|| format!("{order} is refused, never held"))?;
+                let before = record.refused.insert(*payment, *why);
+                require(before.is_none(), || format!("I-16: payment {payment} is refused twice"))?;
+                if !matches!(record.state, HoldState::Sold | HoldState::Voided) {
+                    record.state = HoldState::Refused;
+                }
+                Ok(())
+            }
+            Entry::Voided { order } => {
+                self.fact(*order, FactKind::Voided);
+                self.in_state(*order, &[HoldState::Sold])?.state = HoldState::Voided;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the journal says, folded a second time and as simply as possible; every segment is checked as it is committed.
+//!
+//! Knows entries only, nothing of the inventory's own code, so that the two cannot be wrong together.
+
+mod entries;
+mod stock;
+
+use std::collections::BTreeMap;
+
+use onsale::domain::{
+    id::{FanId, OrderId, PaymentId},
+    inventory::{
+        configuration::{Configuration, Seat},
+        entry::{EntryLine, Segment},
+        fact::FactKind,
+        request::{ConfirmRefusal, HoldState},
+    },
+    queue::Place,
+    time::EventTime,
+};
+
+pub struct Order {
+    pub fan: FanId,
+    admission: Place,
+    pub lines: Vec<EntryLine>,
+    pub expires_at: EventTime,
+    pub state: HoldState,
+    pub payment: Option<PaymentId>,
+    pub refused: BTreeMap<PaymentId, ConfirmRefusal>,
+    pub facts: Vec<(u64, FactKind)>,
+    lapsed: bool,
+}
+
+impl Order {
+    pub fn quantity(&self) -> u32 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+
+    pub fn total_minor(&self) -> i64 {
+        self.lines.iter().map(|line| i64::from(line.quantity) * line.unit_price_minor).sum()
+    }
+
+    /// It takes stock.
+    fn takes(&self) -> bool {
+        matches!(self.state, HoldState::Held | HoldState::Sold)
+    }
+}
+
+pub struct Admission {
+    pub fan: FanId,
+    claim_by: Option<EventTime>,
+    until: EventTime,
+    pub live: bool,
+}
+
+#[derive(Default)]
+pub struct Model {
+    pub seq: u64,
+    epoch: u64,
+    pub at: EventTime,
+    pub configuration: Option<Configuration>,
+    pub orders: BTreeMap<OrderId, Order>,
+    pub admissions: BTreeMap<Place, Admission>,
+    /// Request key to the one order held under it.
+    pub keys: BTreeMap<u128, OrderId>,
+    pub facts: u64,
+    /// Free tickets after each segment, from segment 0.
+    pub free_after: Vec<u64>,
+    /// Places admitted by the last segment, in its order.
+    pub admitted_last: Vec<Place>,
+    /// Situations met since they were taken last.
+    pub met: Vec<&'static str>,
+}
+
+type Checked = Result<(), String>;
+
+fn require(holds: bool, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+impl Model {
+    /// `epoch` is the owner's at the moment of the commit, `clock` the event time of whoever wrote it.
+    pub fn commit(&mut self, bytes: &[u8], epoch: u64, clock: Option<EventTime>) -> Checked {
+        let segment = Segment::from_bytes(bytes).map_err(|error| format!("I-29: unreadable segment: {error}"))?;
+        require(segment.seq == self.seq + 1, || format!("I-5: segment {} after {}", segment.seq, self.seq))?;
+        require(segment.epoch >= self.epoch && segment.epoch == epoch, || {
+            format!("I-5: epoch {} writes after {}, the owner's is {epoch}", segment.epoch, self.epoch)
+        })?;
+        require(segment.at >= self.at, || format!("event time runs back from {} to {}", self.at, segment.at))?;
+        require(clock.is_none_or(|clock| segment.at <= clock), || {
+            format!("I-8: segment of {} is written at {clock:?}", segment.at)
+        })?;
+        (self.seq, self.epoch, self.at) = (segment.seq, segment.epoch, segment.at);
+        self.admitted_last.clear();
+        for entry in &segment.entries {
+            self.apply(segment.at, entry)?;
+        }
+        self.check_stock()?;
+        let free = self.free().values().sum();
+        if self.free_after.is_empty() {
+            self.free_after.push(0);
+        }
+        self.free_after.push(free);
+        Ok(())
+    }
+
+    pub fn staged(&mut self, seats: Vec<Seat>) {
+        // The plan arrives before the configuration that it belongs to: keep it where that one takes it from.
+        let configuration = self.configuration.get_or_insert_with(crate::world::empty_configuration);
+        configuration.seats.extend(seats);
+    }
+
+    pub fn fact(&mut self, order: OrderId, what: FactKind) {
+        self.facts += 1;
+        if let Some(record) = self.orders.get_mut(&order) {
+            record.facts.push((self.facts, what));
+        }
+    }
+
+    pub fn live(&mut self, place: Place) -> Result<&mut Admission, String> {
+        let admission = self.admissions.get_mut(&place).filter(|admission| admission.live);
+        admission.ok_or_else(|| format!("I-24: admission {place} is not live"))
+    }
+
+    pub fn in_state(&mut self, order: OrderId, states: &[HoldState]) -> Result<&mut Order, String> {
+        let record = self.orders.get_mut(&order).ok_or_else(|| format!("I-10: {order} was never held"))?;
+        if !states.contains(&record.state) {
+            return Err(format!("I-10: {order} is {:?} already", record.state));
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,137 @@
+//! A payment on its way from the bus into the books: the inventory decides, the database follows, money goes back.
+
+use onsale::domain::{
+    id::{OrderId, PaymentId},
+    inventory::request::{Answer, Command, Confirm, ConfirmRefusal, Request},
+    order::HoldFact,
+};
+
+use crate::{
+    bug::Bug,
+    node::{Caller, ToNode},
+    orders::Settling,
+    stores::database::PaymentState,
+    swarm::Fault,
+    world::{Event, Told, World},
+};
+
+impl World {
+    /// Asks the inventory first: its decision is final.
+    pub fn settle(&mut self, message: u64, payment: PaymentId, order: OrderId) {
+        let Some(row) = self.database.orders.get(&order) else { return self.again(message) };
+        let attempt = self.settling.get(&message).map_or(1, |settling| settling.attempt + 1);
+        let mut asked = payment;
+        if self.bug == Some(Bug::ConfirmUnderAnotherPayment) && attempt > 1 {
+            asked = PaymentId::from_u128(payment.as_u128() + 16);
+        }
+        let confirm = Confirm { order, payment: asked, fan: row.fan, lines: row.lines.clone() };
+        self.settling.insert(message, Settling { payment, order, attempt });
+        let request = Request { identity: None, command: Command::Confirm(confirm) };
+        let (node, delay) = (self.lease.0, self.short_delay());
+        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Settle(message) }));
+        self.later(3_000, Event::SettleTimeout { message, attempt });
+        if self.bug == Some(Bug::AcknowledgeBeforeCommit) {
+            self.broker.messages.remove(&message);
+        }
+    }
+
+    pub fn settle_timeout(&mut self, message: u64, attempt: u64) {
+        let same = self.settling.get(&message).is_some_and(|settling| settling.attempt == attempt);
+        if same && self.broker.messages.contains_key(&message) {
+            self.again(message);
+        }
+    }
+
+    pub fn settle_answered(&mut self, message: u64, told: Told) {
+        let Some(&Settling { payment, order, .. }) = self.settling.get(&message) else { return };
+        let outcome = match told {
+            Told::Answer(Answer::Confirmed) => HoldFact::Sold,
+            Told::Answer(Answer::ConfirmRefused(why)) => {
+                self.saw_refusal(why);
+                HoldFact::Refused
+            }
+            // Later: the timeout has it delivered again.
+            _ => return,
+        };
+        let transaction = self.transaction();
+        self.trace.note(self.now, "settle", &[message, outcome as u64, transaction.done.into()]);
+        if transaction.done {
+            self.write_settlement(payment, order, outcome);
+        }
+        if transaction.heard && !self.strikes(Fault::ConsumerCrashes) && self.finish_refund(payment, order) {
+            self.broker.messages.remove(&message);
+            self.settling.remove(&message);
+        } else if self.broker.messages.contains_key(&message) {
+            self.again(message);
+        }
+    }
+
+    pub fn saw_refusal(&mut self, why: ConfirmRefusal) {
+        self.saw(match why {
+            ConfirmRefusal::Gone => "a late payment finds its stock gone",
+            ConfirmRefusal::AlreadyPaid => "a second payment for one order is refused",
+            ConfirmRefusal::LimitReached => "a late payment finds the fan's limit reached",
+            ConfirmRefusal::EventCancelled | ConfirmRefusal::Voided => "a late payment finds the order undone",
+        });
+    }
+
+    /// One transaction: order, tickets, and whether money has to go back.
+    pub fn write_settlement(&mut self, payment: PaymentId, order: OrderId, outcome: HoldFact) {
+        let Some(row) = self.database.orders.get_mut(&order) else { return };
+        match outcome {
+            HoldFact::Sold => row.known.settle(),
+            // A second payment's refusal is none of the order's business.
+            _ if matches!(row.known.hold, HoldFact::Sold | HoldFact::Voided) => {}
+            _ => row.known.refuse(),
+        }
+        let lines = row.lines.clone();
+        match outcome {
+            HoldFact::Sold => {
+                let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
+                let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
+                self.database.issue_tickets(order, &lines, first);
+                if self.rng.percent(5)
+                    && let Some(row) = self.database.orders.get_mut(&order)
+                {
+                    row.void_wanted = true;
+                }
+            }
+            _ => {
+                if let Some(row) = self.database.payments.get_mut(&payment)
+                    && row.state != PaymentState::Refunded
+                {
+                    row.state = PaymentState::Refunding;
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is left to give back for this payment.
+    pub fn finish_refund(&mut self, payment: PaymentId, order: OrderId) -> bool {
+        if self.database.payments.get(&payment).is_none_or(|row| row.state != PaymentState::Refunding) {
+            return true;
+        }
+        // Kept with the payment, so that every attempt names the same one.
+        let mut key = payment.as_u128();
+        if self.bug == Some(Bug::RefundUnderNewKey) {
+            key ^= u128::from(self.rng.next());
+        }
+        self.provider.refund(payment, key);
+        if self.strikes(Fault::RefundReplyLost) {
+            return false;
+        }
+        let transaction = self.transaction();
+        if transaction.done {
+            if let Some(row) = self.database.payments.get_mut(&payment) {
+                row.state = PaymentState::Refunded;
+            }
+            // The money of the payment that counted; a second one's is none of the order's business.
+            if let Some(row) = self.database.orders.get_mut(&order)
+                && matches!(row.known.hold, HoldFact::Refused | HoldFact::Voided)
+            {
+                row.known.refunded = true;
+            }
+        }
+        transaction.heard
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that can happen, and what callers hear.
+
+use std::rc::Rc;
+
+use onsale::domain::{
+    id::{FanId, OrderId, PaymentId},
+    inventory::{
+        fact::OrderFact,
+        request::{Answer, Refusal},
+    },
+    queue::{News, Outcome, Place, Standing},
+};
+
+use crate::node::ToNode;
+
+#[derive(Debug, Clone)]
+pub enum Told {
+    Answer(Answer),
+    Refused(Refusal),
+    Free {
+        free: u64,
+        seq: u64,
+    },
+    /// Not attempted.
+    Not,
+    Unknown,
+}
+
+/// What a caller of a waiting room hears.
+#[derive(Debug, Clone)]
+pub enum ToldByRoom {
+    Outcome(Outcome),
+    Standing(Standing),
+}
+
+pub enum Event {
+    ToNode(u32, ToNode),
+    /// A write reaches the journal; its sender may never hear of it.
+    Land {
+        node: u32,
+        epoch: u64,
+        seq: u64,
+        bytes: Rc<[u8]>,
+        reply_lost: bool,
+    },
+    StoreOpen {
+        node: u32,
+        term: u32,
+    },
+    StoreJoin {
+        node: u32,
+        term: u32,
+        joins: Vec<(Place, FanId)>,
+        done: bool,
+        said: bool,
+    },
+    StoreForget {
+        term: u32,
+        places: Vec<Place>,
+    },
+    /// A node asks the bus to take facts.
+    Publish {
+        node: u32,
+        facts: Vec<OrderFact>,
+        epoch: u64,
+    },
+    MarkPublished {
+        epoch: u64,
+        number: u64,
+    },
+    Fan(usize),
+    Answered {
+        attempt: usize,
+        told: Told,
+    },
+    AnsweredByRoom {
+        attempt: usize,
+        told: ToldByRoom,
+    },
+    News {
+        fan: FanId,
+        news: News,
+    },
+    Deliver(u64),
+    SettleAnswered {
+        message: u64,
+        told: Told,
+    },
+    SettleTimeout {
+        message: u64,
+        attempt: u64,
+    },
+    VoidAnswered {
+        order: OrderId,
+        told: Told,
+    },
+    Pay {
+        payment: PaymentId,
+        captured: bool,
+    },
+    Webhook(u64),
+    Relay,
+    Watch,
+    Nemesis,
+}

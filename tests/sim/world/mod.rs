@@ -1,0 +1,228 @@
+//! The world of one run: virtual time, everything in it, and what happens next.
+
+mod event;
+mod nemesis;
+mod setting;
+
+pub use self::{
+    event::{Event, Told, ToldByRoom},
+    setting::{configuration, empty_configuration},
+};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale::domain::{id::FanId, queue::Place};
+
+use crate::{
+    bug::Bug,
+    fan::{Attempt, Fan},
+    node::{Node, ToNode},
+    oracle::model::Model,
+    orders::Settling,
+    rng::{Rng, Trace},
+    stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
+    swarm::{Fault, Swarm},
+};
+
+/// The wall clock's reading when virtual time begins.
+pub const WALL_BASE: u64 = 1_700_000_000_000;
+/// An ownership ends so long after the last renewal,
+pub const LEASE_MS: u64 = 5_000;
+/// and its owner is unsure of it a second earlier.
+pub const SURE_MS: u64 = 4_000;
+/// A run has some thousand events.
+const MAX_EVENTS: u64 = 200_000;
+/// Everything must be settled so long after the faults have stopped.
+const HEALED_BOUND_MS: u64 = 400_000;
+
+pub struct World {
+    pub now: u64,
+    pub rng: Rng,
+    pub swarm: Swarm,
+    pub bug: Option<Bug>,
+    pub trace: Trace,
+    /// Situations and faults that were met.
+    pub seen: BTreeSet<String>,
+    pub violation: Option<String>,
+    agenda: BTreeMap<(u64, u64), Event>,
+    scheduled: u64,
+    pub nodes: BTreeMap<u32, Node>,
+    pub last_node: u32,
+    /// The node that runs the event as far as anybody knows, and until when it cannot be taken from it.
+    pub lease: (u32, u64),
+    pub restart_at: u64,
+    pub journal: Journal,
+    pub model: Model,
+    pub store: QueueStore,
+    pub broker: Broker,
+    pub database: Database,
+    pub provider: Provider,
+    pub fans: Vec<Fan>,
+    pub attempts: Vec<Attempt>,
+    pub settling: BTreeMap<u64, Settling>,
+    pub told: BTreeMap<Place, crate::oracle::line::Told>,
+    pub given: BTreeMap<Place, FanId>,
+    /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
+    pub gone: BTreeSet<Place>,
+    /// Since when fans wait although there is room, after the faults.
+    pub stalled_since: Option<u64>,
+    finished: bool,
+}
+
+impl World {
+    pub fn new(seed: u64, bug: Option<Bug>, print: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let swarm = Swarm::of(&mut rng);
+        let fans = (0..swarm.fans).map(|index| Fan::new(index, swarm.rounds)).collect();
+        let mut world = Self {
+            now: 0,
+            rng,
+            swarm,
+            bug,
+            trace: Trace::new(print),
+            seen: BTreeSet::new(),
+            violation: None,
+            agenda: BTreeMap::new(),
+            scheduled: 0,
+            nodes: BTreeMap::new(),
+            last_node: 0,
+            lease: (0, 0),
+            restart_at: 0,
+            journal: Journal::default(),
+            model: Model::default(),
+            store: QueueStore::default(),
+            broker: Broker::default(),
+            database: Database::default(),
+            provider: Provider::default(),
+            fans,
+            attempts: Vec::new(),
+            settling: BTreeMap::new(),
+            told: BTreeMap::new(),
+            given: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            stalled_since: None,
+            finished: false,
+        };
+        world.trace.say(|| format!("{:?}", world.swarm));
+        world.later(0, Event::Watch);
+        world.later(500, Event::Relay);
+        world.later(1_000, Event::Nemesis);
+        for index in 0..world.fans.len() {
+            let start = world.rng.below(8_000);
+            world.later(start, Event::Fan(index));
+        }
+        world
+    }
+
+    /// Until everything is settled, or something is wrong.
+    pub fn run(&mut self) {
+        while self.violation.is_none() && !self.finished {
+            let Some(((at, _), event)) = self.agenda.pop_first() else {
+                self.violation = Some("nothing more happens".into());
+                return;
+            };
+            self.now = at;
+            self.happen(event);
+            if self.scheduled > MAX_EVENTS {
+                self.violation = Some(format!("at {at}: the world runs in circles"));
+            }
+        }
+    }
+
+    pub fn later(&mut self, delay: u64, event: Event) {
+        self.scheduled += 1;
+        self.agenda.insert((self.now + delay, self.scheduled), event);
+    }
+
+    pub fn agenda_has(&self, what: impl Fn(&Event) -> bool) -> bool {
+        self.agenda.values().any(what)
+    }
+
+    pub fn healed(&self) -> bool {
+        self.now >= self.swarm.chaos_ms
+    }
+
+    /// Whether the fault strikes now.
+    pub fn strikes(&mut self, fault: Fault) -> bool {
+        let Some(&often) = self.swarm.faults.get(&fault) else { return false };
+        let strikes = !self.healed() && self.rng.percent(often);
+        if strikes {
+            self.saw(&format!("{fault:?}"));
+        }
+        strikes
+    }
+
+    pub fn saw(&mut self, what: &str) {
+        if !self.seen.contains(what) {
+            self.seen.insert(what.to_owned());
+        }
+    }
+
+    pub fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.violation.is_none() {
+            self.violation = Some(format!("at {}: {}", self.now, what()));
+        }
+    }
+
+    pub fn short_delay(&mut self) -> u64 {
+        self.rng.between(1, 20)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::ToNode(node, what) => self.at_node(node, what),
+            Event::Land { node, epoch, seq, bytes, reply_lost } => self.land(node, epoch, seq, &bytes, reply_lost),
+            Event::StoreOpen { node, term } => self.store_open(node, term),
+            Event::StoreJoin { node, term, joins, done, said } => {
+                self.trace.note(self.now, "store join", &[node.into(), joins.len() as u64, done.into(), said.into()]);
+                let done = done && self.store.join(term, &joins);
+                let delay = self.short_delay();
+                self.later(delay, Event::ToNode(node, ToNode::Joined(done && said)));
+            }
+            Event::StoreForget { term, places } => self.store.forget(term, &places),
+            Event::Publish { node, facts, epoch } => self.publish_facts(node, facts, epoch),
+            Event::MarkPublished { epoch, number } => self.journal.mark_published(epoch, number),
+            Event::Fan(index) => self.fan_wakes(index),
+            Event::Answered { attempt, told } => self.answered(attempt, told),
+            Event::AnsweredByRoom { attempt, told } => self.answered_by_room(attempt, told),
+            Event::News { fan, news } => self.news(fan, news),
+            Event::Deliver(message) => self.deliver(message),
+            Event::SettleAnswered { message, told } => self.settle_answered(message, told),
+            Event::SettleTimeout { message, attempt } => self.settle_timeout(message, attempt),
+            Event::VoidAnswered { order, told } => self.void_answered(order, told),
+            Event::Pay { payment, captured } => self.pay(payment, captured),
+            Event::Webhook(id) => self.webhook(id),
+            Event::Relay => self.relay(),
+            Event::Watch => self.watch(),
+            Event::Nemesis => self.nemesis(),
+        }
+    }
+
+    /// Twice a second: somebody must own the event; after the faults, everything must come to an end.
+    fn watch(&mut self) {
+        self.later(500, Event::Watch);
+        let (owner, until) = self.lease;
+        let gone = !self.nodes.contains_key(&owner);
+        if (gone && self.now >= self.restart_at) || self.now > until {
+            if !gone && self.now > until {
+                self.saw("an owner is replaced while it is asleep");
+            }
+            self.activate();
+        }
+        self.snapshot();
+        if !self.healed() {
+            return;
+        }
+        self.check_progress();
+        if self.is_settled() {
+            self.audit();
+            self.finished = true;
+            return;
+        }
+        let bound = self.swarm.chaos_ms + HEALED_BOUND_MS;
+        if self.now > bound {
+            let unsettled = self.unsettled();
+            self.require(false, || format!("I-15: not settled {HEALED_BOUND_MS} ms after the faults: {unsettled}"));
+        }
+    }
+}
