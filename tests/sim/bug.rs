@@ -21,18 +21,40 @@ pub enum Bug {
     DropRepeatsIdentity,
     /// An owner that may have been replaced still answers reads.
     ReadWithoutFence,
+    /// A lease that somebody took away is believed in.
+    KeepRevokedLease,
+    /// Joins that the store may not have done are reported as failed, and their places stay.
+    JoinAfterFailure,
+    /// An admin hears that fans are removed who stay.
+    RemoveNobody,
     /// Places of a former term are given out again.
     ReuseBurntPlaces,
     /// The second in the line is called before the first.
     Overtake,
     /// The owner believes in more slots than are configured.
     AdmitOverCap,
+    /// The owner believes in more room for several ticket types together than is configured.
+    SellOverQuota,
+    /// The owner believes in more stock than is configured.
+    SellOverStock,
+    /// An owner forgets that the sale is paused,
+    SellWhilePaused,
+    /// or that the event is cancelled.
+    SellWhenCancelled,
+    /// Whoever asks is taken for the channel that seats are kept for.
+    IgnoreChannel,
     /// A fan is told of the admission before the journal has it.
     TellBeforeAdmitted,
     /// Holds are taken by an admission that no journal knows.
     HoldWithoutAdmission,
     /// A redelivered payment is confirmed under another payment's id.
     ConfirmUnderAnotherPayment,
+    /// A request that is answered as not attempted stays in the queue: an extension,
+    ExtendAfterRefusal,
+    /// a release, by which an order is cancelled too,
+    ReleaseAfterRefusal,
+    /// a payment.
+    ConfirmAfterRefusal,
     /// Tickets are written once for each delivery.
     ConsumerWithoutDeduplication,
     /// The bus is told that a payment is done with before the database has it.
@@ -46,7 +68,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 30] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -55,12 +77,23 @@ impl Bug {
         Self::RecoverWithoutTail,
         Self::DropRepeatsIdentity,
         Self::ReadWithoutFence,
+        Self::KeepRevokedLease,
+        Self::JoinAfterFailure,
+        Self::RemoveNobody,
         Self::ReuseBurntPlaces,
         Self::Overtake,
         Self::AdmitOverCap,
+        Self::SellOverQuota,
+        Self::SellOverStock,
+        Self::SellWhilePaused,
+        Self::SellWhenCancelled,
+        Self::IgnoreChannel,
         Self::TellBeforeAdmitted,
         Self::HoldWithoutAdmission,
         Self::ConfirmUnderAnotherPayment,
+        Self::ExtendAfterRefusal,
+        Self::ReleaseAfterRefusal,
+        Self::ConfirmAfterRefusal,
         Self::ConsumerWithoutDeduplication,
         Self::AcknowledgeBeforeCommit,
         Self::MarkPublishedBeforeConfirm,

@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 23] = [
+const SITUATIONS: [&str; 35] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -46,6 +46,18 @@ const SITUATIONS: [&str; 23] = [
     "a payment wins against the end of its hold, which was near",
     "the end of a hold wins against its payment, which takes the stock again",
     "a late payment is given back",
+    "a payment for a cancelled event is given back",
+    "the sale is paused",
+    "the sale goes on",
+    "the event is cancelled",
+    "stock does not go below what is taken",
+    "a seat kept for a channel is held",
+    "an owner is replaced whose lease was revoked",
+    "an admin removes the first",
+    "an admin removes fans by name",
+    "an admin clears the queue",
+    "a fan hears of being removed",
+    "an admission is revoked",
     "a second payment for one order is refused",
 ];
 

@@ -13,6 +13,7 @@ pub enum Fault {
     OwnerCrashes,
     OwnerRestarts,
     OwnerPauses,
+    LeaseRevoked,
     ClockJumps,
     StoreFails,
     StoreFailsAfterWriting,
@@ -38,12 +39,13 @@ pub enum Fault {
     FanVanishes,
     FanLeaves,
     Misrouted,
-    /// Not a fault, but it comes at any moment too.
+    /// No faults, but they come at any moment too.
     OperatorActs,
+    OrganizerActs,
 }
 
 impl Fault {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -51,6 +53,7 @@ impl Fault {
         Self::OwnerCrashes,
         Self::OwnerRestarts,
         Self::OwnerPauses,
+        Self::LeaseRevoked,
         Self::ClockJumps,
         Self::StoreFails,
         Self::StoreFailsAfterWriting,
@@ -77,6 +80,7 @@ impl Fault {
         Self::FanLeaves,
         Self::Misrouted,
         Self::OperatorActs,
+        Self::OrganizerActs,
     ];
 }
 
@@ -88,7 +92,13 @@ pub struct Swarm {
     /// How often a fan may queue again.
     pub rounds: u64,
     pub standing: u32,
+    pub gallery: u32,
     pub seats: u32,
+    /// The first so many of them.
+    pub press: u32,
+    /// What the ticket types have room for together, if they share it.
+    pub hall: Option<u32>,
+    pub hall_holds_seats: bool,
     pub slots: u32,
     pub rate_per_minute: u32,
     pub per_fan: u16,
@@ -109,12 +119,17 @@ impl Swarm {
                 faults.insert(fault, often);
             }
         }
+        let (standing, gallery) = (rng.between(2, 10) as u32, rng.between(0, 6) as u32);
         Self {
             faults,
             fans: rng.between(4, 14) as usize,
             rounds: rng.between(1, 3),
-            standing: rng.between(2, 10) as u32,
+            standing,
+            gallery,
             seats: rng.pick(&[0, 4, 6, 9]),
+            press: rng.pick(&[0, 0, 2]),
+            hall: rng.percent(50).then(|| rng.between(2, u64::from(standing + gallery)) as u32),
+            hall_holds_seats: rng.percent(50),
             slots: rng.between(1, 5) as u32,
             rate_per_minute: rng.pick(&[60, 300, 6_000]),
             per_fan: rng.between(1, 4) as u16,

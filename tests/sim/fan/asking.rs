@@ -11,7 +11,7 @@ use crate::{
     fan::{Attempt, Doing},
     node::{Caller, ToNode, ToRoom},
     swarm::Fault,
-    world::{Event, World},
+    world::{Event, STANDING, World, code},
 };
 
 impl World {
@@ -49,12 +49,15 @@ impl World {
             Doing::Shopping(wish) => {
                 let order = OrderId::from_u128(u128::from(self.rng.next()));
                 let attempt = self.attempt(index, Some(order), Some(wish.want.clone()));
+                if let Some(attempt) = self.attempts.get_mut(attempt) {
+                    attempt.channel = wish.channel.clone();
+                }
                 let hold = Hold {
                     order,
                     fan: id,
                     admission: wish.admission,
                     want: wish.want.clone(),
-                    channel: None,
+                    channel: wish.channel.clone(),
                     seen_version: None,
                 };
                 let identity = self.identity(id, operation, repeat);
@@ -90,7 +93,7 @@ impl World {
     pub fn reuse_key(&mut self, index: usize, admission: Place, identity: Option<Identity>) {
         let Some(id) = self.fans.get(index).map(|fan| fan.id) else { return };
         let order = OrderId::from_u128(u128::from(self.rng.next()));
-        let want = Want::Quantities(vec![("STANDING".parse().expect("a code"), 1)]);
+        let want = Want::Quantities(vec![(code(STANDING), 1)]);
         let attempt = self.attempt(index, Some(order), Some(want.clone()));
         // Nothing waits for what becomes of this one.
         if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -103,9 +106,8 @@ impl World {
 
     pub fn attempt(&mut self, index: usize, order: Option<OrderId>, wanted: Option<Want>) -> usize {
         let operation = self.fans.get(index).map_or(0, |fan| fan.operation);
-        let makes_order = wanted.is_some();
         let seq = self.model.seq;
-        let attempt = Attempt { fan: index, operation, leave: false, order, makes_order, wanted, seq, failed: false };
+        let attempt = Attempt { fan: index, operation, leave: false, order, wanted, channel: None, seq };
         self.attempts.push(attempt);
         self.attempts.len() - 1
     }

@@ -37,6 +37,7 @@ impl World {
             ToldByRoom::Outcome(Outcome::Left) if joining => fan.doing = Doing::Nothing,
             ToldByRoom::Standing(Standing::Admitted(admission)) => self.admission(index, admission),
             ToldByRoom::Standing(Standing::NotHere) if matches!(fan.doing, Doing::Waiting) => {
+                self.check_not_here(id);
                 self.saw("a fan comes back and has no place");
                 self.begin(index, Doing::Joining);
                 self.ask_again(index);
@@ -50,6 +51,11 @@ impl World {
         let waiting = self.fans.get(index).is_some_and(|fan| fan.doing == Doing::Waiting);
         match news {
             News::Turn(admission) | News::Admitted(admission) if waiting => self.admission(index, admission),
+            News::Removed if waiting => {
+                self.saw("a fan hears of being removed");
+                self.begin(index, Doing::Joining);
+                self.ask_again(index);
+            }
             _ => {}
         }
     }
@@ -71,16 +77,10 @@ impl World {
         self.shop(index, place);
     }
     pub fn answered(&mut self, attempt: usize, told: Told) {
-        let Some(Attempt { fan: index, operation, seq, makes_order, .. }) = self.attempts.get(attempt) else { return };
-        let (index, operation, seq, makes_order) = (*index, *operation, *seq, *makes_order);
-        if let Told::Free { free, seq: as_of } = told {
-            return self.check_read(free, as_of, seq);
-        }
-        if matches!(told, Told::Refused(_) | Told::Not)
-            && makes_order
-            && let Some(attempt) = self.attempts.get_mut(attempt)
-        {
-            attempt.failed = true;
+        let Some(Attempt { fan: index, operation, seq, .. }) = self.attempts.get(attempt) else { return };
+        let (index, operation, seq) = (*index, *operation, *seq);
+        if let Told::Read { left, seq: as_of } = told {
+            return self.check_read(left, as_of, seq);
         }
         if let Told::Answer(Answer::Held(view)) = &told {
             self.check_whole(attempt, view);

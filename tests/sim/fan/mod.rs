@@ -7,6 +7,7 @@ mod shopping;
 use std::collections::BTreeMap;
 
 use onsale::domain::{
+    code::Code,
     id::{FanId, OrderId},
     inventory::request::{HoldState, HoldView, Want},
     queue::Place,
@@ -56,6 +57,7 @@ pub enum Doing {
 pub struct Wish {
     admission: Place,
     want: Want,
+    channel: Option<Code>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,20 +123,12 @@ pub struct Attempt {
     pub operation: u64,
     leave: bool,
     /// For a hold: the order that this attempt would make. For the others: which one it is about.
-    order: Option<OrderId>,
-    makes_order: bool,
+    pub order: Option<OrderId>,
     /// Tickets wanted and seats named.
     pub wanted: Option<Want>,
+    pub channel: Option<Code>,
     /// Segments committed when it was sent.
     seq: u64,
-    /// Told that nothing was done.
-    pub failed: bool,
-}
-
-impl Attempt {
-    pub fn failed_order(&self) -> Option<OrderId> {
-        self.order.filter(|_| self.failed && self.makes_order)
-    }
 }
 
 impl World {
@@ -171,6 +165,9 @@ impl World {
                     let place = Place::new(u32::MAX, self.last_node);
                     return self.shop(index, place);
                 }
+                if self.is_cancelled() {
+                    return self.next_round(index);
+                }
                 self.begin(index, Doing::Joining);
                 self.ask_again(index);
             }
@@ -199,7 +196,7 @@ impl World {
     }
 
     pub fn wait(&mut self, index: usize, id: FanId) {
-        if self.strikes(Fault::FanLeaves) {
+        if self.is_cancelled() || self.strikes(Fault::FanLeaves) {
             self.begin(index, Doing::Leaving);
             return self.ask_again(index);
         }

@@ -13,32 +13,32 @@ use onsale::domain::{
 use crate::{
     fan::{Doing, Plan, Wish},
     swarm::Fault,
-    world::World,
+    world::{GALLERY, PRESS, SEATED, STANDING, World, code, seat_id},
 };
 
 impl World {
     pub fn shop(&mut self, index: usize, admission: Place) {
         let quantity = self.rng.between(1, 3) as u32;
-        let code = |text: &str| text.parse().expect("a code");
-        let seats = u64::from(self.swarm.seats);
-        let want = match self.rng.below(if seats > 0 { 4 } else { 1 }) {
-            0 => Want::Quantities(vec![(code("STANDING"), quantity)]),
-            1 => {
-                let first = self.rng.below(seats);
-                let seat = |number: u64| code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1));
-                let numbers = first..(first + u64::from(quantity)).min(seats);
-                Want::Seats(numbers.map(seat).collect())
+        let seats = self.swarm.seats;
+        let want = match self.rng.below(if seats > 0 { 6 } else { 3 }) {
+            0 => Want::Quantities(vec![(code(STANDING), quantity)]),
+            1 => Want::Quantities(vec![(code(STANDING), 1), (code(GALLERY), quantity.min(2))]),
+            2 => Want::Quantities(vec![(code(GALLERY), quantity)]),
+            3 => {
+                let first = self.rng.below(seats.into()) as u32;
+                Want::Seats((first..(first + quantity).min(seats)).map(seat_id).collect())
             }
-            2 => Want::Quantities(vec![(code("STANDING"), 1)]),
+            4 => Want::Quantities(vec![(code(STANDING), 1)]),
             _ => Want::BestAvailable(BestAvailable {
-                ticket_type: code("SEAT"),
+                ticket_type: code(SEATED),
                 quantity,
                 zone: None,
                 accessible: 0,
                 together: self.rng.percent(50),
             }),
         };
-        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want })));
+        let channel = self.rng.percent(20).then(|| code(PRESS));
+        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel })));
         self.ask_again(index);
     }
 

@@ -1,14 +1,16 @@
 //! Taking the event over: recovery, a new clock, the first commit of the epoch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::{
     actors::inventory::recovery::fold,
     domain::{
+        event::Phase,
         id::OrderId,
         inventory::{
             Inventory,
             batch::Batcher,
+            configuration::{Configuration, Stock},
             entry::{Entry, SeatPlan},
             request::HoldState,
         },
@@ -66,6 +68,10 @@ impl World {
             fans: BTreeMap::new(),
             proposal: None,
             proposals: 0,
+            proposed: BTreeSet::new(),
+            storing: Vec::new(),
+            says_try_again: false,
+            is_revoked: false,
             room_news_at: 0,
             ticked_at: 0,
             first_seq: folded.seq + 1,
@@ -90,20 +96,6 @@ impl World {
                 let held = |id: &&OrderId| inventory.order(**id).is_some_and(|order| order.state == HoldState::Held);
                 self.model.orders.keys().filter(held).map(|&order| Entry::Expired { order }).collect()
             }
-            Some(Bug::AdmitOverCap) => match inventory.configuration() {
-                None => Vec::new(),
-                Some(current) => {
-                    let mut changed = (**current).clone();
-                    changed.version += 1;
-                    changed.queue.slots += 3;
-                    changed.seats = Vec::new();
-                    vec![Entry::Configured {
-                        configuration: Box::new(changed),
-                        seats: SeatPlan::Unchanged,
-                        identity: None,
-                    }]
-                }
-            },
             Some(Bug::HoldWithoutAdmission) => {
                 // One admission that only this owner believes in; `Fan::admission` of a forger names it.
                 let fan = self.fans.first().map(|fan| fan.id);
@@ -113,7 +105,8 @@ impl World {
                 let place = Place::new(u32::MAX, self.last_node);
                 fan.map(|fan| Entry::Admitted { place, fan, claim_by: None, until }).into_iter().collect()
             }
-            _ => Vec::new(),
+            Some(bug) => misremembered(bug, inventory).into_iter().collect(),
+            None => Vec::new(),
         };
         for entry in entries {
             if let Err(error) = inventory.apply(at, &entry) {
@@ -121,4 +114,20 @@ impl World {
             }
         }
     }
+}
+
+/// A configuration that only this owner believes in.
+fn misremembered(bug: Bug, inventory: &Inventory) -> Option<Entry> {
+    let mut changed = Configuration::clone(inventory.configuration()?);
+    match bug {
+        Bug::AdmitOverCap => changed.queue.slots += 3,
+        Bug::SellOverQuota => changed.quotas.first_mut()?.capacity += 3,
+        Bug::SellOverStock => changed.ticket_types.first_mut()?.stock = Stock::Quantity(100),
+        Bug::SellWhilePaused if changed.phase == Phase::Paused => changed.phase = Phase::Published,
+        Bug::SellWhenCancelled if changed.phase == Phase::Cancelled => changed.phase = Phase::Published,
+        _ => return None,
+    }
+    changed.version += 1;
+    changed.seats = Vec::new();
+    Some(Entry::Configured { configuration: Box::new(changed), seats: SeatPlan::Unchanged, identity: None })
 }

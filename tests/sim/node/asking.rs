@@ -3,22 +3,45 @@
 use onsale::domain::{
     inventory::{
         batch,
-        request::{Answer, Request},
+        request::{Answer, Command, Refusal, Request},
     },
     time::Millis,
 };
 
 use crate::{
     bug::Bug,
-    node::{ASK_DEADLINE_MS, Caller, Input, Node, ToNode, ToRoom},
+    node::{ASK_DEADLINE_MS, Ask, Caller, Input, Node, ToNode, ToRoom},
+    oracle::{asked::Asked, model::Left},
     swarm::Fault,
-    world::{Event, Told, World},
+    world::{Event, PRESS, Told, World, code},
 };
 
 impl World {
-    pub fn ask(&mut self, id: u32, node: &mut Node, request: Request, caller: Caller) {
+    pub fn ask(&mut self, id: u32, node: &mut Node, mut request: Request, caller: Caller) {
+        if self.bug == Some(Bug::IgnoreChannel)
+            && let Command::Hold(hold) = &mut request.command
+        {
+            hold.channel = Some(code(PRESS));
+        }
         let deadline = node.time(self.now) + Millis(ASK_DEADLINE_MS);
-        self.inventory(id, node, Input::Ask { request, reply: caller, deadline });
+        let mut ask = Ask { caller, asked: Asked::of(&request) };
+        self.asked(&ask.asked);
+        if self.does_later(&request) {
+            // Whoever asked hears that nothing was done; nobody takes the request back.
+            self.tell(id, node, ask, batch::Outcome::NotAttempted, true);
+            ask = Caller::Nobody.into();
+        }
+        self.inventory(id, node, Input::Ask { request, reply: ask, deadline });
+    }
+
+    fn does_later(&mut self, request: &Request) -> bool {
+        let planted = match request.command {
+            Command::Extend { .. } => Bug::ExtendAfterRefusal,
+            Command::Release { .. } => Bug::ReleaseAfterRefusal,
+            Command::Confirm(_) => Bug::ConfirmAfterRefusal,
+            _ => return false,
+        };
+        self.bug == Some(planted) && self.rng.percent(20)
     }
 
     /// One input for the inventory, and everything that follows from it here.
@@ -41,7 +64,7 @@ impl World {
         self.run_inventory_effects(id, node, effects);
     }
 
-    pub fn run_inventory_effects(&mut self, id: u32, node: &mut Node, effects: Vec<batch::Effect<Caller>>) {
+    pub fn run_inventory_effects(&mut self, id: u32, node: &mut Node, effects: Vec<batch::Effect<Ask>>) {
         for effect in effects {
             match effect {
                 batch::Effect::Commit { seq, bytes, .. } => {
@@ -58,7 +81,11 @@ impl World {
         }
     }
 
-    pub fn tell(&mut self, id: u32, node: &mut Node, caller: Caller, outcome: batch::Outcome, covered: bool) {
+    pub fn tell(&mut self, id: u32, node: &mut Node, ask: Ask, outcome: batch::Outcome, covered: bool) {
+        let Ask { caller, asked } = ask;
+        if outcome != batch::Outcome::Unknown {
+            self.closed(&asked);
+        }
         let sure = covered || node.is_sure(self.now) || self.bug == Some(Bug::ReadWithoutFence);
         let told = match outcome {
             batch::Outcome::Answered(answer) if sure => {
@@ -70,10 +97,11 @@ impl World {
                 Caller::Begin => return self.begin_room(id, node),
                 _ => {
                     let view = node.batcher.inventory().view(node.time(self.now));
-                    Told::Free {
+                    let left = Left {
                         free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
-                        seq: node.durable_seq,
-                    }
+                        drawn: view.quotas.iter().map(|one| u64::from(one.taken)).sum(),
+                    };
+                    Told::Read { left, seq: node.durable_seq }
                 }
             },
             batch::Outcome::Unknown => Told::Unknown,
@@ -83,6 +111,9 @@ impl World {
                 Told::Unknown
             }
         };
+        if matches!(told, Told::Refused(Refusal::BelowTaken { .. })) {
+            self.saw("stock does not go below what is taken");
+        }
         let delay = self.short_delay();
         match caller {
             Caller::Client(attempt) => {
@@ -100,7 +131,7 @@ impl World {
                 let what = ToRoom::ProposalAnswered { number, admissions };
                 self.later(delay, Event::ToNode(id, ToNode::Room(what)));
             }
-            Caller::End | Caller::Operator => {}
+            Caller::End | Caller::Nobody => {}
             Caller::Begin => {
                 // Not sure just now: the room is opened again later.
                 node.opening = false;

@@ -52,7 +52,11 @@ impl World {
                 let clock = self.nodes.get(&id).map(|node| node.time(self.now));
                 let committed = self.model.commit(bytes, owner, clock);
                 self.require(committed.is_ok(), || committed.err().unwrap_or_default());
+                if let Ok(segment) = Segment::from_bytes(bytes) {
+                    self.check_asked(&segment.entries);
+                }
                 self.check_overtaking();
+                self.check_channels();
                 for what in std::mem::take(&mut self.model.met) {
                     self.saw(what);
                 }

@@ -6,7 +6,7 @@ mod journalling;
 mod room;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
 
@@ -24,6 +24,7 @@ use onsale::domain::{
 
 use crate::{
     bug::Bug,
+    oracle::asked::Asked,
     stores::journal::Landed,
     world::{Event, LEASE_MS, SURE_MS, World, configuration},
 };
@@ -46,8 +47,15 @@ pub enum Caller {
     End,
     Begin,
     Configure,
-    /// Hears the answer and does nothing about it.
-    Operator,
+    /// Whoever asked does nothing about the answer.
+    Nobody,
+}
+
+/// A question to the inventory, as its batches carry it.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    caller: Caller,
+    asked: Vec<Asked>,
 }
 
 pub enum ToNode {
@@ -73,12 +81,19 @@ pub enum ToRoom {
     Claimed { place: Place, until: EventTime },
     Ended { place: Place },
     AdmitNow(u32),
-    RemoveFirst { count: u32, attempt: usize },
+    Remove { who: Removal, attempt: usize },
+}
+
+/// Whom an admin takes out of the line.
+pub enum Removal {
+    First(u32),
+    Fans(Vec<FanId>),
+    All,
 }
 
 pub struct Node {
     pub epoch: u64,
-    batcher: Batcher<Caller>,
+    batcher: Batcher<Ask>,
     room: Option<WaitingRoom<usize>>,
     base: EventTime,
     started: u64,
@@ -94,6 +109,14 @@ pub struct Node {
     fans: BTreeMap<Place, FanId>,
     proposal: Option<(u64, u64)>,
     proposals: u64,
+    /// The room has proposed these and does not know what became of them.
+    proposed: BTreeSet<Place>,
+    /// Places of the joins that are being stored.
+    storing: Vec<Place>,
+    /// A bug's: who has a place hears that nothing was done.
+    says_try_again: bool,
+    /// The lease was taken away by hand.
+    pub is_revoked: bool,
     /// Changes of admissions reach the room in their order.
     room_news_at: u64,
     ticked_at: u64,
@@ -103,7 +126,13 @@ pub struct Node {
     ended: bool,
 }
 
-type Input = batch::Input<Caller>;
+type Input = batch::Input<Ask>;
+
+impl From<Caller> for Ask {
+    fn from(caller: Caller) -> Self {
+        Self { caller, asked: Vec::new() }
+    }
+}
 
 impl Node {
     pub fn time(&self, now: u64) -> EventTime {
@@ -111,7 +140,7 @@ impl Node {
     }
 
     fn is_sure(&self, now: u64) -> bool {
-        now < self.renewed_at + SURE_MS
+        !self.is_revoked && now < self.renewed_at + SURE_MS
     }
 }
 
@@ -129,15 +158,14 @@ impl World {
             ToNode::Appended { seq, landed } => self.appended(id, &mut node, seq, landed),
             ToNode::Resend { seq } => self.resend(id, &node, seq),
             ToNode::Ask { request, caller } => self.ask(id, &mut node, request, caller),
-            ToNode::Read { attempt } => self.inventory(id, &mut node, Input::Read { reply: Caller::Client(attempt) }),
+            ToNode::Read { attempt } => {
+                self.inventory(id, &mut node, Input::Read { reply: Caller::Client(attempt).into() })
+            }
             ToNode::Opened(places) => {
                 node.opened = places;
-                self.inventory(id, &mut node, Input::Read { reply: Caller::Begin });
+                self.inventory(id, &mut node, Input::Read { reply: Caller::Begin.into() });
             }
-            ToNode::Joined(done) => {
-                let input = if done { queue::Input::Stored } else { queue::Input::StoreFailed };
-                self.room(id, &mut node, input);
-            }
+            ToNode::Joined(done) => self.joined(id, &mut node, done),
             ToNode::Published { number } => {
                 node.publishing = false;
                 if let Some(number) = number {
@@ -160,7 +188,7 @@ impl World {
 
     pub fn pulse(&mut self, id: u32, node: &mut Node) {
         self.later(PULSE_MS, Event::ToNode(id, ToNode::Pulse));
-        if self.lease.0 != id {
+        if self.lease.0 != id && self.bug != Some(Bug::KeepRevokedLease) {
             // It asks to keep the key; the answer takes a while.
             let delay = self.rng.between(1, 400);
             return self.later(delay, Event::ToNode(id, ToNode::LeaseLost));

@@ -3,13 +3,13 @@
 use onsale::domain::{
     id::FanId,
     inventory::request::{Admission, AdmissionEnd, Admittee, Command, Request},
-    queue::{self, Place, WaitingRoom},
+    queue::{self, Place, Standing, WaitingRoom},
     time::Millis,
 };
 
 use crate::{
     bug::Bug,
-    node::{Caller, Node, ToNode, ToRoom},
+    node::{Caller, Node, Removal, ToNode, ToRoom},
     swarm::Fault,
     world::{Event, ToldByRoom, World},
 };
@@ -41,13 +41,16 @@ impl World {
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
             ToRoom::AdmitNow(count) => queue::Input::AdmitNow { count },
-            ToRoom::RemoveFirst { count, attempt } => queue::Input::RemoveFirst { count, reply: attempt },
+            ToRoom::Remove { who, attempt } => return self.remove(id, node, who, attempt),
             ToRoom::Poll { fan, attempt } => {
                 self.room(id, node, queue::Input::Present { fan });
                 self.room(id, node, queue::Input::Absent { fan });
                 if let Some(room) = &node.room {
-                    let told = ToldByRoom::Standing(room.standing(fan));
-                    self.answer_from_room(node, attempt, told);
+                    let standing = room.standing(fan);
+                    if let Standing::Waiting(place) = standing {
+                        self.check_in(id, place);
+                    }
+                    self.answer_from_room(node, attempt, ToldByRoom::Standing(standing));
                 }
                 return;
             }
@@ -57,7 +60,10 @@ impl World {
                 }
                 node.proposal = None;
                 match admissions {
-                    Some(admissions) => queue::Input::Admitted { admissions },
+                    Some(admissions) => {
+                        node.proposed.clear();
+                        queue::Input::Admitted { admissions }
+                    }
                     None => queue::Input::AdmitFailed,
                 }
             }
@@ -73,6 +79,50 @@ impl World {
         self.room(id, node, input);
     }
 
+    /// An admin takes places away, all but those that are proposed just now.
+    pub fn remove(&mut self, id: u32, node: &mut Node, who: Removal, attempt: usize) {
+        let Some(room) = &node.room else { return };
+        let named = |number: usize, fan: FanId| match &who {
+            Removal::First(count) => number < *count as usize,
+            Removal::Fans(fans) => fans.contains(&fan),
+            Removal::All => true,
+        };
+        let members = room.members(None, usize::MAX).into_iter().enumerate();
+        let named = members.filter(|&(number, (_, fan))| named(number, fan)).map(|(_, (place, _))| place);
+        let removed: Vec<Place> = named.filter(|place| !node.proposed.contains(place)).collect();
+        self.trace.note(self.now, "remove", &[id.into(), removed.len() as u64]);
+        self.out.extend(removed.iter().map(|&place| (place, (id, "removed"))));
+        if !removed.is_empty() {
+            self.saw(match who {
+                Removal::First(_) => "an admin removes the first",
+                Removal::Fans(_) => "an admin removes fans by name",
+                Removal::All => "an admin clears the queue",
+            });
+        }
+        if self.bug == Some(Bug::RemoveNobody) {
+            let outcome = queue::Outcome::Removed { count: removed.len() as u32 };
+            return self.answer_from_room(node, attempt, ToldByRoom::Outcome(outcome));
+        }
+        let input = match who {
+            Removal::First(count) => queue::Input::RemoveFirst { count, reply: attempt },
+            Removal::Fans(fans) => queue::Input::Remove { fans, reply: attempt },
+            Removal::All => queue::Input::Clear { reply: attempt },
+        };
+        self.room(id, node, input);
+    }
+
+    /// What became of the joins that were being stored. Those whose fans are told to try again are burnt.
+    pub fn joined(&mut self, id: u32, node: &mut Node, done: bool) {
+        let places = std::mem::take(&mut node.storing);
+        if !done {
+            self.out.extend(places.into_iter().map(|place| (place, (id, "a join's that failed"))));
+        }
+        node.says_try_again = !done && self.bug == Some(Bug::JoinAfterFailure);
+        let stored = done || node.says_try_again;
+        self.room(id, node, if stored { queue::Input::Stored } else { queue::Input::StoreFailed });
+        node.says_try_again = false;
+    }
+
     /// One input for the waiting room, and everything that follows from it here.
     pub fn room(&mut self, id: u32, node: &mut Node, input: queue::Input<usize>) {
         let at = node.time(self.now);
@@ -82,7 +132,10 @@ impl World {
         room.step(at, input, &mut effects);
         for effect in effects {
             match effect {
-                queue::Effect::Store { joins } => self.store(id, term, joins),
+                queue::Effect::Store { joins } => {
+                    node.storing = joins.iter().map(|(place, _)| *place).collect();
+                    self.store(id, term, joins);
+                }
                 queue::Effect::Forget { places } => {
                     places.iter().for_each(|&place| self.place_gone(place));
                     if !self.strikes(Fault::ForgetLost) {
@@ -100,6 +153,8 @@ impl World {
                         admittees.push(Admittee { place, fan, present: true });
                     }
                     node.fans.extend(admittees.iter().map(|one| (one.place, one.fan)));
+                    node.proposed = admittees.iter().map(|one| one.place).collect();
+                    admittees.iter().for_each(|one| self.check_in(id, one.place));
                     node.proposals += 1;
                     node.proposal = Some((node.proposals, self.now));
                     if self.bug == Some(Bug::TellBeforeAdmitted) {
@@ -117,7 +172,11 @@ impl World {
                     let request = Request { identity: None, command: Command::Admit(admittees) };
                     self.ask(id, node, request, Caller::Proposal(node.proposals));
                 }
+                queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {
+                    if let queue::Outcome::Waiting { place } = &outcome {
+                        self.check_in(id, *place);
+                    }
                     if let queue::Outcome::Admitted(admission) = &outcome {
                         self.check_admitted(admission.place);
                         if self.is_leave(reply) {

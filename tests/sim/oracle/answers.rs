@@ -5,7 +5,7 @@ use onsale::domain::{
     queue::Place,
 };
 
-use crate::{fan::Attempt, node::Caller, world::World};
+use crate::{fan::Attempt, node::Caller, oracle::model::Left, world::World};
 
 impl World {
     /// I-6: what is told is durable at that moment.
@@ -43,9 +43,9 @@ impl World {
 
     /// I-3: what is read was true at that segment, and nothing newer was durable before the read was sent; so a session never
     /// sees time go back either (I-12).
-    pub fn check_read(&mut self, free: u64, as_of: u64, sent: u64) {
-        let then = self.model.free_after.get(as_of as usize).copied();
-        self.require(then == Some(free), || format!("I-3: segment {as_of} leaves {then:?} free, a read gives {free}"));
+    pub fn check_read(&mut self, left: Left, as_of: u64, sent: u64) {
+        let then = self.model.left_after.get(as_of as usize).copied();
+        self.require(then == Some(left), || format!("I-3: segment {as_of} leaves {then:?}, a read gives {left:?}"));
         self.require(as_of >= sent, || format!("I-3: a read of segment {as_of}, when {sent} was durable before"));
     }
 
@@ -74,6 +74,16 @@ impl World {
         let first = fan.answers.entry(operation).or_insert_with(|| view.clone()).clone();
         if first != *view {
             self.require(false, || format!("I-7: one key, two answers: {first:?} and {view:?}"));
+        }
+    }
+
+    /// I-24: seats kept for a channel are held only by who named it.
+    pub fn check_channels(&mut self) {
+        for (order, channel) in std::mem::take(&mut self.model.kept_last) {
+            let attempt = self.attempts.iter().find(|attempt| attempt.order == Some(order));
+            let named = attempt.and_then(|attempt| attempt.channel.clone());
+            self.saw("a seat kept for a channel is held");
+            self.require(named.as_ref() == Some(&channel), || format!("I-24: {order} has a seat kept for {channel}"));
         }
     }
 }

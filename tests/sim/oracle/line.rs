@@ -66,4 +66,17 @@ impl World {
         missing.into_iter().for_each(|place| self.place_gone(place));
         self.store.lost = false;
     }
+
+    /// I-34: who was removed, and who was told that the join failed, has no place with this owner any more.
+    pub fn check_in(&mut self, node: u32, place: Place) {
+        let out = self.out.get(&place).filter(|(by, _)| *by == node).map(|(_, why)| *why);
+        self.require(out.is_none(), || format!("I-34: place {place} was {}, and is used", out.unwrap_or_default()));
+    }
+
+    /// I-21: a fan who waits and hears of no place has given it up, or was admitted, or the store has lost it.
+    pub fn check_not_here(&mut self, fan: FanId) {
+        let last = self.told.iter().rev().find(|(_, told)| told.fan == fan).map(|(place, _)| *place);
+        let lost = last.filter(|place| !self.gone.contains(place) && !self.model.admissions.contains_key(place));
+        self.require(lost.is_none(), || format!("I-21: {fan} waits at {lost:?} and is told that there is no place"));
+    }
 }

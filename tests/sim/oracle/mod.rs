@@ -1,6 +1,7 @@
 //! What is checked, and against what.
 
 mod answers;
+pub mod asked;
 mod audit;
 pub mod line;
 pub mod model;

@@ -29,10 +29,9 @@ impl World {
 
     /// I-9 and I-26, once faults are over.
     pub fn check_progress(&mut self) {
-        let free: u64 = self.model.free().values().sum();
         let waits = |place| !self.gone.contains(place) && !self.model.admissions.contains_key(place);
         let waiting = self.told.keys().any(waits);
-        let room = self.model.slots_taken() < self.model.slots() && free > 0;
+        let room = self.model.slots_taken() < self.model.slots() && self.model.sells_something();
         let last = self.model.admissions.len() as u64;
         match self.stalled_since {
             Some(mark) if waiting && room && mark & 0xFFFF == last => {

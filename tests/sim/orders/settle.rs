@@ -71,7 +71,8 @@ impl World {
             ConfirmRefusal::Gone => "a late payment finds its stock gone",
             ConfirmRefusal::AlreadyPaid => "a second payment for one order is refused",
             ConfirmRefusal::LimitReached => "a late payment finds the fan's limit reached",
-            ConfirmRefusal::EventCancelled | ConfirmRefusal::Voided => "a late payment finds the order undone",
+            ConfirmRefusal::EventCancelled => "a payment for a cancelled event is given back",
+            ConfirmRefusal::Voided => "a late payment finds the order undone",
         });
     }
 

@@ -11,14 +11,14 @@ use onsale::domain::{
     queue::{News, Outcome, Place, Standing},
 };
 
-use crate::node::ToNode;
+use crate::{node::ToNode, oracle::model::Left};
 
 #[derive(Debug, Clone)]
 pub enum Told {
     Answer(Answer),
     Refused(Refusal),
-    Free {
-        free: u64,
+    Read {
+        left: Left,
         seq: u64,
     },
     /// Not attempted.

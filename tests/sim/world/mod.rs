@@ -2,11 +2,13 @@
 
 mod event;
 mod nemesis;
+mod organizer;
 mod setting;
 
 pub use self::{
     event::{Event, Told, ToldByRoom},
-    setting::{configuration, empty_configuration},
+    organizer::mark,
+    setting::{GALLERY, PRESS, SEATED, STANDING, code, configuration, seat_id},
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +19,7 @@ use crate::{
     bug::Bug,
     fan::{Attempt, Fan},
     node::{Node, ToNode},
-    oracle::model::Model,
+    oracle::{asked::Asked, model::Model},
     orders::Settling,
     rng::{Rng, Trace},
     stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
@@ -57,6 +59,10 @@ pub struct World {
     pub broker: Broker,
     pub database: Database,
     pub provider: Provider,
+    /// How many who asked for each have no answer, or do not know.
+    pub open: BTreeMap<Asked, u32>,
+    /// Changes of the configuration that the organizer has asked for.
+    pub changes: u64,
     pub fans: Vec<Fan>,
     pub attempts: Vec<Attempt>,
     pub settling: BTreeMap<u64, Settling>,
@@ -64,6 +70,8 @@ pub struct World {
     pub given: BTreeMap<Place, FanId>,
     /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
     pub gone: BTreeSet<Place>,
+    /// Places that an owner may not use any more, and why.
+    pub out: BTreeMap<Place, (u32, &'static str)>,
     /// Since when fans wait although there is room, after the faults.
     pub stalled_since: Option<u64>,
     finished: bool,
@@ -94,12 +102,15 @@ impl World {
             broker: Broker::default(),
             database: Database::default(),
             provider: Provider::default(),
+            open: BTreeMap::new(),
+            changes: 0,
             fans,
             attempts: Vec::new(),
             settling: BTreeMap::new(),
             told: BTreeMap::new(),
             given: BTreeMap::new(),
             gone: BTreeSet::new(),
+            out: BTreeMap::new(),
             stalled_since: None,
             finished: false,
         };
@@ -204,8 +215,10 @@ impl World {
         let (owner, until) = self.lease;
         let gone = !self.nodes.contains_key(&owner);
         if (gone && self.now >= self.restart_at) || self.now > until {
-            if !gone && self.now > until {
-                self.saw("an owner is replaced while it is asleep");
+            if !gone {
+                let revoked = self.nodes.get(&owner).is_some_and(|node| node.is_revoked);
+                let asleep = "an owner is replaced while it is asleep";
+                self.saw(if revoked { "an owner is replaced whose lease was revoked" } else { asleep });
             }
             self.activate();
         }
@@ -214,6 +227,7 @@ impl World {
             return;
         }
         self.check_progress();
+        self.resume_if_paused();
         if self.is_settled() {
             self.audit();
             self.finished = true;

@@ -1,15 +1,17 @@
-//! What strikes the world as a whole: faults, and people who steer the sale.
+//! What strikes the world as a whole: faults, and people who steer its queue.
 
 use onsale::{
     actors::inventory::recovery::fold,
-    domain::inventory::{
-        configuration::Stock,
-        request::{Command, Request},
+    domain::{
+        id::FanId,
+        inventory::request::{AdmissionEnd, Command, Request},
+        queue::Place,
     },
 };
 
 use crate::{
-    node::{Caller, ToNode, ToRoom},
+    bug::Bug,
+    node::{Caller, Removal, ToNode, ToRoom},
     swarm::Fault,
     world::{Event, LEASE_MS, World},
 };
@@ -36,6 +38,8 @@ impl World {
                 if let Some(node) = self.nodes.get_mut(&owner) {
                     node.paused_until = self.now + pause;
                 }
+            } else if self.strikes(Fault::LeaseRevoked) {
+                self.revoke_lease(owner);
             }
         }
         if rare && self.strikes(Fault::JournalDown) {
@@ -49,6 +53,9 @@ impl World {
         if self.strikes(Fault::OperatorActs) {
             self.operate();
         }
+        if self.strikes(Fault::OrganizerActs) {
+            self.organize();
+        }
         if rare && self.strikes(Fault::StoreLosesWrites) {
             let writes = self.rng.between(1, 6) as usize;
             self.trace.note(self.now, "store loses", &[writes as u64]);
@@ -56,26 +63,38 @@ impl World {
         }
     }
 
-    /// Somebody steers the sale by hand.
+    /// The ownership ends at once. Its owner hears of it with the next keep-alive; what it could read until then, which may be
+    /// out of date, is left out here: it counts as unsure from this moment.
+    fn revoke_lease(&mut self, owner: u32) {
+        self.trace.note(self.now, "lease revoked", &[owner.into()]);
+        self.lease.1 = self.now.saturating_sub(1);
+        let trusts = self.bug == Some(Bug::KeepRevokedLease);
+        if let Some(node) = self.nodes.get_mut(&owner) {
+            node.is_revoked = !trusts;
+        }
+    }
+
+    /// Somebody steers the queue by hand.
     pub fn operate(&mut self) {
         let (node, delay) = (self.lease.0, self.short_delay());
-        let what = match self.rng.below(3) {
+        let attempt = self.attempt_of_nobody();
+        let what = match self.rng.below(5) {
             0 => ToNode::Room(ToRoom::AdmitNow(self.rng.between(1, 4) as u32)),
-            1 => {
-                let attempt = self.attempt_of_nobody();
-                ToNode::Room(ToRoom::RemoveFirst { count: self.rng.between(1, 2) as u32, attempt })
+            1 => ToNode::Room(ToRoom::Remove { who: Removal::First(self.rng.between(1, 2) as u32), attempt }),
+            2 => {
+                let fans = (0..3).map(|_| FanId::from_u128(u128::from(self.rng.between(1, 15)))).collect();
+                ToNode::Room(ToRoom::Remove { who: Removal::Fans(fans), attempt })
             }
+            3 => ToNode::Room(ToRoom::Remove { who: Removal::All, attempt }),
             _ => {
-                let Some(mut changed) = self.model.configuration.clone() else { return };
-                changed.version += 1;
-                changed.queue.slots = self.rng.between(1, 5) as u32;
-                if let Some(standing) = changed.ticket_types.first_mut()
-                    && let Stock::Quantity(quantity) = &mut standing.stock
-                {
-                    *quantity = (*quantity + self.rng.below(3) as u32).saturating_sub(1);
+                let live = self.model.admissions.iter().filter(|(_, admission)| admission.live);
+                let live: Vec<Place> = live.map(|(place, _)| *place).collect();
+                if live.is_empty() {
+                    return;
                 }
-                let request = Request { identity: None, command: Command::Configure(Box::new(changed)) };
-                ToNode::Ask { request, caller: Caller::Operator }
+                self.saw("an admission is revoked");
+                let command = Command::EndAdmission { place: self.rng.pick(&live), why: AdmissionEnd::Revoked };
+                ToNode::Ask { request: Request { identity: None, command }, caller: Caller::Nobody }
             }
         };
         self.later(delay, Event::ToNode(node, what));

@@ -45,7 +45,7 @@ impl World {
         self.trace.note(self.now, "organizer", &[self.changes, changed.version.into(), changed.phase as u64]);
         let request = Request { identity: None, command: Command::Configure(Box::new(changed)) };
         let (node, delay) = (self.lease.0, self.short_delay());
-        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Organizer }));
+        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Nobody }));
     }
 
     pub fn is_cancelled(&self) -> bool {

@@ -1,10 +1,10 @@
 //! What is sold.
 
 use onsale::domain::{
-    code::Code,
+    code::{Code, SeatId},
     event::Phase,
     inventory::configuration::{
-        Configuration, Kept, Limits, OrphanRule, QueueSettings, Seat, SeatKind, Stock, TicketType,
+        Configuration, Kept, Limits, OrphanRule, QueueSettings, Quota, Seat, SeatKind, Stock, TicketType,
     },
     money::Currency,
     time::{EventTime, Millis},
@@ -12,36 +12,52 @@ use onsale::domain::{
 
 use crate::swarm::Swarm;
 
-fn code(text: &str) -> Code {
+pub const STANDING: &str = "STANDING";
+pub const GALLERY: &str = "GALLERY";
+pub const SEATED: &str = "SEAT";
+/// What standing and gallery share, and the seats too where the seed says so.
+pub const HALL: &str = "HALL";
+/// The channel that some seats are kept for.
+pub const PRESS: &str = "PRESS";
+
+pub fn code(text: &str) -> Code {
     text.parse().expect("a code")
 }
 
-/// Two ticket types, one of them by seat.
+/// The seat's name, by its number in the plan from 0.
+pub fn seat_id(number: u32) -> SeatId {
+    code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1))
+}
+
+/// Two ticket types by quantity and one by seat; they may share a hall, and some seats are kept for the press.
 pub fn configuration(swarm: &Swarm) -> Configuration {
-    let ticket_type = |name: &str, price_minor, stock| TicketType {
+    let in_hall = |drawn: bool| if drawn && swarm.hall.is_some() { vec![code(HALL)] } else { Vec::new() };
+    let ticket_type = |name: &str, price_minor, stock, in_quotas| TicketType {
         code: code(name),
-        name: name.to_owned(),
+        name: "0".to_owned(),
         price_minor,
         stock,
-        quotas: Vec::new(),
+        quotas: in_quotas,
     };
     let seat = |number: u32| Seat {
-        id: code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1)),
+        id: seat_id(number),
         zone: code("A"),
         row: code(&(number / 5 + 1).to_string()),
         number: (number % 5 + 1) as u16,
-        ticket_type: code("SEAT"),
+        ticket_type: code(SEATED),
         kind: SeatKind::Standard,
-        kept: Kept::Free,
+        kept: if number < swarm.press { Kept::For(code(PRESS)) } else { Kept::Free },
     };
     Configuration {
         version: 1,
         phase: Phase::Published,
         on_sale_at: EventTime(1),
         ticket_types: vec![
-            ticket_type("STANDING", 3_000, Stock::Quantity(swarm.standing)),
-            ticket_type("SEAT", 5_000, Stock::Seats),
+            ticket_type(STANDING, 3_000, Stock::Quantity(swarm.standing), in_hall(true)),
+            ticket_type(GALLERY, 2_000, Stock::Quantity(swarm.gallery), in_hall(true)),
+            ticket_type(SEATED, 5_000, Stock::Seats, in_hall(swarm.hall_holds_seats)),
         ],
+        quotas: swarm.hall.map(|capacity| Quota { code: code(HALL), capacity }).into_iter().collect(),
         seats: (0..swarm.seats).map(seat).collect(),
         limits: Limits {
             per_order: 3,
@@ -57,29 +73,8 @@ pub fn configuration(swarm: &Swarm) -> Configuration {
             claim_window: Millis(swarm.claim_window_ms),
             grace: Millis(swarm.grace_ms),
         },
-        ..empty_configuration()
-    }
-}
-
-pub fn empty_configuration() -> Configuration {
-    Configuration {
-        version: 0,
-        phase: Phase::Draft,
         currency: Currency::EUR,
-        on_sale_at: EventTime(1),
         sale_ends_at: None,
-        ticket_types: Vec::new(),
-        quotas: Vec::new(),
-        seats: Vec::new(),
-        limits: Limits { per_order: 1, per_fan: 1, hold_ttl: Millis(1_000), hold_extension: Millis(0) },
         orphan_rule: OrphanRule::Off,
-        queue: QueueSettings {
-            slots: 0,
-            rate_per_minute: 0,
-            paused: true,
-            session: Millis(1_000),
-            claim_window: Millis(1_000),
-            grace: Millis(1_000),
-        },
     }
 }

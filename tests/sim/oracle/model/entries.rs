@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use onsale::domain::{
+    event::Phase,
+    id::OrderId,
     inventory::{
-        configuration::Configuration,
-        entry::{Entry, SeatPlan},
+        configuration::{Configuration, Kept},
+        entry::{Entry, EntryLine, SeatPlan},
         fact::FactKind,
         request::{AdmissionEnd, HoldState},
     },
@@ -17,19 +19,31 @@ use crate::oracle::model::{Admission, Checked, Model, Order, require};
 impl Model {
     pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Checked {
         match entry {
-            Entry::Activated { .. } | Entry::SeatsStaged { .. } => {
-                if let Entry::SeatsStaged { seats, .. } = entry {
-                    self.staged(seats.clone());
-                }
+            Entry::Activated { .. } => {
+                self.staged.clear();
+                Ok(())
+            }
+            Entry::SeatsStaged { seats, .. } => {
+                self.staged.extend(seats.iter().cloned());
                 Ok(())
             }
             Entry::Configured { configuration, seats, .. } => {
-                let plan = self.configuration.take().map(|configuration| configuration.seats).unwrap_or_default();
-                debug_assert!(matches!(seats, SeatPlan::Staged | SeatPlan::Unchanged));
-                self.configuration = Some(Configuration { seats: plan, ..(**configuration).clone() });
+                self.met.extend(match (self.phase(), configuration.phase) {
+                    (Phase::Published, Phase::Paused) => Some("the sale is paused"),
+                    (Phase::Paused, Phase::Published) => Some("the sale goes on"),
+                    (Phase::Published, Phase::Cancelled) => Some("the event is cancelled"),
+                    _ => None,
+                });
+                let before = self.configuration.take().map(|configuration| configuration.seats).unwrap_or_default();
+                let seats = match seats {
+                    SeatPlan::Staged => std::mem::take(&mut self.staged),
+                    SeatPlan::Unchanged => before,
+                };
+                self.configuration = Some(Configuration { seats, ..(**configuration).clone() });
                 Ok(())
             }
             Entry::Admitted { place, fan, claim_by, until } => {
+                self.must_sell(|| format!("place {place} is admitted"))?;
                 let again = self.admissions.contains_key(place);
                 require(!again, || format!("I-23: place {place} is admitted twice"))?;
                 let other = self.admissions.values().any(|admission| admission.live && admission.fan == *fan);
@@ -57,6 +71,8 @@ impl Model {
                 require(at >= due, || format!("I-8: admission {place} ends at {at}, before {due}"))
             }
             Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
+                self.must_sell(|| format!("{order} is held"))?;
+                self.check_lines(*order, lines)?;
                 let live = self.live(*admission)?;
                 let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
                 require(may, || format!("I-24: {fan} holds by admission {admission}"))?;
@@ -82,6 +98,7 @@ impl Model {
                 self.check_limits(*fan, quantity)
             }
             Entry::Extended { order, expires_at, .. } => {
+                self.must_not_be_cancelled(|| format!("{order} is extended"))?;
                 self.fact(*order, FactKind::Extended);
                 let record = self.in_state(*order, &[HoldState::Held])?;
                 record.expires_at = *expires_at;
@@ -101,6 +118,8 @@ impl Model {
                 require(at >= due, || format!("I-8: hold {order} ends at {at}, before {due}"))
             }
             Entry::Confirmed { order, payment, fan, taken_again } => {
+                self.must_not_be_cancelled(|| format!("{order} is sold"))?;
+                self.must_not_be_withdrawn(taken_again.as_deref().unwrap_or_default())?;
                 self.fact(*order, FactKind::Confirmed { payment: *payment });
                 let allowed = [HoldState::Held, HoldState::Released, HoldState::Expired];
                 let record = self.in_state(*order, &allowed)?;
@@ -135,5 +154,37 @@ impl Model {
                 Ok(())
             }
         }
+    }
+
+    fn must_sell(&self, what: impl FnOnce() -> String) -> Checked {
+        let phase = self.phase();
+        require(phase == Phase::Published, || format!("I-24: {} while the event is {phase}", what()))
+    }
+
+    fn must_not_be_cancelled(&self, what: impl FnOnce() -> String) -> Checked {
+        require(self.phase() != Phase::Cancelled, || format!("I-16: {} though the event is cancelled", what()))
+    }
+
+    /// Seats that the organizer has withdrawn are nobody's any more, whoever has paid.
+    fn must_not_be_withdrawn(&self, lines: &[EntryLine]) -> Checked {
+        let withdrawn =
+            lines.iter().flat_map(|line| &line.seats).find(|seat| self.kept(**seat) == Some(&Kept::Blocked));
+        require(withdrawn.is_none(), || format!("I-2: seat {withdrawn:?} is withdrawn, and sold"))
+    }
+
+    /// Prices of the list in force, and no seat that is withdrawn; who may have those kept for a channel is asked outside.
+    fn check_lines(&mut self, order: OrderId, lines: &[EntryLine]) -> Checked {
+        self.must_not_be_withdrawn(lines)?;
+        for line in lines {
+            let price = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
+            let found = line.unit_price_minor;
+            require(price == Some(found), || format!("I-20: {order} costs {found} each, the list says {price:?}"))?;
+            for seat in &line.seats {
+                if let Some(Kept::For(channel)) = self.kept(*seat).cloned() {
+                    self.kept_last.push((order, channel));
+                }
+            }
+        }
+        Ok(())
     }
 }

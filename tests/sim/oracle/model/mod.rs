@@ -8,6 +8,8 @@ mod stock;
 use std::collections::BTreeMap;
 
 use onsale::domain::{
+    code::Code,
+    event::Phase,
     id::{FanId, OrderId, PaymentId},
     inventory::{
         configuration::{Configuration, Seat},
@@ -59,17 +61,29 @@ pub struct Model {
     epoch: u64,
     pub at: EventTime,
     pub configuration: Option<Configuration>,
+    /// Seats of the configuration that comes next.
+    staged: Vec<Seat>,
     pub orders: BTreeMap<OrderId, Order>,
     pub admissions: BTreeMap<Place, Admission>,
     /// Request key to the one order held under it.
     pub keys: BTreeMap<u128, OrderId>,
     pub facts: u64,
-    /// Free tickets after each segment, from segment 0.
-    pub free_after: Vec<u64>,
+    /// What is left after each segment, from segment 0.
+    pub left_after: Vec<Left>,
     /// Places admitted by the last segment, in its order.
     pub admitted_last: Vec<Place>,
+    /// Holds of the last segment on seats that are kept for a channel.
+    pub kept_last: Vec<(OrderId, Code)>,
     /// Situations met since they were taken last.
     pub met: Vec<&'static str>,
+}
+
+/// In sums, as a read gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    pub free: u64,
+    /// What all quotas together have given out.
+    pub drawn: u64,
 }
 
 type Checked = Result<(), String>;
@@ -92,22 +106,20 @@ impl Model {
         })?;
         (self.seq, self.epoch, self.at) = (segment.seq, segment.epoch, segment.at);
         self.admitted_last.clear();
+        self.kept_last.clear();
         for entry in &segment.entries {
             self.apply(segment.at, entry)?;
         }
         self.check_stock()?;
-        let free = self.free().values().sum();
-        if self.free_after.is_empty() {
-            self.free_after.push(0);
+        if self.left_after.is_empty() {
+            self.left_after.push(Left::default());
         }
-        self.free_after.push(free);
+        self.left_after.push(self.left());
         Ok(())
     }
 
-    pub fn staged(&mut self, seats: Vec<Seat>) {
-        // The plan arrives before the configuration that it belongs to: keep it where that one takes it from.
-        let configuration = self.configuration.get_or_insert_with(crate::world::empty_configuration);
-        configuration.seats.extend(seats);
+    pub fn phase(&self) -> Phase {
+        self.configuration.as_ref().map_or(Phase::Draft, |configuration| configuration.phase)
     }
 
     pub fn fact(&mut self, order: OrderId, what: FactKind) {

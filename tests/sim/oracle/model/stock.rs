@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::domain::{
+    code::Code,
+    event::Phase,
     id::FanId,
-    inventory::{configuration::Stock, request::HoldState},
+    inventory::{
+        configuration::{Kept, Quota, Seat, Stock, TicketType},
+        request::HoldState,
+    },
 };
 
-use crate::oracle::model::{Checked, Model, Order, require};
+use crate::oracle::model::{Checked, Left, Model, Order, require};
 
 impl Model {
     pub fn slots(&self) -> usize {
@@ -42,10 +47,16 @@ impl Model {
             let capacity = self.capacity(index);
             require(used <= capacity, || format!("I-1: {used} of {capacity} tickets of type {index} are taken"))?;
         }
+        for quota in self.configuration.iter().flat_map(|configuration| &configuration.quotas) {
+            let drawn = self.drawn(&quota.code);
+            require(drawn <= quota.capacity.into(), || {
+                format!("I-1: {drawn} of {} are in {}", quota.capacity, quota.code)
+            })?;
+        }
         Ok(())
     }
 
-    pub fn used(&self) -> BTreeMap<u16, u64> {
+    fn used(&self) -> BTreeMap<u16, u64> {
         let mut used = BTreeMap::new();
         for line in self.orders.values().filter(|order| order.takes()).flat_map(|order| &order.lines) {
             *used.entry(line.ticket_type).or_default() += u64::from(line.quantity);
@@ -53,21 +64,62 @@ impl Model {
         used
     }
 
-    pub fn capacity(&self, index: u16) -> u64 {
-        let Some(configuration) = &self.configuration else { return 0 };
-        let Some(ticket_type) = configuration.ticket_types.get(usize::from(index)) else { return 0 };
-        match ticket_type.stock {
-            Stock::Quantity(quantity) => quantity.into(),
-            Stock::Seats => {
-                configuration.seats.iter().filter(|seat| seat.ticket_type == ticket_type.code).count() as u64
-            }
+    pub fn ticket_type(&self, index: u16) -> Option<&TicketType> {
+        self.configuration.as_ref()?.ticket_types.get(usize::from(index))
+    }
+
+    pub fn kept(&self, seat: u32) -> Option<&Kept> {
+        self.configuration.as_ref()?.seats.get(seat as usize).map(|seat| &seat.kept)
+    }
+
+    fn capacity(&self, index: u16) -> u64 {
+        match self.ticket_type(index).map(|ticket_type| ticket_type.stock) {
+            None => 0,
+            Some(Stock::Quantity(quantity)) => quantity.into(),
+            Some(Stock::Seats) => self.seats_of(index).count() as u64,
         }
     }
 
+    /// (number, seat)
+    fn seats_of(&self, index: u16) -> impl Iterator<Item = (u32, &Seat)> {
+        let code = self.ticket_type(index).map(|ticket_type| &ticket_type.code);
+        let seats = self.configuration.iter().flat_map(|configuration| &configuration.seats);
+        (0..).zip(seats).filter(move |(_, seat)| Some(&seat.ticket_type) == code)
+    }
+
+    fn drawn(&self, quota: &Code) -> u64 {
+        let draws =
+            |index: &u16| self.ticket_type(*index).is_some_and(|ticket_type| ticket_type.quotas.contains(quota));
+        self.used().iter().filter(|(index, _)| draws(index)).map(|(_, used)| used).sum()
+    }
+
+    /// Of each ticket type, for everybody: without seats that are withdrawn or kept, whatever the quotas have room for.
     pub fn free(&self) -> BTreeMap<u16, u64> {
         let types = self.configuration.as_ref().map_or(0, |configuration| configuration.ticket_types.len() as u16);
         let used = self.used();
-        let free = |index| self.capacity(index).saturating_sub(used.get(&index).copied().unwrap_or_default());
+        let takers = self.orders.values().filter(|order| order.takes());
+        let taken: BTreeSet<u32> =
+            takers.flat_map(|order| &order.lines).flat_map(|line| &line.seats).copied().collect();
+        let free = |index| {
+            let kept = |(number, seat): &(u32, &Seat)| seat.kept != Kept::Free && !taken.contains(number);
+            let kept = self.seats_of(index).filter(kept).count() as u64;
+            self.capacity(index).saturating_sub(used.get(&index).copied().unwrap_or_default() + kept)
+        };
         (0..types).map(|index| (index, free(index))).collect()
+    }
+
+    pub fn left(&self) -> Left {
+        let quotas = self.configuration.iter().flat_map(|configuration| &configuration.quotas);
+        Left { free: self.free().values().sum(), drawn: quotas.map(|quota| self.drawn(&quota.code)).sum() }
+    }
+
+    /// Whether anybody can buy anything.
+    pub fn sells_something(&self) -> bool {
+        let room = |quota: &Quota| u64::from(quota.capacity) > self.drawn(&quota.code);
+        let quotas = self.configuration.as_ref().map_or(&[][..], |configuration| &configuration.quotas);
+        let full: Vec<&Code> = quotas.iter().filter(|quota| !room(quota)).map(|quota| &quota.code).collect();
+        let open =
+            |index| self.ticket_type(index).is_some_and(|one| !one.quotas.iter().any(|code| full.contains(&code)));
+        self.phase() == Phase::Published && self.free().into_iter().any(|(index, free)| free > 0 && open(index))
     }
 }

@@ -1,0 +1,88 @@
+//! I-34: nothing takes effect for which nobody waits any more.
+//!
+//! Who asked for something and was answered, with a yes, a no or "not attempted", is done with. An entry that does what was
+//! asked must therefore be committed while somebody who asked for it still has no answer, or was told that it is unknown.
+
+use onsale::domain::{
+    id::{OrderId, PaymentId},
+    inventory::{
+        entry::Entry,
+        request::{AdmissionEnd, Command, Request},
+    },
+    queue::Place,
+};
+
+use crate::world::{World, mark};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    Configure(u64),
+    Admit(Place),
+    Claim(Place),
+    EndAdmission(Place),
+    Hold(OrderId),
+    Extend(OrderId),
+    /// Also what cancels an unpaid order.
+    Release(OrderId),
+    Confirm(OrderId, PaymentId),
+    Void(OrderId),
+}
+
+impl Asked {
+    pub fn of(request: &Request) -> Vec<Self> {
+        match &request.command {
+            Command::Configure(configuration) => mark(configuration).map(Self::Configure).into_iter().collect(),
+            Command::Admit(admittees) => admittees.iter().map(|admittee| Self::Admit(admittee.place)).collect(),
+            Command::Claim { place, .. } => vec![Self::Claim(*place)],
+            Command::EndAdmission { place, .. } => vec![Self::EndAdmission(*place)],
+            Command::Hold(hold) => vec![Self::Hold(hold.order)],
+            Command::Extend { order, .. } => vec![Self::Extend(*order)],
+            Command::Release { order, .. } => vec![Self::Release(*order)],
+            Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
+            Command::Void { order } => vec![Self::Void(*order)],
+        }
+    }
+
+    /// What must have been asked for before this was written; `None` for what time or the owner does.
+    fn before(entry: &Entry) -> Option<Self> {
+        match entry {
+            Entry::Activated { .. } | Entry::SeatsStaged { .. } | Entry::Expired { .. } => None,
+            Entry::Configured { configuration, .. } => mark(configuration).map(Self::Configure),
+            Entry::Admitted { place, .. } => Some(Self::Admit(*place)),
+            Entry::Claimed { place, .. } => Some(Self::Claim(*place)),
+            Entry::AdmissionEnded { why: AdmissionEnd::Expired | AdmissionEnd::Unclaimed, .. } => None,
+            Entry::AdmissionEnded { place, .. } => Some(Self::EndAdmission(*place)),
+            Entry::Held { order, .. } => Some(Self::Hold(*order)),
+            Entry::Extended { order, .. } => Some(Self::Extend(*order)),
+            Entry::Released { order, .. } => Some(Self::Release(*order)),
+            Entry::Confirmed { order, payment, .. } | Entry::ConfirmRefused { order, payment, .. } => {
+                Some(Self::Confirm(*order, *payment))
+            }
+            Entry::Voided { order } => Some(Self::Void(*order)),
+        }
+    }
+}
+
+impl World {
+    pub fn asked(&mut self, asked: &[Asked]) {
+        for one in asked {
+            *self.open.entry(*one).or_default() += 1;
+        }
+    }
+
+    /// Answered: nothing may come of it from here on that has not come yet.
+    pub fn closed(&mut self, asked: &[Asked]) {
+        for one in asked {
+            if let Some(count) = self.open.get_mut(one) {
+                *count -= 1;
+            }
+        }
+    }
+
+    pub fn check_asked(&mut self, entries: &[Entry]) {
+        for asked in entries.iter().filter_map(Asked::before) {
+            let open = self.open.get(&asked).copied().unwrap_or_default();
+            self.require(open > 0, || format!("I-34: {asked:?} takes effect when everybody who asked is answered"));
+        }
+    }
+}
