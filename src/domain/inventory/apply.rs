@@ -21,7 +21,9 @@ use crate::domain::{
 };
 
 impl Inventory {
-    pub(super) fn fold(&mut self, at: EventTime, entry: &Entry) -> Result<(), Corrupt> {
+    /// Applies an entry; recovery and live decisions go through here alike. The order fact it makes, if any, joins the
+    /// outbox.
+    pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Result<(), Corrupt> {
         if at < self.last_at {
             return Err(Corrupt(format!("time runs back from {} to {at}", self.last_at)));
         }

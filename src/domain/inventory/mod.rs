@@ -40,7 +40,7 @@ use self::{
     orders::Orders,
     outbox::Outbox,
     outcomes::Outcomes,
-    request::{Admission, AdmissionEnd, Answer, HoldView, Refusal, Request},
+    request::{Admission, AdmissionEnd, Answer, HoldView},
     seats::Seats,
     stock::Stock,
 };
@@ -77,7 +77,7 @@ pub struct Inventory {
 #[error("journal contradicts itself: {0}")]
 pub struct Corrupt(pub String);
 
-/// What `decide` found: the entries that make it true, and the answer once they are durable.
+/// What [`Inventory::decide`] found: the entries that make it true, and the answer once they are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Empty for a repeat, which gets its first answer.
@@ -137,17 +137,6 @@ pub enum SeatState {
 }
 
 impl Inventory {
-    /// Decides without changing anything.
-    pub fn decide(&self, now: EventTime, request: &Request) -> Result<Decision, Refusal> {
-        self.decision(now, request)
-    }
-
-    /// Applies an entry; recovery and live decisions go through here alike. The order fact it makes, if any, joins the
-    /// outbox.
-    pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Result<(), Corrupt> {
-        self.fold(at, entry)
-    }
-
     /// Entries that time makes due: holds and admissions that end. At most `limit`, earliest first.
     pub fn due(&self, now: EventTime, limit: usize) -> Vec<Entry> {
         let mut holds = self.orders.deadlines().take_while(|(at, _)| *at <= now).peekable();
@@ -194,10 +183,6 @@ impl Inventory {
     /// those facts are never kept.
     pub fn published(&mut self, number: u64) {
         self.outbox.published(number);
-    }
-
-    pub fn view(&self, now: EventTime) -> View {
-        self.look(now)
     }
 
     /// Every seat and its state, in the configuration's order.

@@ -35,7 +35,7 @@ impl Inventory {
         self.configuration.as_deref().is_some_and(selling)
     }
 
-    pub(super) fn look(&self, now: EventTime) -> View {
+    pub fn view(&self, now: EventTime) -> View {
         let configuration = self.configuration.as_deref();
         View {
             seq: 0,

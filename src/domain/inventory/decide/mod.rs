@@ -29,7 +29,8 @@ impl Decision {
 }
 
 impl Inventory {
-    pub(super) fn decision(&self, now: EventTime, request: &Request) -> Result<Decision, Refusal> {
+    /// Decides without changing anything.
+    pub fn decide(&self, now: EventTime, request: &Request) -> Result<Decision, Refusal> {
         if let Some(first) = self.first_answer(now, request.identity)? {
             return Ok(Decision::already(first));
         }
