@@ -233,7 +233,7 @@ impl State {
     }
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Slot>) -> Result<(), ActorProcessingErr> {
-        self.batcher.step(self.clock.now(), input, &mut self.effects)?;
+        self.batcher.step(input, &mut self.effects)?;
         // Until the next batch is formed, the state is what is durable.
         self.run_effects(me)?;
         self.form(me)

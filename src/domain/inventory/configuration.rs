@@ -92,9 +92,9 @@ pub enum Kept {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Tickets in one order, 1 to 20.
+    /// Tickets in one order, 1 to [`MAX_PER_FAN`].
     pub per_order: u16,
-    /// Tickets held and sold together of one fan for the event, 1 to 20.
+    /// Tickets held and sold together of one fan for the event, 1 to [`MAX_PER_FAN`].
     pub per_fan: u16,
     /// How long a hold lasts, 1 to 60 minutes (shorter only where the operator's configuration allows it).
     pub hold_ttl: Millis,
@@ -147,6 +147,8 @@ pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
 pub const MAX_NAME_LEN: usize = 100;
+/// Tickets of one fan, and so of one order.
+pub const MAX_PER_FAN: u16 = 20;
 
 impl Configuration {
     /// Checks everything that does not depend on what is held or sold.
@@ -172,8 +174,8 @@ impl Configuration {
 
     fn validate_limits(&self) -> Result<(), Invalid> {
         let Limits { per_order, per_fan, hold_ttl, hold_extension } = self.limits;
-        in_range("per_order", per_order, 1, 20)?;
-        in_range("per_fan", per_fan, 1, 20)?;
+        in_range("per_order", per_order, 1, MAX_PER_FAN)?;
+        in_range("per_fan", per_fan, 1, MAX_PER_FAN)?;
         in_time("hold_ttl", hold_ttl, Millis::seconds(1), Millis::minutes(60))?;
         in_time("hold_extension", hold_extension, Millis(0), Millis::minutes(60))?;
         let QueueSettings { slots, rate_per_minute, session, claim_window, grace, paused: _ } = self.queue;

@@ -9,7 +9,7 @@ use super::Place;
 use crate::domain::id::FanId;
 
 /// A batch ends at this many joins.
-pub const MAX_JOINS: usize = 4_096;
+pub(super) const MAX_JOINS: usize = 4_096;
 
 #[derive(Debug)]
 pub(super) struct Joins<Reply> {

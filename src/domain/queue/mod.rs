@@ -15,9 +15,8 @@ mod room;
 mod tests;
 
 pub use self::{
-    joins::MAX_JOINS,
     message::{Effect, Input, News, Outcome, Queue, Room, Standing, Tickets},
     place::Place,
     rank::Ranks,
-    room::{MAX_PROPOSED, MAX_WAITING, WaitingRoom},
+    room::WaitingRoom,
 };

@@ -19,9 +19,9 @@ use crate::domain::{
 };
 
 /// No more waiting fans than this in one event.
-pub const MAX_WAITING: usize = 10_000_000;
+const MAX_WAITING: usize = 10_000_000;
 /// No more places than this in one proposal: it has to fit into a batch of the inventory.
-pub const MAX_PROPOSED: usize = 512;
+const MAX_PROPOSED: usize = 512;
 /// No more places than this are dropped at one tick for their fans' absence; the rest follows at the next ones.
 const MAX_DROPPED: usize = 10_000;
 /// No more places than this in one `Forget`.

@@ -140,12 +140,7 @@ impl<Reply> Batcher<Reply> {
 
     /// Takes in one thing. Forms no batch: after `Committed` the state is exactly what is durable, so run the effects (and
     /// read the view) first, then call [`Self::form`].
-    pub fn step(
-        &mut self,
-        _now: EventTime,
-        input: Input<Reply>,
-        effects: &mut Vec<Effect<Reply>>,
-    ) -> Result<(), Corrupt> {
+    pub fn step(&mut self, input: Input<Reply>, effects: &mut Vec<Effect<Reply>>) -> Result<(), Corrupt> {
         match input {
             Input::Ask { reply, .. } | Input::Read { reply } if self.stepped_down => {
                 effects.push(Effect::Reply { reply, outcome: Outcome::NotAttempted, covered: true });

@@ -5,7 +5,7 @@
 
 use super::super::{
     Decision, Inventory,
-    configuration::Limits,
+    configuration::{Limits, MAX_PER_FAN},
     entry::{Entry, EntryLine},
     request::{Answer, Confirm, ConfirmRefusal, HoldState, Line, Refusal},
     seats::SeatRecord,
@@ -13,15 +13,13 @@ use super::super::{
 };
 use crate::domain::{event::Phase, id::OrderId};
 
-/// No order has more than this, see `Limits`.
-const MAX_QUANTITY: u32 = 20;
-
 impl Inventory {
     pub(super) fn decide_confirm(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
         let configuration = self.configuration.as_ref().ok_or(Refusal::UnknownOrder)?;
         let quantity = confirm.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
-        if quantity > MAX_QUANTITY || confirm.lines.iter().any(|line| line.seats.len() > MAX_QUANTITY as usize) {
-            return Err(Refusal::Quantity { max: MAX_QUANTITY });
+        let max = u32::from(MAX_PER_FAN);
+        if quantity > max || confirm.lines.iter().any(|line| line.seats.len() > max as usize) {
+            return Err(Refusal::Quantity { max });
         }
         let record = self.orders.get(confirm.order);
         if record.is_some_and(|record| record.fan != confirm.fan) {

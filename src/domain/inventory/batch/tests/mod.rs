@@ -79,7 +79,7 @@ impl Shell {
     }
 
     fn step(&mut self, input: Input<u32>) {
-        self.batcher.step(self.now, input, &mut self.effects).expect("a sound state");
+        self.batcher.step(input, &mut self.effects).expect("a sound state");
         self.run();
     }
 
@@ -358,7 +358,7 @@ fn what_was_recovered_unpublished_is_handed_out_with_the_first_commit() {
     let mut effects = Vec::new();
     // A clock that is behind does not turn time back.
     next.activate(EventTime(1), &mut effects).expect("a sound state");
-    next.step(shell.now, Input::Committed, &mut effects).expect("a sound state");
+    next.step(Input::Committed, &mut effects).expect("a sound state");
     let (mut committed, mut handed_out) = (None, Vec::new());
     for effect in effects {
         match effect {
@@ -372,5 +372,5 @@ fn what_was_recovered_unpublished_is_handed_out_with_the_first_commit() {
     assert_eq!((seq, segment.epoch, segment.at), (last + 1, 8, shell.now));
     assert_eq!(segment.entries, [Entry::Activated { term: 2 }]);
     assert_eq!(handed_out, [2, 3]);
-    assert!(next.step(shell.now, Input::Committed, &mut Vec::new()).is_err(), "nothing is in flight");
+    assert!(next.step(Input::Committed, &mut Vec::new()).is_err(), "nothing is in flight");
 }
