@@ -114,11 +114,6 @@ impl Availability {
     pub fn of(view: &View, configuration: &Configuration) -> Self {
         let ticket_types = view.ticket_types.iter().map(|ticket_type| {
             let price = Price::new(ticket_type.price_minor, configuration.currency);
-            let drawn = configuration.ticket_types.iter().find(|t| t.code == ticket_type.code);
-            let room = drawn.into_iter().flat_map(|t| &t.quotas).filter_map(|code| {
-                let quota = view.quotas.iter().find(|quota| quota.code == *code)?;
-                Some(quota.capacity.saturating_sub(quota.taken))
-            });
             Left {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
@@ -126,7 +121,7 @@ impl Availability {
                 total_price: price,
                 seated: ticket_type.seated,
                 capacity: ticket_type.capacity,
-                free: room.fold(ticket_type.free, u32::min),
+                free: ticket_type.available,
             }
         });
         Self { status: view.status, version: view.version, ticket_types: ticket_types.collect(), as_of: view.at.into() }

@@ -26,10 +26,9 @@ use crate::{
         measures::Share,
     },
     domain::{
-        event::Status,
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
-        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, Tickets, WaitingRoom},
+        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
     },
     stores::{error::StoreError, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
@@ -262,16 +261,7 @@ impl State {
         if self.drained.is_some() {
             return;
         }
-        let view = self.inventory.view();
-        let room = Room {
-            settings: self.inventory.configuration().queue,
-            slots_free: view.slots.saturating_sub(view.slots_taken),
-            tickets: Tickets {
-                free: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.free)).sum(),
-                held: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.held)).sum(),
-            },
-            selling: view.status == Status::OnSale,
-        };
+        let room = Room::of(&self.inventory.view(), self.inventory.configuration().queue);
         self.step(me, Input::Tick { room });
     }
 

@@ -94,6 +94,8 @@ pub struct View {
     pub version: u32,
     /// The last version that changed what is sold, at which price, or where: an order of an older one was made on other terms.
     pub terms_version: u32,
+    /// Tickets that somebody can still have, of all types together: what is free, as far as quotas have room.
+    pub available: u64,
     pub ticket_types: Vec<TypeView>,
     pub quotas: Vec<QuotaView>,
     /// Live admissions and ended ones with an unpaid hold.
@@ -115,6 +117,8 @@ pub struct TypeView {
     pub capacity: u32,
     /// capacity = free + held + sold + blocked, always.
     pub free: u32,
+    /// The free ones that every quota has room for.
+    pub available: u32,
     pub held: u32,
     pub sold: u32,
     pub blocked: u32,

@@ -100,6 +100,24 @@ impl Stock {
         self.quotas_of(stock).map(QuotaStock::room).fold(stock.free(), u32::min)
     }
 
+    /// What can still be had of all types, one after the other. Zero exactly when nothing can be had of any; where quotas
+    /// overlap without one lying in the other, a better order may find more.
+    pub fn available_in_all(&self) -> u64 {
+        let mut rooms: Vec<u32> = self.quotas.iter().map(QuotaStock::room).collect();
+        let mut total = 0;
+        for stock in self.types.iter().filter(|stock| stock.offered) {
+            let drawn_on = || stock.quotas.iter().map(|&quota| usize::from(quota));
+            let had = drawn_on().filter_map(|quota| rooms.get(quota)).copied().fold(stock.free(), u32::min);
+            for quota in drawn_on() {
+                if let Some(room) = rooms.get_mut(quota) {
+                    *room = room.saturating_sub(had);
+                }
+            }
+            total += u64::from(had);
+        }
+        total
+    }
+
     /// The first type of which there is not enough, all portions taken together.
     pub fn shortage(&self, portions: &[Portion]) -> Option<u16> {
         let total = |counts: &dyn Fn(&Portion) -> bool| -> u64 {

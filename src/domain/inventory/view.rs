@@ -17,16 +17,10 @@ impl Line {
 }
 
 impl Inventory {
-    /// Published stock that somebody can still have.
-    fn free(&self) -> u64 {
-        let offered = (0..).zip(&self.stock.types).filter(|(_, stock)| stock.offered);
-        offered.map(|(ticket_type, _)| u64::from(self.stock.available(ticket_type))).sum()
-    }
-
     pub(super) fn status(&self, now: EventTime) -> Status {
         let Some(configuration) = &self.configuration else { return Status::Draft };
         let (opens, ends) = (configuration.on_sale_at, configuration.sale_ends_at);
-        Status::of(configuration.phase, now, opens, ends, self.free())
+        Status::of(configuration.phase, now, opens, ends, self.stock.available_in_all())
     }
 
     /// Whether holds and admissions are given out: phase and schedule only, whatever is left.
@@ -43,6 +37,7 @@ impl Inventory {
             status: self.status(now),
             version: configuration.map_or(0, |c| c.version),
             terms_version: self.terms_version,
+            available: self.stock.available_in_all(),
             ticket_types: self.type_views(),
             quotas: self.quota_views(),
             slots_taken: self.admissions.slots_taken(),
@@ -56,7 +51,7 @@ impl Inventory {
     fn type_views(&self) -> Vec<TypeView> {
         let ticket_types = self.configuration.iter().flat_map(|c| &c.ticket_types);
         let view = |ticket_type: &TicketType| {
-            let (_, stock) = self.stock.offered(&ticket_type.code)?;
+            let (index, stock) = self.stock.offered(&ticket_type.code)?;
             Some(TypeView {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
@@ -64,6 +59,7 @@ impl Inventory {
                 seated: stock.seated,
                 capacity: stock.capacity,
                 free: stock.free(),
+                available: self.stock.available(index),
                 held: stock.held,
                 sold: stock.sold,
                 blocked: stock.blocked,

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Place, Ranks};
 use crate::domain::{
+    event::Status,
     id::FanId,
     inventory::{
+        View,
         configuration::QueueSettings,
         request::{Admission, Admittee},
     },
@@ -87,6 +89,20 @@ pub struct Room {
     pub selling: bool,
 }
 
+impl Room {
+    pub fn of(view: &View, settings: QueueSettings) -> Self {
+        Self {
+            settings,
+            slots_free: view.slots.saturating_sub(view.slots_taken),
+            tickets: Tickets {
+                free: view.available,
+                held: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.held)).sum(),
+            },
+            selling: view.status == Status::OnSale,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect<Reply> {
     /// Write these places, in one batch; answer with `Stored` or `StoreFailed`. At most one is under way.
@@ -147,7 +163,7 @@ pub enum Standing {
     NotHere,
 }
 
-/// What is left of the stock, all ticket types together.
+/// What is left of the stock, all ticket types together, as far as their quotas have room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tickets {
     pub free: u64,

@@ -49,7 +49,7 @@ pub struct QueueState {
     pub poll_after_ms: u32,
     /// Admission stands still; places are kept.
     pub paused: bool,
-    /// What is left, all ticket types together (`null` for a moment after a start),
+    /// What can still be had, all ticket types together, as far as quotas have room (`null` for a moment after a start),
     pub tickets_free: Option<u64>,
     /// and what is held and not paid, and so may come back.
     pub tickets_held: Option<u64>,

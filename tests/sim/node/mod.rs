@@ -11,14 +11,13 @@ use std::{
 };
 
 use onsale::domain::{
-    event::Status,
     id::{FanId, OrderId},
     inventory::{
         batch::{self, Batcher},
         fact::OrderFact,
         request::{Admission, Command, Request},
     },
-    queue::{self, Place, Room, Tickets, WaitingRoom},
+    queue::{self, Place, Room, WaitingRoom},
     time::{EventTime, Millis},
 };
 
@@ -223,15 +222,7 @@ impl World {
             let view = node.batcher.inventory().view(node.time(self.now));
             let settings = node.batcher.inventory().configuration().map(|configuration| configuration.queue);
             if let Some(settings) = settings {
-                let room = Room {
-                    settings,
-                    slots_free: view.slots.saturating_sub(view.slots_taken),
-                    tickets: Tickets {
-                        free: view.ticket_types.iter().map(|one| u64::from(one.free)).sum(),
-                        held: view.ticket_types.iter().map(|one| u64::from(one.held)).sum(),
-                    },
-                    selling: matches!(view.status, Status::OnSale | Status::SoldOut),
-                };
+                let room = Room::of(&view, settings);
                 self.room(id, node, queue::Input::Tick { room });
             }
         }

@@ -1,6 +1,10 @@
 //! Configurations: valid in themselves, allowed after the last one, never below what is taken.
 
 use super::{super::configuration::Invalid, *};
+use crate::domain::{
+    event::Status,
+    queue::{Room, Tickets},
+};
 
 fn refused(sale: &mut Sale, change: impl FnOnce(&mut Configuration)) -> Refusal {
     let before = sale.state.to_snapshot();
@@ -217,4 +221,21 @@ fn a_seat_withdrawn_while_held_is_blocked_once_it_comes_back() {
     sale.pass(TTL);
     assert_eq!(sale.counts("SEAT"), (1, 0, 0, 1));
     sale.check_replay();
+}
+
+#[test]
+fn what_can_be_had_ends_with_the_room_that_types_share() {
+    let mut sale = Sale::open(configuration(Vec::new()));
+    let had = |sale: &Sale| {
+        let view = sale.state.view(sale.now);
+        (view.available, sale.stock("GA").available, sale.stock("CHEAP").available, view.status)
+    };
+    assert_eq!(had(&sale), (12, 10, 8, Status::OnSale));
+    sale.hold(1, quantity("GA", 4));
+    sale.hold(2, quantity("CHEAP", 4));
+    assert_eq!(had(&sale), (4, 4, 4, Status::OnSale), "twelve are free, the hall has room for four");
+    sale.hold(3, quantity("GA", 4));
+    assert_eq!(had(&sale), (0, 0, 0, Status::SoldOut), "eight are free and nobody can have one");
+    let room = Room::of(&sale.state.view(sale.now), sale.state.configuration().expect("configured").queue);
+    assert_eq!(room.tickets, Tickets { free: 0, held: 12 }, "nobody is called in to find nothing");
 }
