@@ -49,7 +49,10 @@ async fn apply(database: &Database, by_order: BTreeMap<OrderRef, Vec<&OrderFact>
 
 /// First what is new, then what is not, each by reference: so two batches never wait for each other.
 async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
-    let references: Vec<_> = by_order.iter().map(|(reference, _)| *reference).collect();
+    // An order that is just created is hardly ever there: adding it tells.
+    let is_created = |facts: &[&OrderFact]| facts.iter().any(|fact| matches!(fact.what, FactKind::Created));
+    let old = by_order.iter().filter(|(_, facts)| !is_created(facts));
+    let references: Vec<_> = old.map(|(reference, _)| *reference).collect();
     let mut write = database.begin().await?;
     let mut stored = table::select(&mut write, &references).await?;
     let is_new = |(reference, _): &&(OrderRef, Vec<&OrderFact>)| !stored.contains_key(reference);

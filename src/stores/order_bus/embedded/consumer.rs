@@ -67,7 +67,7 @@ impl Consumer {
     fn delivery(&self, taken: Taken, room: Option<OwnedSemaphorePermit>) -> Delivery {
         let given = Given {
             id: taken.id,
-            attempt: taken.attempts,
+            attempt: taken.attempts + 1,
             consumer: self.clone(),
             room,
             runtime: Handle::current(),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use sqlx::{Connection as _, FromRow, Sqlite, SqliteConnection, Transaction};
+use serde::Serialize;
+use sqlx::{Connection as _, FromRow, Sqlite, SqliteConnection, Transaction, sqlite::SqliteArguments};
 
 use crate::stores::{
     error::StoreError,
@@ -16,25 +17,42 @@ CREATE TABLE IF NOT EXISTS message (
     attempts INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS message_in_order ON message (topic, id);
+CREATE TABLE IF NOT EXISTS handed_out (topic INTEGER PRIMARY KEY, up_to INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS dead (
     id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, routing_key TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
     attempts INTEGER NOT NULL
 );
 ";
 
-const PUBLISH: &str = "INSERT INTO message (id, topic, routing_key, name, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+/// All bodies in one value, and where each begins in it: one statement for a batch. Nothing but empty bodies comes as NULL.
+const PUBLISH: &str = "
+INSERT INTO message (id, topic, routing_key, name, body)
+SELECT ?1 + key, ?2, value ->> 0, value ->> 1, COALESCE(substr(?4, value ->> 2, value ->> 3), x'') FROM json_each(?3)";
 const DELETE: &str = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(?1))";
+/// `attempts` are those before the present one.
 const BURY: &str = "
 INSERT INTO dead (topic, routing_key, name, body, attempts)
-SELECT topic, routing_key, name, body, attempts FROM message WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
-/// Those that came back, by id, then those never delivered, in order. The attempt counts before the message is handed out:
-/// one that brings the process down must not do so for ever.
-const TAKE: &str = "
-UPDATE message SET attempts = attempts + 1 WHERE id IN (
-    SELECT value FROM json_each(?1)
-    UNION ALL SELECT id FROM (SELECT id FROM message WHERE topic = ?2 AND id > ?3 ORDER BY id LIMIT ?4))
+SELECT topic, routing_key, name, body, attempts + 1 FROM message
+WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+/// Those that came back, whose last attempt is over,
+const AGAIN: &str = "
+UPDATE message SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?1))
 RETURNING id, routing_key, name, body, attempts";
-const SPENT: &str = "SELECT id FROM message WHERE attempts >= ?1";
+/// and those never delivered by this process, in order.
+const FRESH: &str = "
+SELECT id, routing_key, name, body, attempts FROM message WHERE topic = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+/// Noted before they are handed out: a message that brings the process down must not do so for ever.
+const HAND_OUT: &str = "
+INSERT INTO handed_out (topic, up_to) VALUES (?1, ?2) ON CONFLICT (topic) DO UPDATE SET up_to = excluded.up_to";
+/// The attempts under way when the process ended are over too.
+const CUT_OFF: &str = "
+UPDATE message SET attempts = attempts + 1
+WHERE id <= (SELECT up_to FROM handed_out WHERE handed_out.topic = message.topic)";
+const BURY_SPENT: &str = "
+INSERT INTO dead (topic, routing_key, name, body, attempts)
+SELECT topic, routing_key, name, body, attempts FROM message WHERE attempts >= ?1 ORDER BY id";
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 pub struct File {
     connection: SqliteConnection,
@@ -48,6 +66,7 @@ pub struct Taken {
     routing_key: String,
     name: String,
     body: Vec<u8>,
+    /// Before this one.
     pub attempts: u32,
 }
 
@@ -62,19 +81,17 @@ impl File {
         let pool = sqlite::open(path, 1, SCHEMA).await?;
         let connection = pool.acquire().await.map_err(sqlite::error)?.detach();
         let mut file = Self { connection, is_synchronised: true };
-        file.bury_spent().await?;
+        file.settle_cut_off().await?;
         Ok(file)
     }
 
-    /// Messages whose last attempt was under way when the process ended.
-    async fn bury_spent(&mut self) -> Result<(), StoreError> {
-        let spent: Vec<i64> = sqlx::query_scalar(SPENT)
-            .bind(DELIVERY_LIMIT)
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(sqlite::error)?;
+    /// Ends the attempts that were under way when the process ended, and buries what has had its last one.
+    async fn settle_cut_off(&mut self) -> Result<(), StoreError> {
         let mut round = self.begin(true).await?;
-        round.bury(&spent).await?;
+        round.execute(sqlx::query(CUT_OFF)).await?;
+        round.execute(sqlx::query("DELETE FROM handed_out")).await?;
+        round.execute(sqlx::query(BURY_SPENT).bind(DELIVERY_LIMIT)).await?;
+        round.execute(sqlx::query("DELETE FROM message WHERE attempts >= ?1").bind(DELIVERY_LIMIT)).await?;
         round.commit().await
     }
 
@@ -117,18 +134,14 @@ pub struct Round<'a> {
 
 impl Round<'_> {
     pub async fn publish(&mut self, first: i64, topic: Topic, messages: &[Message]) -> Result<(), StoreError> {
-        for (id, message) in (first..).zip(messages) {
-            sqlx::query(PUBLISH)
-                .bind(id)
-                .bind(number(topic))
-                .bind(&message.routing_key)
-                .bind(&message.id)
-                .bind(&message.body)
-                .execute(&mut *self.transaction)
-                .await
-                .map_err(sqlite::error)?;
+        let mut bodies = Vec::new();
+        let mut rows = Vec::with_capacity(messages.len());
+        for Message { routing_key, id, body } in messages {
+            // SQL counts from 1.
+            rows.push((routing_key, id, bodies.len() + 1, body.len()));
+            bodies.extend_from_slice(body);
         }
-        Ok(())
+        self.execute(sqlx::query(PUBLISH).bind(first).bind(number(topic)).bind(json(&rows)?).bind(bodies)).await
     }
 
     pub async fn delete(&mut self, ids: &[i64]) -> Result<(), StoreError> {
@@ -145,23 +158,27 @@ impl Round<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let ids = json(ids)?;
-        sqlx::query(statement).bind(ids).execute(&mut *self.transaction).await.map_err(sqlite::error)?;
-        Ok(())
+        self.execute(sqlx::query(statement).bind(json(&ids)?)).await
     }
 
     /// The messages of these ids, and `more` after the id `after`; in order.
     pub async fn take(&mut self, topic: Topic, ids: &[i64], after: i64, more: u32) -> Result<Vec<Taken>, StoreError> {
-        let mut taken: Vec<Taken> = sqlx::query_as(TAKE)
-            .bind(json(ids)?)
-            .bind(number(topic))
-            .bind(after)
-            .bind(more)
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(sqlite::error)?;
-        taken.sort_unstable_by_key(|message| message.id);
+        let mut taken: Vec<Taken> = Vec::new();
+        if !ids.is_empty() {
+            let again = sqlx::query_as(AGAIN).bind(json(&ids)?).fetch_all(&mut *self.transaction).await;
+            taken = again.map_err(sqlite::error)?;
+            taken.sort_unstable_by_key(|message| message.id);
+        }
+        let fresh = sqlx::query_as(FRESH).bind(number(topic)).bind(after).bind(more);
+        taken.extend(fresh.fetch_all(&mut *self.transaction).await.map_err(sqlite::error)?);
+        if let Some(last) = taken.last().filter(|last| last.id > after) {
+            self.execute(sqlx::query(HAND_OUT).bind(number(topic)).bind(last.id)).await?;
+        }
         Ok(taken)
+    }
+
+    async fn execute(&mut self, query: Query<'_>) -> Result<(), StoreError> {
+        query.execute(&mut *self.transaction).await.map(drop).map_err(sqlite::error)
     }
 
     pub async fn commit(self) -> Result<(), StoreError> {
@@ -177,6 +194,6 @@ const fn number(topic: Topic) -> i64 {
     }
 }
 
-fn json(ids: &[i64]) -> Result<String, StoreError> {
-    serde_json::to_string(ids).map_err(|error| StoreError::Invalid(error.into()))
+fn json(values: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| StoreError::Invalid(error.into()))
 }
