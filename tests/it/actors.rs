@@ -35,7 +35,10 @@ use onsale::{
 };
 use tokio::sync::mpsc;
 
-use crate::shop::{Shop, configuration, eventually, hold_of, new_fan};
+use crate::{
+    harness::eventually,
+    shop::{Shop, configuration, hold_of, new_fan},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fan_joins_is_admitted_holds_pays_and_has_tickets() {

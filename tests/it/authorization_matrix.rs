@@ -9,7 +9,10 @@ use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::served::{Answer, PASSWORD, Served, SignedIn, config, until};
+use crate::{
+    harness::{PASSWORD, until},
+    served::{Answer, Served, SignedIn, config},
+};
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

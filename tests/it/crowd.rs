@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::node::PASSWORD;
+use crate::harness::PASSWORD;
 
 /// For an answer that is certain, over restarts of the server.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -124,6 +124,13 @@ impl Fan {
             }
         }
         self
+    }
+
+    /// The queue was lost, and with it the place of one who waited; an admission was not.
+    pub fn lose_place(&mut self) {
+        if self.admission.is_none() {
+            self.place = None;
+        }
     }
 
     async fn step(&mut self) -> Result<(), NoAnswer> {

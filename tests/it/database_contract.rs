@@ -14,7 +14,7 @@ use onsale::stores::{config::Config, database::Database};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
-use crate::harness::{address, in_time};
+use crate::harness::{database_of_its_own, in_time};
 
 /// Where the tables of one test are kept, opened as often as the test likes.
 struct Home {
@@ -37,15 +37,8 @@ impl Home {
     }
 
     async fn postgres() -> Option<Self> {
-        let server = address("ONSALE_TEST_DATABASE")?;
-        sqlx::any::install_default_drivers();
-        let schema = format!("test_{:032x}", rand::random::<u128>());
-        let mut connection = AnyConnection::connect(&server).await.expect("connect");
-        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
-        connection.execute(create).await.expect("create schema");
-        let separator = if server.contains('?') { '&' } else { '?' };
         let mut home = Self::embedded();
-        home.config.database = format!("{server}{separator}options=-csearch_path%3D{schema}");
+        home.config.database = database_of_its_own().await?;
         home.config.database_connections = 12;
         Some(home)
     }

@@ -13,6 +13,10 @@ use onsale::{
         sqlite,
     },
 };
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+
+/// Of every account that a test makes.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// The address of a real server, from the environment; `scripts/test` starts one and sets it.
 ///
@@ -33,14 +37,46 @@ pub fn one_etcd() -> Option<String> {
     address("ONSALE_TEST_ETCD").map(|all| all.split(',').next().expect("at least one").to_owned())
 }
 
+/// PostgreSQL's address with a schema of one test's own.
+pub async fn database_of_its_own() -> Option<String> {
+    let server = address("ONSALE_TEST_DATABASE")?;
+    sqlx::any::install_default_drivers();
+    let schema = format!("test_{:032x}", rand::random::<u128>());
+    let mut connection = AnyConnection::connect(&server).await.expect("connect");
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    connection.execute(create).await.expect("create schema");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    Some(format!("{server}{separator}options=-csearch_path%3D{schema}"))
+}
+
 /// An event of this test alone: servers are shared by all tests.
 pub fn new_event() -> EventId {
     EventId::from_u128(rand::random())
 }
 
-/// A deadline for what could otherwise wait for ever; generous, for machines that do much else.
+/// For what could otherwise wait for ever; generous, for machines that do much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("within a minute")
+    tokio::time::timeout(PATIENCE, future).await.expect("within a minute")
+}
+
+/// Asks again until there is something; the test fails if that takes longer than a minute.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| unreachable!("within a minute: {what}"))
+}
+
+/// Asks again until it is so.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    eventually(what, async || is_so().await.then_some(())).await;
 }
 
 /// A place for the journal and ownership of one test, opened as often as the test likes.

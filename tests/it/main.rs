@@ -22,6 +22,7 @@ mod ownership_contract;
 mod process;
 mod proxy;
 mod queue_contract;
+mod rush;
 mod sale;
 mod served;
 mod servers;

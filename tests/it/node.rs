@@ -2,7 +2,7 @@
 
 use std::{
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{self, Arc, PoisonError},
     time::Duration,
 };
 
@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
+    sync::{Mutex, MutexGuard},
     time::{Instant, sleep, timeout},
 };
 
-use crate::harness::{address, in_time};
+use crate::harness::{PASSWORD, address, database_of_its_own, in_time};
 
-pub const PASSWORD: &str = "correct horse battery staple";
 const READY: Duration = Duration::from_secs(60);
 
 /// Where a node runs: its addresses, settings and stores, which outlive it.
@@ -30,6 +30,7 @@ pub struct Site {
     folder: TempDir,
     url: String,
     settings: Vec<(String, String)>,
+    alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Site {
@@ -37,7 +38,7 @@ impl Site {
         let folder = tempfile::tempdir().expect("temporary folder");
         let (listen, admin) = (free_address(), free_address());
         let url = format!("http://{listen}");
-        Self { folder, url, settings: Vec::new() }
+        Self { folder, url, settings: Vec::new(), alone: None }
             .set("http.listen", &listen)
             .set("http.admin_listen", &admin)
             // No two nodes on one etcd may have the same.
@@ -50,25 +51,23 @@ impl Site {
             .set("http.join_burst", "1000000")
             .set("actors.queue_publish_ms", "100")
             .set("log.filter", "warn")
+            // Every entry is kept, so that every one can be looked at.
+            .set("actors.snapshot_tail_bytes", "1000000000")
             .with_data_dir()
     }
 
-    /// On the servers that other tests use too: with tables of its own, and whatever goes by an event's id.
+    /// On the servers that other tests use too: with tables of its own, and whatever goes by an event's id. One site at a
+    /// time, for all nodes on one broker are taken for one shop, and get each other's messages.
     pub async fn on_servers() -> Option<Self> {
-        let servers = ["ONSALE_TEST_ETCD", "ONSALE_TEST_REDIS", "ONSALE_TEST_RABBITMQ", "ONSALE_TEST_DATABASE"];
-        let [etcd, redis, rabbitmq, database] = servers.map(address);
-        let (etcd, redis, rabbitmq, database) = (etcd?, redis?, rabbitmq?, database?);
-        sqlx::any::install_default_drivers();
-        let schema = format!("test_{:032x}", rand::random::<u128>());
-        let mut connection = AnyConnection::connect(&database).await.expect("connect");
-        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
-        connection.execute(create).await.expect("create schema");
-        let separator = if database.contains('?') { '&' } else { '?' };
-        let site = Self::embedded()
-            .set("stores.etcd", &etcd)
-            .set("stores.redis", &redis)
-            .set("stores.rabbitmq", &rabbitmq)
-            .set("stores.database", &format!("{database}{separator}options=-csearch_path%3D{schema}"));
+        static ONE: Mutex<()> = Mutex::const_new(());
+        let servers = ["ONSALE_TEST_ETCD", "ONSALE_TEST_REDIS", "ONSALE_TEST_RABBITMQ"];
+        let [etcd, redis, rabbitmq] = servers.map(address);
+        let mut site = Self::embedded()
+            .set("stores.etcd", &etcd?)
+            .set("stores.redis", &redis?)
+            .set("stores.rabbitmq", &rabbitmq?)
+            .set("stores.database", &database_of_its_own().await?);
+        site.alone = Some(ONE.lock().await);
         Some(site)
     }
 
@@ -126,7 +125,7 @@ impl Site {
             .kill_on_drop(true)
             .spawn()
             .expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new(sync::Mutex::new(String::new()));
         let mut errors = child.stderr.take().expect("piped");
         let written = Arc::clone(&log);
         let reader = tokio::spawn(async move {
@@ -186,7 +185,7 @@ impl Site {
 /// A running process; killed when dropped.
 pub struct Node {
     child: Child,
-    log: Arc<Mutex<String>>,
+    log: Arc<sync::Mutex<String>>,
     reader: tokio::task::JoinHandle<()>,
     url: String,
 }

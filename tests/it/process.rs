@@ -19,16 +19,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     crowd::Fan,
-    harness::in_time,
-    killed::{event_body, seat_plan},
-    node::{Node, PASSWORD, Site},
+    harness::{PASSWORD, in_time},
+    node::{Node, Site},
+    rush::{event_body, seat_plan},
 };
 
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_amid_a_sale_it_says_goodbye_and_forgets_nothing_it_answered() {
-    let site = Site::embedded();
+async fn told_to_stop_amid_a_sale_on_embedded_stores_it_says_goodbye_and_forgets_nothing_it_answered() {
+    stopped_amid_a_sale(Site::embedded()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_to_stop_amid_a_sale_on_real_servers_it_says_goodbye_and_forgets_nothing_it_answered() {
+    let Some(site) = Site::on_servers().await else { return };
+    stopped_amid_a_sale(site).await;
+}
+
+async fn stopped_amid_a_sale(site: Site) {
     let node = site.start().await;
     let event: EventId = site.event(event_body(), Some(seat_plan())).await.parse().expect("an id");
     let client = Arc::new(site.client());

@@ -22,7 +22,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-pub const PASSWORD: &str = "correct horse battery staple";
+use crate::harness::PASSWORD;
 
 pub struct Served {
     pub app: Arc<App>,
@@ -229,14 +229,5 @@ impl Answer {
             assert!(body[member].is_string(), "{member} of {self:?}");
         }
         (self.status.as_u16(), body["code"].as_str().expect("code").to_owned())
-    }
-}
-
-/// Asks again until it is so; the test fails if that takes longer than half a minute.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !is_so().await {
-        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -37,6 +37,11 @@ impl Process {
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is installed");
         assert!(sent.success(), "{name} to {id}");
     }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) {
+        self.0.wait().expect("ours");
+    }
 }
 
 impl Drop for Process {
@@ -83,6 +88,13 @@ impl Redis {
     /// As a loss of power would, but for what the kernel already has.
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// It has forgotten everything.
+    pub async fn lose_all(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).expect("its data were there");
+        self.restart().await;
     }
 
     pub async fn restart(&mut self) {
@@ -170,57 +182,81 @@ impl Rabbit {
     }
 }
 
-/// PostgreSQL that follows a primary which never comes: it answers reads and refuses writes.
 pub struct Postgres {
-    _folder: TempDir,
+    folder: TempDir,
     port: u16,
-    _process: Process,
+    process: Option<Process>,
 }
 
 impl Postgres {
+    pub async fn start() -> Self {
+        let mut server = Self::make();
+        server.restart().await;
+        server
+    }
+
+    /// Follows a primary which never comes: it answers reads and refuses writes.
     pub async fn standby() -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let (data, port) = (folder.path().join("data"), free_port());
+        let mut server = Self::make();
+        std::fs::write(server.data().join("standby.signal"), "").expect("write");
+        server.restart().await;
+        server
+    }
+
+    fn make() -> Self {
+        let server = Self { folder: tempfile::tempdir().expect("folder"), port: free_port(), process: None };
         // The server does not run as root, so the folder must be its user's.
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
-        let command = |program: &str| {
-            let program = postgres_programs().join(program);
-            let mut command = if is_root { Command::new("setpriv") } else { Command::new(&program) };
-            if is_root {
-                command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(&program);
-            }
-            command.current_dir("/");
-            command
-        };
-        if is_root {
-            let owner = Command::new("chown").arg("postgres:postgres").arg(folder.path()).status().expect("chown");
-            assert!(owner.success());
+        if is_root() {
+            let owner = Command::new("chown").arg("postgres:postgres").arg(server.folder.path()).status();
+            assert!(owner.expect("chown").success());
         }
-        let mut make = command("initdb");
-        make.arg("-D").arg(&data).args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        ]);
-        assert!(make.stdout(Stdio::null()).status().expect("initdb is installed").success());
-        std::fs::write(data.join("standby.signal"), "").expect("write");
-        let mut serve = command("postgres");
-        serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        serve.args(["-c", "unix_socket_directories="]);
-        let process = Process::start(&mut serve);
-        // To a request for encryption it answers no.
-        answers(port, &[0, 0, 0, 8, 4, 210, 22, 47], b'N').await;
-        Self { _folder: folder, port, _process: process }
+        let mut make = postgres_program("initdb");
+        make.arg("-D").arg(server.data()).args(["-U", "postgres", "-A", "trust"]);
+        make.args(["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).stdout(Stdio::null());
+        assert!(make.status().expect("initdb is installed").success());
+        server
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
+
+    /// At once, without writing anything back: the next start recovers. Its children are no part of its group and must be
+    /// gone before that, so it is not simply killed.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.signal("QUIT");
+            process.ended();
+        }
+    }
+
+    pub async fn restart(&mut self) {
+        self.kill();
+        let mut serve = postgres_program("postgres");
+        serve.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        serve.args(["-c", "unix_socket_directories="]);
+        self.process = Some(Process::start(&mut serve));
+        // To a request for encryption it answers no.
+        answers(self.port, &[0, 0, 0, 8, 4, 210, 22, 47], b'N').await;
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+fn postgres_program(name: &str) -> Command {
+    let program = postgres_programs().join(name);
+    let mut command = if is_root() { Command::new("setpriv") } else { Command::new(&program) };
+    if is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(&program);
+    }
+    command.current_dir("/");
+    command
 }
 
 /// Of the newest version installed, as Debian lays them out.

@@ -32,6 +32,8 @@ use onsale::{
     },
 };
 
+use crate::harness::eventually;
+
 pub struct Shop {
     pub stores: Stores,
     pub directory: Arc<LocalDirectory>,
@@ -224,19 +226,4 @@ pub fn configuration(stock: u32) -> Configuration {
             grace: Millis::minutes(5),
         },
     }
-}
-
-/// Asks again until there is something.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(found) = ask().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asking)
-        .await
-        .unwrap_or_else(|_| unreachable!("within a minute: {what}"))
 }

@@ -4,7 +4,10 @@ use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::served::{PASSWORD, Served, config};
+use crate::{
+    harness::PASSWORD,
+    served::{Served, config},
+};
 
 #[tokio::test]
 async fn s_22_nobody_registers_with_fields_of_their_own_choice() {

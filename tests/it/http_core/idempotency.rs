@@ -110,5 +110,5 @@ async fn a_command_ends_although_its_client_has_gone() {
     has_begun.recv().await.expect("begun");
     client.abort();
     go.send(()).expect("still there");
-    crate::served::until("the effect is there", async || count.load(Ordering::SeqCst) == 1).await;
+    crate::harness::until("the effect is there", async || count.load(Ordering::SeqCst) == 1).await;
 }

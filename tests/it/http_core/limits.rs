@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::served::{Answer, PASSWORD, Served, config, strict};
+use crate::{
+    harness::PASSWORD,
+    served::{Answer, Served, config, strict},
+};
 
 async fn raw(served: &Served, body: impl Into<reqwest::Body>, content_type: &str) -> Answer {
     let request = served
@@ -222,7 +225,7 @@ async fn hanging(served: &Served) -> TcpStream {
 async fn s_24_beyond_the_requests_under_way_others_are_refused_and_health_still_answers() {
     let served = Served::start(Config { max_in_flight: 1, ..config() }).await;
     let hanging = hanging(&served).await;
-    crate::served::until("the place is taken", async || {
+    crate::harness::until("the place is taken", async || {
         served.get("/api/v1/ticket-keys", None).await.status == StatusCode::SERVICE_UNAVAILABLE
     })
     .await;
@@ -233,7 +236,7 @@ async fn s_24_beyond_the_requests_under_way_others_are_refused_and_health_still_
         served.get(path, None).await.expect(StatusCode::OK);
     }
     drop(hanging);
-    crate::served::until("the place is free again", async || {
+    crate::harness::until("the place is free again", async || {
         served.get("/api/v1/ticket-keys", None).await.status == StatusCode::OK
     })
     .await;

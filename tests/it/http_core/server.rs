@@ -14,7 +14,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::served::{Answer, Served, config, until};
+use crate::{
+    harness::until,
+    served::{Answer, Served, config},
+};
 
 #[tokio::test]
 async fn health_tells_of_each_dependency() {

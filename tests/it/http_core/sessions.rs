@@ -5,7 +5,10 @@ use onsale::{domain::account::Role, http::config::Config, stores::database::audi
 use reqwest::{Method, StatusCode, header::USER_AGENT};
 use serde_json::json;
 
-use crate::served::{PASSWORD, Served, config, until};
+use crate::{
+    harness::{PASSWORD, until},
+    served::{Served, config},
+};
 
 fn unauthorized(code: &str) -> (u16, String) {
     (401, code.to_owned())

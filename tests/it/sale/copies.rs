@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::shop::Shop;
-use crate::served::{Answer, until};
+use crate::{harness::until, served::Answer};
 
 /// As a cache on the way would ask.
 async fn ask(shop: &Shop, path: &str, seen: &str) -> Answer {

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::shop::{Shop, heard, say};
-use crate::served::until;
+use crate::harness::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fan_joins_waits_is_admitted_holds_pays_and_gets_a_ticket_that_proves_itself() {

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::shop::Shop;
-use crate::served::until;
+use crate::harness::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_order_gives_its_stock_back_and_closes_its_payment() {

@@ -12,7 +12,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::served::{Answer, Served, SignedIn, config, until};
+use crate::{
+    harness::until,
+    served::{Answer, Served, SignedIn, config},
+};
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
