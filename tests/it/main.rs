@@ -18,6 +18,7 @@ mod journal_failover;
 mod journal_late;
 mod killed;
 mod node;
+mod outages;
 mod ownership_contract;
 mod process;
 mod proxy;
