@@ -56,8 +56,8 @@ impl Default for Log {
 
 /// Keys that hold lists: in the environment and in flags, comma-separated.
 const LISTS: [&str; 3] = ["stores.etcd", "http.trusted_proxies", "http.allowed_origins"];
-/// Of the test suite, not of a node.
-const NOT_OURS: [&str; 3] = ["ONSALE_TEST_", "ONSALE_SIM_", "ONSALE_CONFIG"];
+/// Of the test suite and of the command line, no keys of the configuration.
+const NOT_OURS: [&str; 4] = ["ONSALE_TEST_", "ONSALE_SIM_", "ONSALE_CONFIG", "ONSALE_TOKEN"];
 
 /// `flags` are (`http.listen`, value) pairs.
 pub fn load(
@@ -133,6 +133,7 @@ mod tests {
             ("ONSALE_HTTP__ADMIN_LISTEN", "e:2"),
             ("ONSALE_STORES__ETCD", "a,b"),
             ("HOME", "/"),
+            ("ONSALE_TOKEN", "for onsale stock"),
         ]);
         let flags = [("http.listen".to_owned(), "g:1".to_owned())];
         let config = load(Some(&file), environment, &flags).expect("loads");
