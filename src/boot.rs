@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     actors::directory::LocalDirectory,
     config::Config,
+    failure::Failure,
     http::{
         app::{App, Below},
         now, sandbox,
@@ -37,24 +38,22 @@ const CLOSE: Duration = Duration::from_millis(500);
 const ABANDON: Duration = Duration::from_secs(1);
 
 impl Node {
-    pub async fn start(config: Config) -> Result<Self, String> {
+    pub async fn start(config: Config) -> Result<Self, Failure> {
         Self::start_with(config, Router::new()).await
     }
 
     /// With more public routes, behind the same middleware as all.
-    pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, String> {
-        let stores = stores::open(&config.stores, &config.node).await.map_err(|error| error.to_string())?;
+    pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, Failure> {
+        let stores = stores::open(&config.stores, &config.node).await?;
         stores.database.migrate().await.map_err(|error| format!("migration: {error}"))?;
         if config.stores.database.is_empty() {
             // The lock on the data directory says that no other process is amid a request.
             let resumable = idempotency::resume_all(&stores.database, now()).await;
             resumable.map_err(|error| format!("requests cut off: {error}"))?;
         }
-        let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)
-            .map_err(|error| error.to_string())?;
+        let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)?;
         let key = TicketKey::all(&secret).into_iter().next().ok_or("the root secret gives no ticket key")?;
-        let directory =
-            LocalDirectory::start(&stores, key, config.actors.clone()).await.map_err(|error| error.to_string())?;
+        let directory = LocalDirectory::start(&stores, key, config.actors.clone()).await?;
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -63,11 +62,10 @@ impl Node {
             directory: directory.clone(),
         };
         let mut http = config.http;
-        let bound = Bound::bind(&mut http).await.map_err(|error| error.to_string())?;
-        let app = App::new(http, below, &secret).map_err(|error| error.to_string())?;
+        let bound = Bound::bind(&mut http).await?;
+        let app = App::new(http, below, &secret)?;
         let shutdown = CancellationToken::new();
-        let server =
-            server::serve(app.clone(), bound, more, shutdown.clone()).await.map_err(|error| error.to_string())?;
+        let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);
         Ok(Self { app, directory, server, shutdown, stores })
     }

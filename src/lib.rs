@@ -12,5 +12,6 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod failure;
 pub mod http;
 pub mod stores;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use onsale::{bench, cli, demo};
+use onsale::{bench, cli, demo, failure};
 
 // Less memory per connection than the system's allocator, and steadier under many threads.
 #[global_allocator]
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let result = match Arguments::parse().command {
         Command::Serve(options) => cli::serve::run(options),
-        Command::Demo(options) => return demo::run(options),
+        Command::Demo(options) => cli::block_on(demo::run(options)),
         Command::Fans(options) => cli::block_on(demo::fans::run(options)),
         Command::Bench(command) => bench::run(command),
         Command::Stock(options) => cli::block_on(cli::stock::run(options)),
@@ -60,8 +60,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("onsale: {message}");
+        Err(failure) => {
+            eprintln!("onsale: {}", failure::told(&failure));
             ExitCode::FAILURE
         }
     }

@@ -18,9 +18,10 @@ use crate::{
         id::{FanId, OrderId},
         inventory::request::{Answer, Command, Hold, Identity, Request, Want},
     },
+    failure::Failure,
 };
 
-pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, String> {
+pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut Report) -> Result<Row, Failure> {
     let (event, inventory) = stage.open_inventory(0).await?;
     stage.admit(&inventory, stage.fans()).await?;
     let fans: Arc<[FanId]> = stage.fans().into();
@@ -32,7 +33,7 @@ pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut
     }
     let mut all = Tally::default();
     while let Some(tally) = tasks.join_next().await {
-        all.add(&tally.map_err(|error| error.to_string())??);
+        all.add(&tally??);
     }
     let row = all.row(Mode::Commit, callers, started.elapsed());
     inventory.drain().await;
@@ -50,7 +51,7 @@ async fn call(
     caller: usize,
     callers: usize,
     end: Instant,
-) -> Result<Tally, String> {
+) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
     for (fan, n) in fans.iter().zip(1..).skip(caller).step_by(callers) {
@@ -71,9 +72,9 @@ async fn call(
             let begun = Instant::now();
             let ok = match inventory.ask(request).await {
                 Ok(Answer::Held(_)) => true,
-                Ok(other) => return Err(format!("a hold was answered {other:?}")),
+                Ok(other) => return Err(format!("a hold was answered {other:?}").into()),
                 Err(AskError::Refused(_) | AskError::Overloaded | AskError::TooLate) => false,
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.into()),
             };
             tally.count(ok, begun.elapsed());
         }

@@ -1,9 +1,11 @@
 //! Holds over HTTP, and a POST that does nothing: the load comes from a process of its own, as it would outside.
 
-use std::{io::Write, process::Stdio, time::Duration};
-
-use tokio::process::Command;
-use uuid::Uuid;
+use std::{
+    io::{BufWriter, Write},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use super::{
     Mode,
@@ -11,7 +13,11 @@ use super::{
     report::{Report, Row, Tally},
     stage::{self, PER_FAN, Stage},
 };
-use crate::domain::claims::{Access, AdmissionClaim, Kind};
+use crate::{
+    cli::child::itself,
+    domain::claims::{Access, AdmissionClaim, Kind},
+    failure::Failure,
+};
 
 const TOKEN_SECONDS: u64 = 900;
 
@@ -21,11 +27,11 @@ pub async fn run(
     callers: usize,
     duration: Duration,
     report: &mut Report,
-) -> Result<Row, String> {
+) -> Result<Row, Failure> {
     let (event, inventory) = stage.open_event().await?;
     stage.admit(&inventory, stage.fans()).await?;
-    let path = std::env::temp_dir().join(format!("onsale-bench-fans-{}", Uuid::new_v4().simple()));
-    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(|error| error.to_string())?);
+    let file = tempfile::NamedTempFile::with_prefix("onsale-bench-fans-")?;
+    let mut lines = BufWriter::new(&file);
     let tokens = &stage.node().app().tokens;
     for (fan, n) in stage.fans().iter().zip(1..) {
         let fan = Fan {
@@ -37,16 +43,14 @@ pub async fn run(
                 AdmissionClaim { evt: event, plc: stage::place(n) },
             ),
         };
-        writeln!(file, "{}", serde_json::to_string(&fan).expect("plain fields")).map_err(|error| error.to_string())?;
+        writeln!(lines, "{}", serde_json::to_string(&fan).expect("plain fields"))?;
     }
-    file.flush().map_err(|error| error.to_string())?;
+    lines.flush()?;
     let target = match mode {
         Mode::Noop => format!("/api/v1/events/{event}/noop"),
         _ => format!("/api/v1/events/{event}/holds"),
     };
-    let outcome = load(stage, &target, callers, duration, &path).await;
-    std::fs::remove_file(&path).map_err(|error| error.to_string())?;
-    let outcome = outcome?;
+    let outcome = load(stage, &target, callers, duration, file.path()).await?;
     if let Some(refusal) = &outcome.first_refusal {
         eprintln!("  first refusal: {}", refusal.lines().last().unwrap_or_default());
     }
@@ -63,26 +67,18 @@ pub async fn run(
     Ok(tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)))
 }
 
-async fn load(
-    stage: &Stage,
-    path: &str,
-    callers: usize,
-    duration: Duration,
-    fans: &std::path::Path,
-) -> Result<Outcome, String> {
-    let itself = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(itself)
+async fn load(stage: &Stage, path: &str, callers: usize, duration: Duration, fans: &Path) -> Result<Outcome, Failure> {
+    let output = itself()?
         .args(["bench", "load", "--address", &stage.node().address().to_string(), "--path", path])
         .args(["--callers", &callers.to_string(), "--seconds", &duration.as_secs_f64().to_string()])
         .args(["--per-fan", &PER_FAN.to_string(), "--fans"])
         .arg(fans)
-        .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .await
         .map_err(|error| format!("the load generator: {error}"))?;
     if !output.status.success() {
-        return Err(format!("the load generator ended with {}", output.status));
+        return Err(format!("the load generator ended with {}", output.status).into());
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("the load generator: {error}"))
+    Ok(serde_json::from_slice(&output.stdout).map_err(|error| format!("the load generator: {error}"))?)
 }

@@ -17,6 +17,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::report::Tally;
+use crate::failure::Failure;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -57,17 +58,16 @@ pub struct Outcome {
 
 const BODY: &str = r#"{"items":[{"ticket_type":"HOT","quantity":1}]}"#;
 
-pub async fn run(options: Options) -> Result<(), String> {
-    rlimit::increase_nofile_limit(u64::MAX).map_err(|error| error.to_string())?;
+pub async fn run(options: Options) -> Result<(), Failure> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
     let text =
         std::fs::read_to_string(&options.fans).map_err(|error| format!("{}: {error}", options.fans.display()))?;
-    let fans: Vec<Fan> =
-        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let fans: Vec<Fan> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let fans = Arc::new(fans);
     let mut callers = Vec::new();
     for index in 0..options.callers {
-        let stream = TcpStream::connect(&options.address).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect(&options.address).await?;
+        stream.set_nodelay(true)?;
         callers.push(Caller {
             stream,
             index,
@@ -85,7 +85,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let (mut all, mut first_refusal) = (Tally::default(), None);
     while let Some(done) = tasks.join_next().await {
-        let (tally, refusal) = done.map_err(|error| error.to_string())??;
+        let (tally, refusal) = done??;
         all.add(&tally);
         first_refusal = first_refusal.or(refusal);
     }
@@ -107,7 +107,7 @@ struct Caller {
 
 impl Caller {
     /// Every `step`-th fan is this caller's. Ends at `end`, or when they have all done their share.
-    async fn run(mut self, end: Instant) -> Result<(Tally, Option<String>), String> {
+    async fn run(mut self, end: Instant) -> Result<(Tally, Option<String>), Failure> {
         let mut tally = Tally::default();
         let mut first_refusal = None;
         let (mut request, mut answer) = (Vec::new(), Vec::with_capacity(4096));
@@ -130,7 +130,7 @@ impl Caller {
                 request.extend_from_slice(b"\r\n\r\n");
                 request.extend_from_slice(BODY.as_bytes());
                 let begun = Instant::now();
-                self.stream.write_all(&request).await.map_err(|error| error.to_string())?;
+                self.stream.write_all(&request).await?;
                 let ok = read_answer(&mut self.stream, &mut answer).await?;
                 tally.count(ok, begun.elapsed());
                 if !ok && first_refusal.is_none() {
@@ -143,10 +143,10 @@ impl Caller {
 }
 
 /// Reads one whole answer; whether its status is 2xx.
-async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool, String> {
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool, Failure> {
     answer.clear();
     loop {
-        if stream.read_buf(answer).await.map_err(|error| error.to_string())? == 0 {
+        if stream.read_buf(answer).await? == 0 {
             return Err("the server closed a connection".into());
         }
         let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };

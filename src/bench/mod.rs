@@ -7,14 +7,18 @@ mod load;
 mod report;
 mod restart;
 mod stage;
+mod sweep;
 
 use std::time::Duration;
 
 use self::{
-    report::{Report, Row},
+    report::Report,
     stage::{Lagging, Stage},
 };
-use crate::cli::{self, ConfigOptions};
+use crate::{
+    cli::{self, ConfigOptions},
+    failure::Failure,
+};
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
@@ -61,7 +65,7 @@ pub enum Mode {
     Noop,
 }
 
-pub fn run(command: Command) -> Result<(), String> {
+pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Hold(options) => cli::block_on(hold(options)),
         Command::Restart(options) => cli::block_on(restart::run(options)),
@@ -69,43 +73,40 @@ pub fn run(command: Command) -> Result<(), String> {
     }
 }
 
-async fn hold(options: HoldOptions) -> Result<(), String> {
+async fn hold(options: HoldOptions) -> Result<(), Failure> {
     let most = options.callers.iter().copied().max().ok_or("no callers")?;
-    let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| error.to_string())?;
+    let limit = rlimit::increase_nofile_limit(u64::MAX)?;
     if limit < most as u64 * 2 + 500 {
-        return Err(format!("{most} callers need more than the {limit} file descriptors that are allowed"));
+        return Err(format!("{most} callers need more than the {limit} file descriptors that are allowed").into());
     }
-    let duration = Duration::from_secs_f64(options.seconds);
-    let mut report = Report::default();
     let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
-    for _ in 0..options.runs {
-        for &callers in &options.callers {
-            for &mode in &options.modes {
-                eprintln!("{mode:?} with {callers} callers ...");
-                let row = measure(&stage, mode, callers, duration, &mut report).await?;
-                report.rows.push(row);
-            }
-        }
-    }
-    stage.close().await;
-    report.print(stage.kind(), options.json);
+    let measured = measure_all(&stage, &options).await;
+    let left = stage.leave().await;
+    let swept = left.sweep().await;
+    let report = measured?;
+    report.print(&left.config.stores.technologies(), options.json);
+    swept?;
     if report.stored != report.acknowledged || report.oversold > 0 {
         return Err("the journals do not hold what was acknowledged".into());
     }
     Ok(())
 }
 
-async fn measure(
-    stage: &Stage,
-    mode: Mode,
-    callers: usize,
-    duration: Duration,
-    report: &mut Report,
-) -> Result<Row, String> {
-    match mode {
-        Mode::Cas => cas::run(stage, callers, duration).await,
-        Mode::Commit => commit::run(stage, callers, duration, report).await,
-        Mode::Http => http::run(stage, Mode::Http, callers, duration, report).await,
-        Mode::Noop => http::run(stage, Mode::Noop, callers, duration, report).await,
+async fn measure_all(stage: &Stage, options: &HoldOptions) -> Result<Report, Failure> {
+    let duration = Duration::from_secs_f64(options.seconds);
+    let mut report = Report::default();
+    for _ in 0..options.runs {
+        for &callers in &options.callers {
+            for &mode in &options.modes {
+                eprintln!("{mode:?} with {callers} callers ...");
+                let row = match mode {
+                    Mode::Cas => cas::run(stage, callers, duration).await,
+                    Mode::Commit => commit::run(stage, callers, duration, &mut report).await,
+                    Mode::Http | Mode::Noop => http::run(stage, mode, callers, duration, &mut report).await,
+                };
+                report.rows.push(row.map_err(|error| format!("{mode:?} with {callers} callers: {error}"))?);
+            }
+        }
     }
+    Ok(report)
 }

@@ -6,7 +6,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,19 +13,20 @@ use std::{
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use uuid::Uuid;
 
 use super::stage::{self, Lagging, Stage};
 use crate::{
     actors::inventory::{AskError, Handle, recovery},
-    cli::ConfigOptions,
+    cli::{ConfigOptions, child},
     config::Config,
     domain::{
         claims::{Access, Kind},
         id::{EventId, FanId, OrderId, OrderRef},
         inventory::request::{Answer, Command as Ask, Hold as HoldCommand, HoldView, Identity, Refusal, Request, Want},
     },
+    failure::Failure,
     stores,
 };
 
@@ -51,7 +51,7 @@ pub struct Options {
 
 #[derive(Debug, Serialize)]
 struct Report {
-    stores: &'static str,
+    stores: String,
     reservations: u32,
     results: Vec<Row>,
 }
@@ -79,7 +79,6 @@ const CALLERS: u32 = 1_024;
 const LAGGING: Duration = Duration::from_millis(20);
 const TOKEN_SECONDS: u64 = 3_600;
 const START: Duration = Duration::from_secs(120);
-const STOP: Duration = Duration::from_secs(35);
 const LATER: Duration = Duration::from_secs(5);
 
 /// What the fresh process is asked for.
@@ -89,24 +88,21 @@ struct Asked {
     access: String,
 }
 
-pub async fn run(options: Options) -> Result<(), String> {
+pub async fn run(options: Options) -> Result<(), Failure> {
     let stage = Stage::open(&options.config, Lagging::AsConfigured).await?;
-    let kind = stage.kind();
     let began = Instant::now();
     let asked = fill(&stage, &options).await?;
     eprintln!("{} reservations made in {:.1} s", options.reservations, began.elapsed().as_secs_f64());
-    let (config, temporary) = stage.leave().await;
-    let measured = measure_all(&config, &asked, &options).await;
-    if let Some(directory) = &temporary
-        && let Err(error) = std::fs::remove_dir_all(directory)
-    {
-        eprintln!("{} stays: {error}", directory.display());
-    }
-    Report { stores: kind, reservations: options.reservations, results: measured? }.print(options.json);
-    Ok(())
+    let left = stage.leave().await;
+    let measured = measure_all(&left.config, &asked, &options).await;
+    let swept = left.sweep().await;
+    let results = measured?;
+    let stores = left.config.stores.technologies();
+    Report { stores, reservations: options.reservations, results }.print(options.json);
+    swept
 }
 
-async fn fill(stage: &Stage, options: &Options) -> Result<Asked, String> {
+async fn fill(stage: &Stage, options: &Options) -> Result<Asked, Failure> {
     let reservations = options.reservations;
     let (event, inventory) = match options.unpublished {
         Some(unpublished) => stage.open_inventory(unpublished.into()).await?,
@@ -124,7 +120,7 @@ async fn fill(stage: &Stage, options: &Options) -> Result<Asked, String> {
     let hold =
         reserve(inventory.clone(), fans.clone(), 0, reservations).await?.ok_or("the first fan holds something")?;
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|error| error.to_string())??;
+        done??;
     }
     if options.unpublished.is_some() {
         // Nobody else ends it.
@@ -140,7 +136,7 @@ async fn reserve(
     fans: Arc<[FanId]>,
     caller: u32,
     reservations: u32,
-) -> Result<Option<HoldView>, String> {
+) -> Result<Option<HoldView>, Failure> {
     let mut first = None;
     let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
     for n in (caller..reservations).step_by(CALLERS as usize) {
@@ -158,11 +154,11 @@ async fn reserve(
         let held = loop {
             match inventory.ask(request.clone()).await {
                 Ok(Answer::Held(held)) => break *held,
-                Ok(other) => return Err(format!("a hold was answered {other:?}")),
+                Ok(other) => return Err(format!("a hold was answered {other:?}").into()),
                 Err(AskError::Refused(Refusal::OrdersLagging) | AskError::Overloaded | AskError::TooLate) => {
                     tokio::time::sleep(LAGGING).await;
                 }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.into()),
             }
         };
         first.get_or_insert(held);
@@ -170,7 +166,7 @@ async fn reserve(
     Ok(first)
 }
 
-async fn measure_all(config: &Config, asked: &Asked, options: &Options) -> Result<Vec<Row>, String> {
+async fn measure_all(config: &Config, asked: &Asked, options: &Options) -> Result<Vec<Row>, Failure> {
     let file = config.stores.data_dir.join("bench.toml");
     let mut rows = Vec::new();
     for run in 1..=options.runs {
@@ -180,70 +176,65 @@ async fn measure_all(config: &Config, asked: &Asked, options: &Options) -> Resul
     Ok(rows)
 }
 
-async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32) -> Result<Row, String> {
+async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32) -> Result<Row, Failure> {
     let mut row = look_at_journal(config, asked.event).await?;
     let mut config = config.clone();
-    config.http.listen = free_address()?;
-    config.http.admin_listen = free_address()?;
-    let text = toml::to_string(&config).map_err(|error| error.to_string())?;
+    config.http.listen = child::free_address(0)?;
+    config.http.admin_listen = child::free_address(0)?;
+    let text = toml::to_string(&config)?;
     std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-    let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("http://{}/api/v1", config.http.listen);
 
-    let itself = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = child::itself()?;
     let began = Instant::now();
-    let mut child = Command::new(itself)
-        .args(["serve", "--config"])
-        .arg(file)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the node: {error}"))?;
+    let mut node =
+        command.args(["serve", "--config"]).arg(file).spawn().map_err(|error| format!("the node: {error}"))?;
     let ready = client.get(format!("{url}/health/ready"));
-    row.ready_s = until_ok(&mut child, began, ready).await?.1;
+    row.ready_s = until_ok(&mut node, began, ready).await?.1;
     let read = client.get(format!("{url}/holds/{}", asked.reference)).bearer_auth(&asked.access);
-    let (hold, first_read_s) = until_ok(&mut child, began, read).await?;
+    let (hold, first_read_s) = until_ok(&mut node, began, read).await?;
     row.first_read_s = first_read_s;
-    row.peak_mb = peak_mb(&child)?;
+    row.peak_mb = peak_mb(&node)?;
     if hold["state"] != "held" {
-        return Err(format!("the hold came back as {hold}"));
+        return Err(format!("the hold came back as {hold}").into());
     }
     let availability = client.get(format!("{url}/events/{}/availability", asked.event));
-    let (availability, _) = until_ok(&mut child, began, availability).await?;
+    let (availability, _) = until_ok(&mut node, began, availability).await?;
     if availability["ticket_types"][0]["free"] != u64::from(stage::STOCK - reservations) {
-        return Err(format!("after {reservations} reservations the stock is {availability}"));
+        return Err(format!("after {reservations} reservations the stock is {availability}").into());
     }
     tokio::time::sleep(LATER).await;
-    row.peak_later_mb = peak_mb(&child)?;
-    stop(child).await?;
+    row.peak_later_mb = peak_mb(&node)?;
+    child::stop(node).await?;
     Ok(row)
 }
 
 /// Asks until the answer is 200; gives its body and when that was.
-async fn until_ok(child: &mut Child, began: Instant, request: reqwest::RequestBuilder) -> Result<(Value, f64), String> {
+async fn until_ok(node: &mut Child, began: Instant, request: reqwest::RequestBuilder) -> Result<(Value, f64), Failure> {
     loop {
         let attempt = request.try_clone().ok_or("a request without body can be repeated")?;
         let last = match attempt.send().await {
             Ok(answer) if answer.status() == StatusCode::OK => {
                 let at = began.elapsed().as_secs_f64();
-                return answer.json().await.map(|body| (body, at)).map_err(|error| error.to_string());
+                return Ok((answer.json().await?, at));
             }
             Ok(answer) => answer.status().to_string(),
             Err(error) => error.to_string(),
         };
-        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return Err(format!("the node ended with {status}"));
+        if let Some(status) = node.try_wait()? {
+            return Err(format!("the node ended with {status}").into());
         }
         if began.elapsed() > START {
-            return Err(format!("the node does not come back: {last}"));
+            return Err(format!("the node does not come back: {last}").into());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, String> {
-    let journal = stores::open_journal(&config.stores).await.map_err(|error| error.to_string())?;
-    let folded = recovery::recover(&*journal, event).await.map_err(|error| error.to_string())?;
+async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, Failure> {
+    let journal = stores::open_journal(&config.stores).await?;
+    let folded = recovery::recover(&*journal, event).await?;
     Ok(Row {
         snapshot_mb: mb(folded.snapshot_bytes),
         segments_mb: mb(folded.tail_bytes),
@@ -260,28 +251,13 @@ fn mb(bytes: u64) -> f64 {
 }
 
 /// The most resident memory that the process ever had, as the kernel counts it.
-fn peak_mb(child: &Child) -> Result<f64, String> {
-    let pid = child.id().ok_or("the node has ended")?;
+fn peak_mb(node: &Child) -> Result<f64, Failure> {
+    let pid = node.id().ok_or("the node has ended")?;
     let path = PathBuf::from(format!("/proc/{pid}/status"));
     let status = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map(|kib| mb(kib * 1024)).ok_or_else(|| format!("{} has no VmHWM", path.display()))
-}
-
-async fn stop(mut child: Child) -> Result<(), String> {
-    let pid = child.id().ok_or("the node has ended by itself")?;
-    let told = crate::cli::terminate(pid).await;
-    told.map_err(|error| format!("kill: {error}"))?;
-    let ended = tokio::time::timeout(STOP, child.wait()).await;
-    let status = ended.map_err(|_| "the node did not stop in time".to_owned())?.map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("the node ended with {status}")) }
-}
-
-fn free_address() -> Result<String, String> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0");
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.to_string()).map_err(|error| format!("no free port: {error}"))
+    Ok(kib.map(|kib| mb(kib * 1024)).ok_or_else(|| format!("{} has no VmHWM", path.display()))?)
 }
 
 impl Report {

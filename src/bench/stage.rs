@@ -1,18 +1,20 @@
 //! Where benchmarks run: a node in this process, on stores of its own or on the configured servers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::{SeedableRng, rngs::StdRng};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::sweep;
 use crate::{
     actors::{
         clock::Clock,
         inventory::{self, recovery},
     },
     boot::Node,
-    cli::ConfigOptions,
+    cli::{ConfigOptions, log},
     config::Config,
     domain::{
         account::Role,
@@ -29,6 +31,7 @@ use crate::{
         queue::Place,
         time::{EventTime, Millis},
     },
+    failure::Failure,
     http,
     stores::{
         self,
@@ -50,10 +53,26 @@ pub struct Stage {
     node: Node,
     config: Config,
     /// Removed at the end; `None` where a data directory was given.
-    temporary: Option<PathBuf>,
+    temporary: Option<TempDir>,
     organizer: FanId,
     /// The same accounts serve every event.
     fans: Vec<FanId>,
+    /// Opened so far.
+    events: Mutex<Vec<EventId>>,
+}
+
+/// What is there when the node has stopped: another one can be started on it.
+pub struct Left {
+    pub config: Config,
+    events: Vec<EventId>,
+    _temporary: Option<TempDir>,
+}
+
+impl Left {
+    /// Servers are left without what was written; a directory is not, it is either given or temporary.
+    pub async fn sweep(&self) -> Result<(), Failure> {
+        sweep::remove(&self.config.stores.etcd, &self.events).await
+    }
 }
 
 /// Whether holds are refused while too many order messages wait for the broker.
@@ -68,13 +87,13 @@ const FANS: usize = 60_000;
 
 impl Stage {
     /// With the configured limit of order messages that lag, or without one: the consumers are no part of a hold's path.
-    pub async fn open(options: &ConfigOptions, lagging: Lagging) -> Result<Self, String> {
+    pub async fn open(options: &ConfigOptions, lagging: Lagging) -> Result<Self, Failure> {
         let mut options = options.clone();
-        let temporary = options
-            .data_dir
-            .is_none()
-            .then(|| std::env::temp_dir().join(format!("onsale-bench-{}", Uuid::new_v4().simple())));
-        options.data_dir = options.data_dir.or_else(|| temporary.clone());
+        let temporary = match options.data_dir {
+            Some(_) => None,
+            None => Some(TempDir::with_prefix("onsale-bench-")?),
+        };
+        options.data_dir = options.data_dir.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned()));
         options.listen = options.listen.or_else(|| Some("127.0.0.1:0".into()));
         options.admin_listen = options.admin_listen.or_else(|| Some("127.0.0.1:0".into()));
         let mut config = options.load()?;
@@ -88,11 +107,12 @@ impl Stage {
         if options.log_format.is_none() {
             config.log.filter = "warn".into();
         }
+        log::start(&config.log)?;
         let node = Node::start_with(config.clone(), crate::http::noop::routes()).await?;
         let mut random = StdRng::seed_from_u64(7);
         let mut fan = || FanId::from_u128(rand::Rng::random(&mut random));
         let (organizer, fans) = (fan(), (0..FANS).map(|_| fan()).collect::<Vec<_>>());
-        let stage = Self { node, config, temporary, organizer, fans };
+        let stage = Self { node, config, temporary, organizer, fans, events: Mutex::default() };
         stage.make_accounts().await?;
         Ok(stage)
     }
@@ -107,11 +127,7 @@ impl Stage {
         &self.fans
     }
 
-    pub fn kind(&self) -> &'static str {
-        if self.config.stores.etcd.is_empty() { "embedded" } else { "etcd, Redis, RabbitMQ, PostgreSQL" }
-    }
-
-    async fn make_accounts(&self) -> Result<(), String> {
+    async fn make_accounts(&self) -> Result<(), Failure> {
         let now = http::now();
         let account = |id: &FanId| accounts::Account {
             id: *id,
@@ -127,28 +143,28 @@ impl Stage {
             updated_at: now,
         };
         let database = &self.node.app().database;
-        if accounts::by_id(database, self.organizer).await.map_err(|error| error.to_string())?.is_some() {
+        if accounts::by_id(database, self.organizer).await?.is_some() {
             return Ok(());
         }
         let all: Vec<_> = std::iter::once(&self.organizer).chain(&self.fans).map(account).collect();
         for some in all.chunks(5_000) {
-            accounts::create_many(database, some).await.map_err(|error| error.to_string())?;
+            accounts::create_many(database, some).await?;
         }
         Ok(())
     }
 
     /// A fresh event's inventory alone, without the orders side: what it would publish counts as published at once, but for
     /// the last `unpublished`.
-    pub async fn open_inventory(&self, unpublished: u64) -> Result<(EventId, inventory::Handle), String> {
+    pub async fn open_inventory(&self, unpublished: u64) -> Result<(EventId, inventory::Handle), Failure> {
         let event = self.make_event().await?;
         let stores = self.node.stores();
-        let epoch = stores.ownership.claim(event).await.map_err(|error| error.to_string())?;
+        let epoch = stores.ownership.claim(event).await?;
         let (facts, mut published) = mpsc::unbounded_channel::<Vec<OrderFact>>();
         let (admissions, _) = mpsc::unbounded_channel();
         let arguments = inventory::Arguments {
             event,
             epoch,
-            folded: recovery::fold(Recovered::default()).map_err(|error| error.to_string())?,
+            folded: recovery::fold(Recovered::default())?,
             clock: Clock::start(EventTime(0)),
             journal: stores.journal.clone(),
             ownership: stores.ownership.clone(),
@@ -156,9 +172,9 @@ impl Stage {
             facts,
             admissions,
         };
-        let handle = inventory::start(arguments, None).await.map_err(|error| error.to_string())?;
+        let handle = inventory::start(arguments, None).await?;
         let configure = Request { identity: None, command: Command::Configure(Box::new(configuration())) };
-        handle.ask(configure).await.map_err(|error| error.to_string())?;
+        handle.ask(configure).await?;
         let (told, journal) = (handle.clone(), stores.journal.clone());
         tokio::spawn(async move {
             let mut marked = 0;
@@ -176,15 +192,16 @@ impl Stage {
     }
 
     /// A fresh event with one hot ticket type, on sale.
-    pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), String> {
+    pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), Failure> {
         let id = self.make_event().await?;
-        let handles = self.node.app().directory.event(id).await.map_err(|error| error.to_string())?;
+        let handles = self.node.app().directory.event(id).await?;
         Ok((id, handles.inventory))
     }
 
-    async fn make_event(&self) -> Result<EventId, String> {
+    async fn make_event(&self) -> Result<EventId, Failure> {
         let now = http::now();
         let id = EventId::from_uuid(Uuid::now_v7());
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         let event = events::Event {
             id,
             organizer: self.organizer,
@@ -205,19 +222,19 @@ impl Stage {
             updated_at: now,
         };
         let database = &self.node.app().database;
-        let mut write = database.begin().await.map_err(|error| error.to_string())?;
-        events::insert(&mut write, &event).await.map_err(|error| error.to_string())?;
-        write.commit().await.map_err(|error| error.to_string())?;
+        let mut write = database.begin().await?;
+        events::insert(&mut write, &event).await?;
+        write.commit().await?;
         Ok(id)
     }
 
     /// Admits these fans; fan number n has place number n+1 of the first term.
-    pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), String> {
+    pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), Failure> {
         let all: Vec<Admittee> =
             fans.iter().zip(1..).map(|(&fan, n)| Admittee { place: place(n), fan, present: true }).collect();
         for some in all.chunks(ADMIT_AT_ONCE) {
             let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
-            match inventory.ask(request).await.map_err(|error| error.to_string())? {
+            match inventory.ask(request).await? {
                 Answer::Admitted(admissions) if admissions.len() == some.len() => {}
                 _ => return Err("not all were admitted".into()),
             }
@@ -226,12 +243,11 @@ impl Stage {
     }
 
     /// Reads the event's journal back: holds stored, and how many tickets beyond the capacity they make.
-    pub async fn count_holds(&self, event: EventId) -> Result<(u64, u64), String> {
-        let journal: Arc<dyn InventoryJournal> =
-            stores::open_journal(&self.config.stores).await.map_err(|error| error.to_string())?;
-        let recovered = journal.recover(event).await.map_err(|error| error.to_string())?;
+    pub async fn count_holds(&self, event: EventId) -> Result<(u64, u64), Failure> {
+        let journal: Arc<dyn InventoryJournal> = stores::open_journal(&self.config.stores).await?;
+        let recovered = journal.recover(event).await?;
         let mut inventory = match &recovered.snapshot {
-            Some((_, bytes)) => Inventory::from_snapshot(bytes).map_err(|error| error.to_string())?,
+            Some((_, bytes)) => Inventory::from_snapshot(bytes)?,
             None => Inventory::default(),
         };
         // A snapshot counts what it covers: every hold of these events is of one ticket and still held.
@@ -240,27 +256,20 @@ impl Stage {
         };
         let mut holds = held(&inventory);
         for (_, bytes) in &recovered.segments {
-            let segment = Segment::from_bytes(bytes).map_err(|error| error.to_string())?;
+            let segment = Segment::from_bytes(bytes)?;
             for entry in &segment.entries {
                 holds += u64::from(matches!(entry, Entry::Held { .. }));
-                inventory.apply(segment.at, entry).map_err(|error| error.to_string())?;
+                inventory.apply(segment.at, entry)?;
             }
         }
         Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
     }
 
-    /// Stops the node; the data stay. Gives back what is needed to start another one on them, and to clean up.
-    pub async fn leave(self) -> (Config, Option<PathBuf>) {
+    /// Stops the node.
+    pub async fn leave(self) -> Left {
         self.node.stop().await;
-        (self.config, self.temporary)
-    }
-
-    pub async fn close(&self) {
-        if let Some(directory) = &self.temporary
-            && let Err(error) = std::fs::remove_dir_all(directory)
-        {
-            eprintln!("{} stays: {error}", directory.display());
-        }
+        let events = self.events.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Left { config: self.config, events, _temporary: self.temporary }
     }
 }
 

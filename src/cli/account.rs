@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::ConfigOptions;
 use crate::{
     domain::{account::Role, id::FanId},
+    failure::Failure,
     http::{
         self,
         password::{Password, Passwords},
@@ -55,7 +56,7 @@ pub enum Command {
     },
 }
 
-pub async fn run(command: Command) -> Result<(), String> {
+pub async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Create { email, name, language, roles, config } => create(email, name, language, roles, &config).await,
         Command::Grant { email, role, reason, config } => change(&email, role, true, reason, &config).await,
@@ -69,19 +70,17 @@ async fn create(
     language: String,
     roles: Vec<Role>,
     options: &ConfigOptions,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let config = options.load()?;
     if !email_address::EmailAddress::is_valid(&email) {
-        return Err(format!("{email:?} is not a mail address"));
+        return Err(format!("{email:?} is not a mail address").into());
     }
     // Not the lock: a node may be running on this directory, and the database takes several writers.
-    data_dir::make(&config.stores.data_dir).map_err(|error| error.to_string())?;
-    let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)
-        .map_err(|error| error.to_string())?;
+    data_dir::make(&config.stores.data_dir)?;
+    let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)?;
     let password = Password::new(read_password()?);
-    password.check_strength().map_err(|problem| problem.to_string())?;
-    let password_hash =
-        Passwords::new(&secret, &config.http).hash(password).await.map_err(|problem| problem.to_string())?;
+    password.check_strength()?;
+    let password_hash = Passwords::new(&secret, &config.http).hash(password).await?;
     let mut all = vec![Role::Fan];
     all.extend(roles.into_iter().filter(|role| *role != Role::Fan));
     let now = http::now();
@@ -98,46 +97,43 @@ async fn create(
         updated_at: now,
     };
     let database = open(&config.stores).await?;
-    let mut write = database.begin().await.map_err(|error| error.to_string())?;
+    let mut write = database.begin().await?;
     accounts::create(&mut write, &account).await.map_err(|error| match error {
         StoreError::Conflict(_) => format!("{email} has an account already"),
         other => other.to_string(),
     })?;
-    audit::append(&mut write, &act("account.create", account.id, roles_text(&account.roles)))
-        .await
-        .map_err(|error| error.to_string())?;
-    write.commit().await.map_err(|error| error.to_string())?;
+    audit::append(&mut write, &act("account.create", account.id, roles_text(&account.roles))).await?;
+    write.commit().await?;
     println!("{} {} {}", account.id, account.email, roles_text(&account.roles));
     Ok(())
 }
 
-async fn change(email: &str, role: Role, give: bool, reason: String, options: &ConfigOptions) -> Result<(), String> {
+async fn change(email: &str, role: Role, give: bool, reason: String, options: &ConfigOptions) -> Result<(), Failure> {
     if role == Role::Fan {
         return Err("everybody is a fan".into());
     }
     let config = options.load()?;
     let database = open(&config.stores).await?;
     let account = accounts::by_email(&database, &email.to_lowercase())
-        .await
-        .map_err(|error| error.to_string())?
+        .await?
         .ok_or_else(|| format!("there is no account {email}"))?;
     let mut roles = account.roles.clone();
     roles.retain(|other| *other != role);
     if give {
         roles.push(role);
     }
-    let mut write = database.begin().await.map_err(|error| error.to_string())?;
-    accounts::set_roles(&mut write, account.id, &roles, http::now()).await.map_err(|error| error.to_string())?;
+    let mut write = database.begin().await?;
+    accounts::set_roles(&mut write, account.id, &roles, http::now()).await?;
     let reason = if reason.is_empty() { roles_text(&roles) } else { reason };
-    audit::append(&mut write, &act("account.roles", account.id, reason)).await.map_err(|error| error.to_string())?;
-    write.commit().await.map_err(|error| error.to_string())?;
+    audit::append(&mut write, &act("account.roles", account.id, reason)).await?;
+    write.commit().await?;
     println!("{} {} {}", account.id, account.email, roles_text(&roles));
     Ok(())
 }
 
-async fn open(config: &crate::stores::config::Config) -> Result<Database, String> {
-    let database = Database::connect(config).await.map_err(|error| error.to_string())?;
-    database.migrate().await.map_err(|error| error.to_string())?;
+async fn open(config: &crate::stores::config::Config) -> Result<Database, Failure> {
+    let database = Database::connect(config).await?;
+    database.migrate().await?;
     Ok(database)
 }
 
@@ -158,10 +154,10 @@ fn roles_text(roles: &[Role]) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-fn read_password() -> Result<String, String> {
+fn read_password() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
         eprint!("Password: ");
-        std::io::stderr().flush().map_err(|error| error.to_string())?;
+        std::io::stderr().flush()?;
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;

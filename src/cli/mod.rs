@@ -1,12 +1,18 @@
 //! Subcommands that are no module of their own, and what all of them share: where the configuration comes from.
 
 pub mod account;
+pub mod child;
+pub mod log;
 pub mod serve;
+pub mod signals;
 pub mod stock;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    failure::Failure,
+};
 
 /// Flags that every command with a configuration takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -52,7 +58,7 @@ pub struct ConfigOptions {
 }
 
 impl ConfigOptions {
-    pub fn load(&self) -> Result<Config, String> {
+    pub fn load(&self) -> Result<Config, Failure> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let named = [
             ("node", self.node.clone()),
@@ -74,30 +80,24 @@ impl ConfigOptions {
             let (key, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair}: KEY=VALUE is expected"))?;
             flags.push((key.to_owned(), value.to_owned()));
         }
-        config::load(self.config.as_deref(), std::env::vars(), &flags)
-            .map_err(|error| format!("configuration: {error}"))
+        Ok(config::load(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| format!("configuration: {error}"))?)
     }
 }
 
 /// For blocking work that is still under way when a command has ended, such as a password's hash.
 const LEFT_OVER: Duration = Duration::from_secs(1);
 
-pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(LEFT_OVER);
     result
 }
 
-/// Sends SIGTERM, by the shell's own `kill`: a bare system has no program of that name.
-pub async fn terminate(pid: u32) -> std::io::Result<std::process::ExitStatus> {
-    tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().await
-}
-
 /// Prints the API's description.
-pub fn openapi() -> Result<(), String> {
-    let text = crate::http::openapi::document().to_pretty_json().map_err(|error| error.to_string())?;
+pub fn openapi() -> Result<(), Failure> {
+    let text = crate::http::openapi::document().to_pretty_json()?;
     println!("{text}");
     Ok(())
 }

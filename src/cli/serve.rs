@@ -1,15 +1,7 @@
 //! `onsale serve`: a node, until it is told to stop.
 
-use std::io::IsTerminal as _;
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-
-use super::ConfigOptions;
-use crate::{
-    boot::Node,
-    config::{Config, Log, LogFormat},
-};
+use super::{ConfigOptions, log, signals::Signals};
+use crate::{boot::Node, config::Config, failure::Failure};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -17,9 +9,9 @@ pub struct Options {
     config: ConfigOptions,
 }
 
-pub fn run(options: Options) -> Result<(), String> {
+pub fn run(options: Options) -> Result<(), Failure> {
     let config = options.config.load()?;
-    start_log(&config.log)?;
+    log::start(&config.log)?;
     let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| format!("descriptor limit: {error}"))?;
     let connections = config.http.max_connections as u64;
     if limit < connections {
@@ -31,11 +23,11 @@ pub fn run(options: Options) -> Result<(), String> {
     super::block_on(serve(config))
 }
 
-async fn serve(config: Config) -> Result<(), String> {
+async fn serve(config: Config) -> Result<(), Failure> {
     // Before anything else: a signal amid the start must find somebody who listens.
     let mut signals = Signals::listen()?;
     let node_name = config.node.clone();
-    let embedded = config.stores.etcd.is_empty();
+    let stores = config.stores.technologies();
     let node = tokio::select! {
         node = Node::start(config) => node?,
         signal = signals.next() => {
@@ -47,7 +39,7 @@ async fn serve(config: Config) -> Result<(), String> {
         node = %node_name,
         public = %node.address(),
         admin = %node.admin_address(),
-        stores = if embedded { "embedded" } else { "servers" },
+        stores,
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
@@ -56,46 +48,14 @@ async fn serve(config: Config) -> Result<(), String> {
         store = node.poisoned() => {
             tracing::error!(store, "a store has failed: this process ends, the next one recovers what is durable");
             node.abandon().await;
-            return Err(format!("the {store} has failed; start again to recover"));
+            return Err(format!("the {store} has failed; start again to recover").into());
         }
     };
     tracing::info!(signal, "stopping");
     tokio::select! {
         () = node.stop() => tracing::info!("stopped"),
         // Somebody does not want to wait. What was answered is durable anyway.
-        signal = signals.next() => return Err(format!("stopped at once by a second signal ({signal})")),
-    }
-    Ok(())
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, String> {
-        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "TERM",
-            _ = self.interrupt.recv() => "INT",
-        }
-    }
-}
-
-fn start_log(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        signal = signals.next() => return Err(format!("stopped at once by a second signal ({signal})").into()),
     }
     Ok(())
 }

@@ -3,7 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::domain::{code::Code, id::EventId};
+use crate::{
+    domain::{code::Code, id::EventId},
+    failure::Failure,
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -23,7 +26,7 @@ pub struct Options {
     pub token: String,
 }
 
-pub async fn run(options: Options) -> Result<(), String> {
+pub async fn run(options: Options) -> Result<(), Failure> {
     let url = format!("{}/api/v1/admin/events/{}/stock", options.admin_url.trim_end_matches('/'), options.event);
     let (method, body) = match (&options.ticket_type, options.stock) {
         (Some(ticket_type), Some(stock)) => {
@@ -38,12 +41,12 @@ pub async fn run(options: Options) -> Result<(), String> {
     if let Some(body) = body {
         request = request.json(&body);
     }
-    let response = request.send().await.map_err(|error| error.to_string())?;
+    let response = request.send().await?;
     let status = response.status();
     let body: Value = response.json().await.map_err(|error| format!("{status}: {error}"))?;
     if !status.is_success() {
         let said = body["detail"].as_str().or(body["title"].as_str()).unwrap_or("refused");
-        return Err(format!("{status}: {said} ({})", body["code"].as_str().unwrap_or("no code")));
+        return Err(format!("{status}: {said} ({})", body["code"].as_str().unwrap_or("no code")).into());
     }
     println!("{:<32} {:>10} {:>10} {:>10} {:>10} {:>10}", "ticket type", "capacity", "free", "held", "sold", "blocked");
     for row in body["ticket_types"].as_array().into_iter().flatten() {

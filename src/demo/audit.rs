@@ -20,6 +20,7 @@ use crate::{
         queue::Place,
         time::EventTime,
     },
+    failure::Failure,
     stores::{
         self,
         database::{Database, checks, outbox, tickets},
@@ -52,7 +53,7 @@ struct Told {
     last_number: u64,
 }
 
-pub async fn make(setting: &Setting, event: EventId, stock: u32, said: &Said) -> Result<Audit, String> {
+pub async fn make(setting: &Setting, event: EventId, stock: u32, said: &Said) -> Result<Audit, Failure> {
     let mut audit = Audit::default();
     let told =
         read_journal(setting, event, stock, &mut audit).await.map_err(|error| format!("the journal: {error}"))?;

@@ -1,8 +1,8 @@
 //! What the demonstration shows: bars while it runs, a summary, how to go on by hand. All on standard error but the summary.
 
 use std::{
+    collections::{HashMap, HashSet},
     io::IsTerminal,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -11,10 +11,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::{
     Said, Summary, Verdict,
     audit::Audit,
-    fans::{Outcome, Step},
-    setting::Setting,
+    fans::{self, Outcome, Report, Step},
+    setting::{self, Setting},
 };
-use crate::domain::id::EventId;
+use crate::domain::id::{EventId, FanId};
 
 pub struct Display {
     all: MultiProgress,
@@ -25,7 +25,11 @@ pub struct Display {
     ticketed: ProgressBar,
     done: ProgressBar,
     /// Without a terminal: a line now and then.
-    last_line: Option<Mutex<Instant>>,
+    last_line: Option<Instant>,
+    /// Admitted at least once.
+    seen: HashSet<FanId>,
+    /// Tickets that are held now.
+    holds: HashMap<FanId, u32>,
 }
 
 const LINE_EVERY: Duration = Duration::from_secs(2);
@@ -33,8 +37,8 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 impl Display {
     pub fn new(fans: u32, stock: u32) -> Self {
         let all = MultiProgress::new();
-        let style =
-            ProgressStyle::with_template("{prefix:>16} {bar:40.cyan/blue} {pos:>7}/{len}").expect("a fixed template");
+        let style = ProgressStyle::with_template("{prefix:>16} {wide_bar:.cyan/blue} {pos:>7}/{len}")
+            .expect("a fixed template");
         let bar = |name: &'static str, length: u32| {
             all.add(ProgressBar::new(u64::from(length)).with_style(style.clone()).with_prefix(name))
         };
@@ -45,28 +49,37 @@ impl Display {
             paid: bar("paid orders", fans),
             ticketed: bar("tickets", stock),
             done: bar("fans done", fans),
-            last_line: (!std::io::stderr().is_terminal()).then(|| Mutex::new(Instant::now())),
+            last_line: (!std::io::stderr().is_terminal()).then(Instant::now),
             all,
+            seen: HashSet::new(),
+            holds: HashMap::new(),
         }
     }
 
-    pub fn show(&self, step: &Step) {
-        let down = |bar: &ProgressBar| bar.set_position(bar.position().saturating_sub(1));
-        match step {
+    pub fn show(&mut self, report: &Report) {
+        let down = |bar: &ProgressBar, by: u32| bar.set_position(bar.position().saturating_sub(by.into()));
+        match &report.step {
             Step::Joined => self.waiting.inc(1),
             Step::Admitted => {
-                down(&self.waiting);
-                self.admitted.inc(1);
+                down(&self.waiting, 1);
+                // Once for each fan: who finds nothing queues again.
+                if self.seen.insert(report.fan) {
+                    self.admitted.inc(1);
+                }
             }
-            Step::Held { quantity, .. } => self.held.inc(u64::from(*quantity)),
+            Step::Held { quantity, .. } => {
+                self.holds.insert(report.fan, *quantity);
+                self.held.inc(u64::from(*quantity));
+            }
             Step::Paid { .. } => self.paid.inc(1),
             Step::Done(outcome) => {
                 self.done.inc(1);
+                down(&self.held, self.holds.remove(&report.fan).unwrap_or(0));
                 match outcome {
                     Outcome::Ticketed { tickets, .. } => self.ticketed.inc(u64::from(*tickets)),
-                    Outcome::SoldOut | Outcome::Left => down(&self.waiting),
+                    Outcome::SoldOut | Outcome::Left => down(&self.waiting, 1),
                     Outcome::Failed { why } => self.note(&format!("a fan failed: {why}")),
-                    _ => {}
+                    Outcome::Lapsed { .. } | Outcome::Declined { .. } | Outcome::Refunded { .. } => {}
                 }
             }
         }
@@ -77,9 +90,8 @@ impl Display {
         self.all.suspend(|| eprintln!("{text}"));
     }
 
-    fn line(&self) {
-        let Some(last) = &self.last_line else { return };
-        let Ok(mut last) = last.lock() else { return };
+    fn line(&mut self) {
+        let Some(last) = &mut self.last_line else { return };
         if last.elapsed() < LINE_EVERY {
             return;
         }
@@ -100,6 +112,26 @@ impl Display {
             bar.abandon();
         }
     }
+}
+
+/// What is unlike a real sale, and what the fans will do.
+pub fn introduce() {
+    eprintln!(
+        "Times are shortened for the demonstration: a hold lasts {} s, and a place is\n\
+         kept {} s after its socket closes. Of the fans {}% leave, {}% let their hold\n\
+         lapse, {}% decline to pay; {}% reconnect, {}% send their hold twice with one key.\n\
+         Their accounts are put into the database beforehand, with the cheapest password\n\
+         hash (bcrypt cost {}), or hashing alone would take minutes; they sign in through\n\
+         the API like anybody.",
+        setting::HOLD_SECONDS,
+        setting::GRACE_SECONDS,
+        fans::LEAVE,
+        fans::LAPSE,
+        fans::DECLINE,
+        fans::RECONNECT,
+        fans::RETRY,
+        setting::BCRYPT_COST
+    );
 }
 
 pub fn summary(summary: &Summary, audit: &Audit, said: &Said) {
@@ -130,9 +162,6 @@ pub fn summary(summary: &Summary, audit: &Audit, said: &Said) {
     }
 }
 
-pub fn how_to_join(setting: &Setting, event: EventId) {
-    eprintln!("\nThe node stays up until Ctrl-C.");
-    for line in setting.lines_to_try(event) {
-        eprintln!("{line}");
-    }
+pub fn how_to_join(setting: &Setting, event: EventId, stock: u32) {
+    eprintln!("\nThe node stays up until Ctrl-C. {}", setting.lines_to_try(event, stock));
 }

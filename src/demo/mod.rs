@@ -11,7 +11,6 @@ mod setting;
 
 use std::{
     collections::BTreeMap,
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -25,7 +24,11 @@ use self::{
     node::Node,
     setting::Setting,
 };
-use crate::domain::id::FanId;
+use crate::{
+    cli::signals::Signals,
+    domain::id::{EventId, FanId},
+    failure::Failure,
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -89,85 +92,58 @@ pub struct Said {
     pub steps: Vec<Report>,
 }
 
-pub fn run(options: Options) -> ExitCode {
-    match crate::cli::block_on(play(options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(message) => {
-            eprintln!("onsale: {message}");
-            ExitCode::FAILURE
-        }
+pub async fn run(options: Options) -> Result<(), Failure> {
+    raise_descriptor_limit(options.fans)?;
+    let mut signals = Signals::listen_with_hangup()?;
+    let Played { setting, node, event, faults } = tokio::select! {
+        played = play(&options) => played?,
+        // What was begun ends with it: the processes, then their directory.
+        signal = signals.next() => return Err(format!("stopped before the end ({signal})").into()),
+    };
+    if !options.exit {
+        display::how_to_join(&setting, event, options.stock);
+        signals.next().await;
     }
+    node.stop().await?;
+    if faults == 0 {
+        return Ok(());
+    }
+    Err(format!("the audit found {faults} faults; data and the node's log stay in {}", setting.keep().display()).into())
 }
 
 /// Two descriptors a fan at each end, and some for the rest.
-fn raise_descriptor_limit(fans: u32) -> Result<(), String> {
+fn raise_descriptor_limit(fans: u32) -> Result<(), Failure> {
     let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| format!("descriptor limit: {error}"))?;
     let needed = u64::from(fans) * 2 + 500;
     if limit < needed {
         return Err(format!(
             "{fans} fans need {needed} file descriptors a process, and the hard limit is {limit}: ask for fewer, or raise it"
-        ));
+        )
+        .into());
     }
     Ok(())
 }
 
-async fn play(options: Options) -> Result<bool, String> {
-    raise_descriptor_limit(options.fans)?;
+/// A sale that is over, on a node that is still up.
+struct Played {
+    setting: Setting,
+    node: Node,
+    event: EventId,
+    faults: usize,
+}
+
+async fn play(options: &Options) -> Result<Played, Failure> {
     let seed = options.seed.unwrap_or_else(|| crate::http::now().0);
-    eprintln!(
-        "Times are shortened for the demonstration: a hold lasts {} s, a place is kept {} s after its socket closes.",
-        setting::HOLD_SECONDS,
-        setting::GRACE_SECONDS
-    );
-    eprintln!(
-        "Of the fans {}% leave, {}% let their hold lapse, {}% decline to pay; {}% reconnect, {}% send their hold twice with one key.",
-        fans::LEAVE,
-        fans::LAPSE,
-        fans::DECLINE,
-        fans::RECONNECT,
-        fans::RETRY
-    );
-    eprintln!(
-        "The fans' accounts are put into the database beforehand, with the cheapest password hash (bcrypt cost {}), or hashing \
-         alone would take minutes; they sign in through the API like anybody.",
-        setting::BCRYPT_COST
-    );
-    let setting = Setting::prepare(&options).await?;
+    display::introduce();
+    let setting = Setting::prepare(options).await?;
     let mut node = Node::start(&setting).await?;
-    let event = setting.open_event(&options).await?;
-    eprintln!("Seed {seed}; stores: {}; public API {}.", setting.kind(), setting.url());
+    let event = setting.open_event(options).await?;
+    eprintln!("Seed {seed}. Stores: {}. Public API: {}\n", setting.config().stores.technologies(), setting.url());
 
     let started = Instant::now();
-    let display = Display::new(options.fans, options.stock);
-    let mut child = node::fans(&setting, event, seed)?;
-    let output = child.stdout.take().ok_or("the fans have no output")?;
-    let mut lines = BufReader::new(output).lines();
-    let mut said = Said::default();
-    let mut crash_at = options.crash.then_some(options.fans / 3);
-    while let Some(line) = lines.next_line().await.map_err(|error| format!("the fans: {error}"))? {
-        let report: Report = serde_json::from_str(&line).map_err(|error| format!("the fans said {line:?}: {error}"))?;
-        display.show(&report.step);
-        if let Step::Done(outcome) = &report.step {
-            said.outcomes.insert(report.fan, outcome.clone());
-        }
-        said.steps.push(report);
-        if crash_at.is_some_and(|at| said.outcomes.len() >= at as usize) {
-            crash_at = None;
-            display.note("The node is killed (SIGKILL) and started again.");
-            node.kill().await?;
-            node = Node::start(&setting).await?;
-        }
-    }
-    let status = child.wait().await.map_err(|error| format!("the fans: {error}"))?;
+    let said = watch(&setting, &mut node, event, seed, options).await?;
     let seconds = started.elapsed().as_secs_f64();
-    display.finish();
-    if !status.success() {
-        return Err(format!("the fans ended with {status}"));
-    }
-
-    let audit = settled_audit(&setting, event, &options, &said).await?;
-    let clean = audit.wrong.is_empty();
+    let audit = settled_audit(&setting, event, options, &said).await?;
     let summary = Summary {
         fans: options.fans,
         admitted: audit.admitted,
@@ -179,33 +155,55 @@ async fn play(options: Options) -> Result<bool, String> {
         overtaken: audit.overtaken,
         seconds: (seconds * 100.0).round() / 100.0,
         seed,
-        audit: if clean { Verdict::Clean("clean") } else { Verdict::Wrong(audit.wrong.clone()) },
+        audit: if audit.wrong.is_empty() { Verdict::Clean("clean") } else { Verdict::Wrong(audit.wrong.clone()) },
     };
     if options.json {
-        println!("{}", serde_json::to_string(&summary).expect("plain fields"));
+        println!("{}", serde_json::to_string(&summary)?);
     } else {
         display::summary(&summary, &audit, &said);
     }
-    if options.exit {
-        node.stop().await?;
-        setting.remove();
-        return Ok(clean);
+    Ok(Played { setting, node, event, faults: audit.wrong.len() })
+}
+
+/// Sends the fans, and shows and keeps what they say until the last one has ended.
+async fn watch(
+    setting: &Setting,
+    node: &mut Node,
+    event: EventId,
+    seed: u64,
+    options: &Options,
+) -> Result<Said, Failure> {
+    let mut display = Display::new(options.fans, options.stock);
+    let mut fans = node::fans(setting, event, seed)?;
+    let output = fans.stdout.take().ok_or("the fans have no output")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut said = Said::default();
+    let mut crash_at = options.crash.then_some(options.fans / 3);
+    while let Some(line) = lines.next_line().await.map_err(|error| format!("the fans: {error}"))? {
+        let report: Report = serde_json::from_str(&line).map_err(|error| format!("the fans said {line:?}: {error}"))?;
+        display.show(&report);
+        if let Step::Done(outcome) = &report.step {
+            said.outcomes.insert(report.fan, outcome.clone());
+        }
+        said.steps.push(report);
+        if crash_at.is_some_and(|at| said.outcomes.len() >= at as usize) {
+            crash_at = None;
+            display.note("The node is killed (SIGKILL) and started again.");
+            node.kill().await?;
+            *node = Node::start(setting).await?;
+        }
     }
-    display::how_to_join(&setting, event);
-    tokio::signal::ctrl_c().await.map_err(|error| error.to_string())?;
-    node.stop().await?;
-    setting.remove();
-    Ok(clean)
+    let status = fans.wait().await.map_err(|error| format!("the fans: {error}"))?;
+    display.finish();
+    if !status.success() {
+        return Err(format!("the fans ended with {status}").into());
+    }
+    Ok(said)
 }
 
 /// What follows a sale takes a moment: the last holds lapse, the last messages arrive. The audit is made again until it is
 /// clean or the time for that is up; only then does it count.
-async fn settled_audit(
-    setting: &Setting,
-    event: crate::domain::id::EventId,
-    options: &Options,
-    said: &Said,
-) -> Result<Audit, String> {
+async fn settled_audit(setting: &Setting, event: EventId, options: &Options, said: &Said) -> Result<Audit, Failure> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let audit = audit::make(setting, event, options.stock, said).await?;

@@ -1,99 +1,74 @@
 //! The other two processes: the node, and the fans.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::setting::Setting;
-use crate::domain::id::EventId;
+use crate::{
+    cli::child::{self, itself},
+    domain::id::EventId,
+    failure::Failure,
+};
 
-pub struct Node {
-    child: Child,
-}
+pub struct Node(Child);
 
 const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(35);
+/// Of the log, when the node does not start.
+const LAST_LINES: usize = 20;
 
 impl Node {
     /// Returns when the node says that it is ready.
-    pub async fn start(setting: &Setting) -> Result<Self, String> {
+    pub async fn start(setting: &Setting) -> Result<Self, Failure> {
         let path = setting.directory().join("node.log");
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let errors = log.try_clone().map_err(|error| error.to_string())?;
-        let mut child = itself()?
+        let log = File::options().create(true).append(true).open(&path);
+        let log = log.map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut node = itself()?
             .args(setting.serve_arguments())
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .kill_on_drop(true)
+            // Ctrl-C is for the demonstration, which then stops the node.
+            .process_group(0)
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()
             .map_err(|error| format!("the node: {error}"))?;
-        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        let client = reqwest::Client::builder().no_proxy().build()?;
         let deadline = Instant::now() + START;
         loop {
             let ready = client.get(format!("{}/health/ready", setting.url())).send().await;
             if ready.is_ok_and(|reply| reply.status().is_success()) {
-                return Ok(Self { child });
+                return Ok(Self(node));
             }
-            let ended = child.try_wait().map_err(|error| error.to_string())?;
-            if ended.is_some() || Instant::now() > deadline {
-                let log = std::fs::read_to_string(&path).unwrap_or_default();
-                let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                let tail: Vec<&str> = tail.into_iter().rev().collect();
-                return Err(format!("the node did not become ready:\n{}", tail.join("\n")));
+            if node.try_wait()?.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+                return Err(format!("the node did not become ready:\n{}", last.join("\n")).into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// SIGKILL.
-    pub async fn kill(mut self) -> Result<(), String> {
-        self.child.kill().await.map_err(|error| format!("killing the node: {error}"))
+    pub async fn kill(&mut self) -> Result<(), Failure> {
+        Ok(self.0.kill().await.map_err(|error| format!("killing the node: {error}"))?)
     }
 
-    /// SIGTERM; it must end by itself, and well.
-    pub async fn stop(mut self) -> Result<(), String> {
-        let pid = self.child.id().ok_or("the node has ended by itself")?;
-        let sent = crate::cli::terminate(pid).await;
-        if !sent.is_ok_and(|status| status.success()) {
-            return Err("the node could not be told to stop".into());
-        }
-        let status = tokio::time::timeout(STOP, self.child.wait())
-            .await
-            .map_err(|_| "the node did not stop in time".to_owned())?
-            .map_err(|error| error.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("the node ended with {status}")) }
+    pub async fn stop(self) -> Result<(), Failure> {
+        child::stop(self.0).await
     }
 }
 
-pub fn fans(setting: &Setting, event: EventId, seed: u64) -> Result<Child, String> {
-    itself()?
-        .args([
-            "fans",
-            "--url",
-            setting.url(),
-            "--event",
-            &event.to_string(),
-            "--seed",
-            &seed.to_string(),
-            "--accounts",
-        ])
+/// They say on standard output what happens to them.
+pub fn fans(setting: &Setting, event: EventId, seed: u64) -> Result<Child, Failure> {
+    let fans = itself()?
+        .args(["fans", "--url", setting.url(), "--event", &event.to_string(), "--seed", &seed.to_string()])
+        .arg("--accounts")
         .arg(setting.accounts_file())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the fans: {error}"))
-}
-
-fn itself() -> Result<Command, String> {
-    std::env::current_exe().map(Command::new).map_err(|error| format!("this program's file: {error}"))
+        .spawn();
+    Ok(fans.map_err(|error| format!("the fans: {error}"))?)
 }

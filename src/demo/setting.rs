@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::Write,
-    net::TcpListener,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
@@ -16,11 +16,14 @@ use super::{
     fans::{Account, Client, Headers},
 };
 use crate::{
+    cli::child::free_address,
     config::{self, Config},
     domain::{
         account::Role,
         id::{EventId, FanId},
+        time::Millis,
     },
+    failure::Failure,
     http::{
         self,
         password::{Password, Passwords},
@@ -41,7 +44,8 @@ pub const BCRYPT_COST: u32 = 4;
 const PASSWORD: &str = "demonstration-only";
 
 pub struct Setting {
-    directory: PathBuf,
+    /// Removed with it.
+    directory: TempDir,
     flags: Vec<(String, String)>,
     config: Config,
     url: String,
@@ -60,14 +64,13 @@ const PEOPLE: [(&str, Role); 5] = [
 ];
 
 impl Setting {
-    pub async fn prepare(options: &Options) -> Result<Self, String> {
-        let directory = std::env::temp_dir().join(format!("onsale-demo-{}", Uuid::new_v4().simple()));
-        fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    pub async fn prepare(options: &Options) -> Result<Self, Failure> {
+        let directory = TempDir::with_prefix("onsale-demo-")?;
         let listen = free_address(8080)?;
         let admin_listen = free_address(9090)?;
         let (url, admin_url) = (format!("http://{listen}"), format!("http://{admin_listen}"));
         let mut flags = vec![
-            ("stores.data_dir", directory.join("data").display().to_string()),
+            ("stores.data_dir", directory.path().join("data").display().to_string()),
             ("http.listen", listen),
             ("http.admin_listen", admin_listen),
             ("http.insecure_demo", "true".into()),
@@ -89,7 +92,7 @@ impl Setting {
         ];
         flags.extend(servers.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))));
         let flags: Vec<(String, String)> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let config = config::load(None, [], &flags).map_err(|error| error.to_string())?;
+        let config = config::load(None, [], &flags)?;
         let mut setting = Self { directory, flags, config, url, admin_url, suffix: String::new() };
         setting.make_accounts(options.fans).await?;
         Ok(setting)
@@ -99,17 +102,13 @@ impl Setting {
         &self.config
     }
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
     pub fn url(&self) -> &str {
         &self.url
     }
     pub fn accounts_file(&self) -> PathBuf {
-        self.directory.join("accounts.jsonl")
-    }
-
-    pub fn kind(&self) -> &'static str {
-        if self.config.stores.etcd.is_empty() { "embedded" } else { "etcd, Redis, RabbitMQ, PostgreSQL" }
+        self.directory().join("accounts.jsonl")
     }
 
     pub fn serve_arguments(&self) -> Vec<String> {
@@ -121,14 +120,14 @@ impl Setting {
         format!("{name}{}@example.org", self.suffix)
     }
 
-    async fn make_accounts(&mut self, fans: u32) -> Result<(), String> {
-        let data_dir = DataDir::open(&self.config.stores.data_dir).map_err(|error| error.to_string())?;
-        let database = Database::connect(&self.config.stores).await.map_err(|error| error.to_string())?;
-        database.migrate().await.map_err(|error| error.to_string())?;
-        let secret = RootSecret::open(None, data_dir.path()).map_err(|error| error.to_string())?;
+    async fn make_accounts(&mut self, fans: u32) -> Result<(), Failure> {
+        let data_dir = DataDir::open(&self.config.stores.data_dir)?;
+        let database = Database::connect(&self.config.stores).await?;
+        database.migrate().await?;
+        let secret = RootSecret::open(None, data_dir.path())?;
         // One hash serves all: they share the password, as nobody else's accounts could.
         let passwords = Passwords::new(&secret, &self.config.http);
-        let hash = passwords.hash(Password::new(PASSWORD.into())).await.map_err(|problem| problem.to_string())?;
+        let hash = passwords.hash(Password::new(PASSWORD.into())).await?;
         let account = |email: String, roles: Vec<Role>| accounts::Account {
             id: FanId::from_uuid(Uuid::now_v7()),
             name: email.split('@').next().unwrap_or_default().to_owned(),
@@ -146,16 +145,15 @@ impl Setting {
         let fans: Vec<_> = (0..fans).map(|n| account(format!("fan-{n}-{run}@example.org"), vec![Role::Fan])).collect();
         let file = self.accounts_file();
         let mut lines =
-            std::io::BufWriter::new(fs::File::create(&file).map_err(|error| format!("{}: {error}", file.display()))?);
+            BufWriter::new(fs::File::create(&file).map_err(|error| format!("{}: {error}", file.display()))?);
         for fan in &fans {
             let line = Account { id: fan.id, email: fan.email.clone(), password: PASSWORD.into() };
             let line = serde_json::to_string(&line).expect("plain fields");
             writeln!(lines, "{line}").map_err(|error| format!("{}: {error}", file.display()))?;
         }
-        lines.flush().map_err(|error| error.to_string())?;
-        accounts::create_many(&database, &fans).await.map_err(|error| error.to_string())?;
-        let taken =
-            accounts::by_email(&database, &self.address("organizer")).await.map_err(|error| error.to_string())?;
+        lines.flush()?;
+        accounts::create_many(&database, &fans).await?;
+        let taken = accounts::by_email(&database, &self.address("organizer")).await?;
         if taken.is_some() {
             self.suffix = format!("-{run}");
         }
@@ -165,13 +163,13 @@ impl Setting {
             roles.dedup();
             people.push(account(self.address(name), roles));
         }
-        accounts::create_many(&database, &people).await.map_err(|error| error.to_string())?;
+        accounts::create_many(&database, &people).await?;
         database.close().await;
         Ok(())
     }
 
     /// As the organizer, through the public API: makes the event and publishes it.
-    pub async fn open_event(&self, options: &Options) -> Result<EventId, String> {
+    pub async fn open_event(&self, options: &Options) -> Result<EventId, Failure> {
         let client = Client::new(&self.url)?;
         let login = json!({"email": self.address("organizer"), "password": PASSWORD});
         let login = client.send(Method::POST, "/auth/login", Default::default(), Some(&login)).await?;
@@ -193,47 +191,60 @@ impl Setting {
         let version = event.body["version"].as_u64().ok_or("an event has a version")?;
         call(Method::PUT, format!("/events/{id}/seat-plan?version={version}"), seat_plan(options.stock)).await?;
         call(Method::POST, format!("/events/{id}/publish"), json!({})).await?;
-        id.parse().map_err(|error| format!("event: {error}"))
+        Ok(id.parse().map_err(|error| format!("event: {error}"))?)
     }
 
-    /// What somebody can type to try it by hand.
-    pub fn lines_to_try(&self, event: EventId) -> Vec<String> {
-        let (url, admin) = (&self.url, &self.admin_url);
-        let mut lines = vec![
-            format!("Sign in (password of everybody: {PASSWORD}), as a fan:"),
-            format!(
-                "  curl -s {url}/api/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{}\",\"password\":\"{PASSWORD}\"}}'",
-                self.address("you")
-            ),
-            format!("or as {}.", PEOPLE.iter().map(|(name, _)| self.address(name)).collect::<Vec<_>>().join(", ")),
-            "Join the queue, with the access_token as TOKEN:".into(),
-            format!("  curl -s -X POST {url}/api/v1/events/{event}/queue -H \"Authorization: Bearer $TOKEN\""),
-            "or by WebSocket (websocat, from its own package):".into(),
-            format!(
-                "  websocat -H=\"Authorization: Bearer $TOKEN\" {}/api/v1/events/{event}/queue/socket",
-                url.replacen("http", "ws", 1)
-            ),
-            "See and steer the queue, as the operator:".into(),
-            format!("  curl -s {admin}/api/v1/admin/events/{event}/queue -H \"Authorization: Bearer $TOKEN\""),
-            format!("Everything else: {url}/docs   Metrics: {admin}/metrics"),
-        ];
-        lines.push(format!("Data and the node's log: {}", self.directory.display()));
-        lines
+    /// What somebody can paste into a shell, from the first line to the last.
+    pub fn lines_to_try(&self, event: EventId, stock: u32) -> String {
+        let (url, admin_url, suffix) = (&self.url, &self.admin_url, &self.suffix);
+        let socket_url = url.replacen("http", "ws", 1);
+        let more = division(stock).0 + 50;
+        let names: Vec<_> = PEOPLE.iter().map(|(name, _)| *name).collect();
+        format!(
+            r#"In a shell beside it:
+
+  API={url}/api/v1 ADMIN={admin_url}/api/v1/admin
+  EVENT={event}
+  value() {{ grep -o "\"$1\":\"[^\"]*" | cut -d '"' -f 4; }}
+  sign_in() {{ TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \
+    -d '{{"email":"'$1'{suffix}@example.org","password":"{PASSWORD}"}}' | value access_token); }}
+  ask() {{ curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+    -H "Idempotency-Key: $(date +%N)" "$@"; echo; }}
+
+As the organizer, put 50 more on sale:
+
+  sign_in organizer
+  ask -X PUT $ADMIN/events/$EVENT/stock -d '{{"ticket_type":"STANDING","stock":{more},"reason":"why not"}}'
+
+As a fan, take a place in the queue, and once admitted two tickets; then open payment_url
+in a browser. A hold lasts {HOLD_SECONDS} s here:
+
+  sign_in you
+  ask -X POST $API/events/$EVENT/queue
+  ADMISSION=$(ask $API/events/$EVENT/queue | value acceptedTokenId)
+  ORDER=$(ask $API/events/$EVENT/holds -H "Onsale-Admission: $ADMISSION" \
+    -d '{{"items":[{{"ticket_type":"STANDING","quantity":2}}]}}' | value reference)
+  ask $API/orders/$ORDER/checkout -d '{{"provider":"sandbox"}}'
+  ask $API/tickets
+
+The queue on a WebSocket (websocat is a program of its own), and as the operator sees it:
+
+  websocat -H "Authorization: Bearer $TOKEN" {socket_url}/api/v1/events/$EVENT/queue/socket
+  sign_in operator
+  ask $ADMIN/events/$EVENT/queue
+
+Accounts: {}; the password of all is {PASSWORD}.
+The API: {url}/api/v1/docs. Metrics: {admin_url}/metrics.
+Data and the node's log: {}"#,
+            names.join(", "),
+            self.directory().display()
+        )
     }
 
-    pub fn remove(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
-            eprintln!("{} stays: {error}", self.directory.display());
-        }
+    /// The data and the node's log are not removed.
+    pub fn keep(self) -> PathBuf {
+        self.directory.keep()
     }
-}
-
-/// The usual port if it is free, else any.
-fn free_address(port: u16) -> Result<String, String> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    let address =
-        listener.and_then(|listener| listener.local_addr()).map_err(|error| format!("no free port: {error}"))?;
-    Ok(address.to_string())
 }
 
 /// How the stock is divided: (standing, stalls, balcony); the first by quantity, the others by seat.
@@ -246,7 +257,7 @@ fn division(stock: u32) -> (u32, u32, u32) {
 
 fn event_body(options: &Options) -> Value {
     let now = http::now();
-    let day = crate::domain::time::Millis::minutes(24 * 60);
+    let day = Millis::minutes(24 * 60);
     let (standing, ..) = division(options.stock);
     let price = |minor: u32| json!({"minor": minor, "currency": "EUR"});
     json!({

@@ -21,6 +21,24 @@ pub struct Config {
     pub database_connections: u32,
 }
 
+impl Config {
+    /// What it leads to, for people.
+    pub fn technologies(&self) -> String {
+        let all = [
+            ("etcd", self.etcd.is_empty()),
+            ("Redis", self.redis.is_empty()),
+            ("RabbitMQ", self.rabbitmq.is_empty()),
+            ("PostgreSQL", self.database.is_empty()),
+        ];
+        let servers: Vec<_> = all.iter().filter(|(_, embedded)| !embedded).map(|(name, _)| *name).collect();
+        match servers.len() {
+            0 => "embedded".to_owned(),
+            count if count == all.len() => servers.join(", "),
+            _ => format!("{}, the others embedded", servers.join(", ")),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -31,5 +49,20 @@ impl Default for Config {
             database: String::new(),
             database_connections: 16,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_embedded_and_what_is_a_server_is_said() {
+        let mut config = Config::default();
+        assert_eq!(config.technologies(), "embedded");
+        config.etcd = vec!["http://e".into()];
+        assert_eq!(config.technologies(), "etcd, the others embedded");
+        (config.redis, config.rabbitmq, config.database) = ("r".into(), "q".into(), "d".into());
+        assert_eq!(config.technologies(), "etcd, Redis, RabbitMQ, PostgreSQL");
     }
 }

@@ -15,7 +15,10 @@ pub use self::{
     client::{Client, Headers, Reply, Socket},
     life::Plan,
 };
-use crate::domain::id::{EventId, FanId, OrderRef};
+use crate::{
+    domain::id::{EventId, FanId, OrderRef},
+    failure::Failure,
+};
 
 /// What a fan signs in with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,13 +127,13 @@ pub fn plan(seed: u64, index: u64, arrive: f64) -> Plan {
 }
 
 /// Plays all lives; ends when the last one has.
-pub async fn run(options: Options) -> Result<(), String> {
+pub async fn run(options: Options) -> Result<(), Failure> {
     let accounts = std::fs::read_to_string(&options.accounts)
         .map_err(|error| format!("{}: {error}", options.accounts.display()))?;
     let accounts: Vec<Account> = accounts
         .lines()
         .map(|line| serde_json::from_str(line).map_err(|error| format!("an account: {error}")))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, String>>()?;
     let client = Arc::new(Client::new(&options.url)?);
     let (reports, mut printed) = tokio::sync::mpsc::unbounded_channel::<Report>();
     let printer = std::thread::spawn(move || {
@@ -152,5 +155,5 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     drop(reports);
     while lives.join_next().await.is_some() {}
-    printer.join().map_err(|_| "the printer died".to_owned())
+    Ok(printer.join().map_err(|_| "the printer died")?)
 }

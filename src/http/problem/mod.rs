@@ -36,6 +36,8 @@ impl std::fmt::Display for Problem {
     }
 }
 
+impl std::error::Error for Problem {}
+
 impl Problem {
     pub fn new(code: Code) -> Self {
         let row = code.row();

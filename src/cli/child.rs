@@ -1,0 +1,40 @@
+//! This program as a process of its own, started and ended by another one of it.
+
+use std::{net::TcpListener, process::Stdio, time::Duration};
+
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::failure::Failure;
+
+/// For a node that was told to stop: longer than it gives itself.
+const STOP: Duration = Duration::from_secs(35);
+
+/// Without input; killed when whoever started it lets go.
+pub fn itself() -> Result<Command, Failure> {
+    let file = std::env::current_exe().map_err(|error| format!("this program's file: {error}"))?;
+    let mut command = Command::new(file);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Tells a node to stop (SIGTERM); it must end by itself, and well.
+pub async fn stop(mut node: Child) -> Result<(), Failure> {
+    let id = node.id().ok_or("the node has ended by itself")?;
+    // By the shell's own `kill`: a bare system has no program of that name.
+    let told = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id.to_string()]).status().await?;
+    if !told.success() {
+        return Err("the node could not be told to stop".into());
+    }
+    let status = timeout(STOP, node.wait()).await.map_err(|_| "the node did not stop in time")??;
+    if status.success() { Ok(()) } else { Err(format!("the node ended with {status}").into()) }
+}
+
+/// On loopback: this port if it is free, else any. Somebody else may still take it before the child does.
+pub fn free_address(port: u16) -> Result<String, Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address = listener.and_then(|listener| listener.local_addr());
+    Ok(address.map_err(|error| format!("no free port: {error}"))?.to_string())
+}
