@@ -111,6 +111,7 @@ impl Display {
         for bar in [&self.waiting, &self.admitted, &self.held, &self.paid, &self.ticketed, &self.done] {
             bar.abandon();
         }
+        eprintln!();
     }
 }
 

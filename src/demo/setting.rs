@@ -205,36 +205,46 @@ impl Setting {
 
   API={url}/api/v1 ADMIN={admin_url}/api/v1/admin
   EVENT={event}
+  JSON='Content-Type: application/json'
   value() {{ grep -o "\"$1\":\"[^\"]*" | cut -d '"' -f 4; }}
-  sign_in() {{ TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \
-    -d '{{"email":"'$1'{suffix}@example.org","password":"{PASSWORD}"}}' | value access_token); }}
-  ask() {{ curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+  sign_in() {{ TOKEN=$(curl -s $API/auth/login -H "$JSON" -d '{{
+    "email":"'$1'{suffix}@example.org",
+    "password":"{PASSWORD}"}}' | value access_token); }}
+  ask() {{ curl -s -H "Authorization: Bearer $TOKEN" -H "$JSON" \
     -H "Idempotency-Key: $(date +%N)" "$@"; echo; }}
 
 As the organizer, put 50 more on sale:
 
   sign_in organizer
-  ask -X PUT $ADMIN/events/$EVENT/stock -d '{{"ticket_type":"STANDING","stock":{more},"reason":"why not"}}'
+  ask -X PUT $ADMIN/events/$EVENT/stock -d '{{
+    "ticket_type":"STANDING","stock":{more},"reason":"why not"}}'
 
-As a fan, take a place in the queue, and once admitted two tickets; then open payment_url
-in a browser. A hold lasts {HOLD_SECONDS} s here:
+As a fan, take a place in the queue, your turn, and two tickets, and pay for them.
+(A hold lasts {HOLD_SECONDS} s here; a browser would show $PAGE.)
 
   sign_in you
   ask -X POST $API/events/$EVENT/queue
-  ADMISSION=$(ask $API/events/$EVENT/queue | value acceptedTokenId)
-  ORDER=$(ask $API/events/$EVENT/holds -H "Onsale-Admission: $ADMISSION" \
-    -d '{{"items":[{{"ticket_type":"STANDING","quantity":2}}]}}' | value reference)
-  ask $API/orders/$ORDER/checkout -d '{{"provider":"sandbox"}}'
+  sleep 2
+  ADMISSION=$(ask -X POST $API/events/$EVENT/queue/claim | value acceptedTokenId)
+  ORDER=$(ask $API/events/$EVENT/holds -H "Onsale-Admission: $ADMISSION" -d '{{
+    "items":[{{"ticket_type":"STANDING","quantity":2}}]}}' | value reference)
+  PAGE=$(ask $API/orders/$ORDER/checkout -d '{{
+    "provider":"sandbox"}}' | value payment_url)
+  curl -s -o /dev/null -d outcome=pay $PAGE
+  sleep 2
   ask $API/tickets
 
-The queue on a WebSocket (websocat is a program of its own), and as the operator sees it:
+The queue as the operator sees it, and as a fan does on a WebSocket (by websocat):
 
-  websocat -H "Authorization: Bearer $TOKEN" {socket_url}/api/v1/events/$EVENT/queue/socket
   sign_in operator
   ask $ADMIN/events/$EVENT/queue
+  websocat -H "Authorization: Bearer $TOKEN" \
+    {socket_url}/api/v1/events/$EVENT/queue/socket
 
-Accounts: {}; the password of all is {PASSWORD}.
-The API: {url}/api/v1/docs. Metrics: {admin_url}/metrics.
+Accounts: {}.
+Password: {PASSWORD}
+API:      {url}/api/v1/docs
+Metrics:  {admin_url}/metrics
 Data and the node's log: {}"#,
             names.join(", "),
             self.directory().display()

@@ -233,6 +233,14 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the node's log:\n{}", self.log());
+        }
+    }
+}
+
 /// Below the range from which the kernel takes ports for outgoing connections: nobody takes it while the node is down.
 fn free_address() -> String {
     loop {
