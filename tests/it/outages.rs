@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::{
-    harness::address,
+    harness::{address, one_etcd},
     node::{Node, Site},
     proxy::{Proxy, server_of},
     rush::{self, Rush},
@@ -28,10 +28,9 @@ async fn begin(site: &Site) -> (Node, Rush) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sale_goes_on_after_etcd_was_cut_off_until_the_lease_was_lost() {
-    let Some(etcd) = address("ONSALE_TEST_ETCD") else { return };
-    let member = etcd.split(',').next().expect("an address");
-    let proxy = Proxy::to(server_of(member)).await;
-    let site = Site::embedded().set("stores.etcd", &proxy.url(member));
+    let Some(member) = one_etcd() else { return };
+    let proxy = Proxy::to(server_of(&member)).await;
+    let site = Site::embedded().set("stores.etcd", &proxy.url(&member));
     let (node, mut rush) = begin(&site).await;
     proxy.refuse();
     rush.shop_during(sleep(LONGER_THAN_A_LEASE)).await;
@@ -68,16 +67,17 @@ async fn a_sale_goes_on_while_redis_is_away_and_after_it_lost_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sale_goes_on_after_rabbitmq_was_killed() {
+async fn a_sale_goes_on_after_rabbitmq_was_cut_off() {
     if address("ONSALE_TEST_RABBITMQ").is_none() {
         return;
     }
-    let mut broker = servers::Rabbit::start().await;
-    let site = Site::embedded().set("stores.rabbitmq", &broker.url());
+    let broker = servers::Rabbit::start().await;
+    let proxy = Proxy::to(server_of(&broker.url())).await;
+    let site = Site::embedded().set("stores.rabbitmq", &proxy.url(&broker.url()));
     let (node, mut rush) = begin(&site).await;
-    broker.kill();
+    proxy.refuse();
     rush.shop_during(sleep(AWAY)).await;
-    broker.restart().await;
+    proxy.heal();
     rush.goes_on().await;
     rush.end(&site, node).await;
 }
