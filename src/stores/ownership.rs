@@ -28,4 +28,8 @@ pub trait Ownership: Send + Sync + 'static {
     /// Whether an owner of this epoch may answer without a commit now: false once the node's lease may have run out, and
     /// for ever for what was claimed under a lease since lost. Costs nothing; to be asked when replying.
     fn is_sure(&self, epoch: Epoch) -> bool;
+
+    /// Whether an owner of this epoch can never be sure again, because the lease that it hung on is lost: it has to claim
+    /// anew. Costs nothing.
+    fn is_lost(&self, epoch: Epoch) -> bool;
 }

@@ -36,7 +36,7 @@ use onsale::{
 use tokio::sync::mpsc;
 
 use crate::{
-    harness::eventually,
+    harness::{address, eventually},
     shop::{Shop, configuration, hold_of, new_fan},
 };
 
@@ -392,4 +392,39 @@ async fn audit(shop: &Shop, event: EventId) {
     assert_eq!(checks::miscounted(database, event).await.expect("answers"), Vec::<OrderRef>::new());
     assert_eq!(checks::paid_twice(database, event).await.expect("answers"), Vec::<OrderRef>::new());
     assert_eq!(shop.stores.bus.dead_letters().await.expect("answers"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_stands_still_is_claimed_anew_when_its_lease_is_revoked() {
+    let Some(addresses) = address("ONSALE_TEST_ETCD") else { return };
+    let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open_on_etcd(folder.path(), &addresses).await;
+    let mut still = configuration(10);
+    still.queue.paused = true;
+    let event = shop.new_event(still).await;
+    let fan = new_fan();
+    let waiting = eventually("a place", async || match shop.event(event).await.waiting_room.join(fan).await {
+        Ok(Outcome::Waiting { place }) => Some(place),
+        _ => None,
+    });
+    let place = waiting.await;
+    let before = shop.stores.ownership.owner(event).await.expect("answers").expect("owned").epoch;
+
+    let mut etcd = etcd_client::Client::connect(&addresses, None).await.expect("etcd");
+    let found = etcd.get(format!("onsale/own/{event}"), None).await.expect("read");
+    let lease = found.kvs().first().expect("an owner").lease();
+    etcd.lease_revoke(lease).await.expect("revoked");
+
+    eventually("a new epoch", async || {
+        let owner = shop.stores.ownership.owner(event).await.ok()??;
+        (owner.epoch > before).then_some(())
+    })
+    .await;
+    eventually("the place is told again", async || {
+        let standing = shop.event(event).await.waiting_room.poll(fan).await.ok()?;
+        (standing == Standing::Waiting(place)).then_some(())
+    })
+    .await;
+    shop.close().await;
 }

@@ -131,7 +131,7 @@ async fn nothing_is_sure_while_the_lease_may_have_run_out_nor_later_what_hung_on
     let second = open_etcd(&[direct], "node-2").await;
     let event = new_event();
     let old = first.ownership.claim(event).await.expect("claim");
-    assert!(first.ownership.is_sure(old));
+    assert!(first.ownership.is_sure(old) && !first.ownership.is_lost(old));
     let refused = second.ownership.claim(event).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 
@@ -157,8 +157,8 @@ async fn nothing_is_sure_while_the_lease_may_have_run_out_nor_later_what_hung_on
     proxy.cut();
     let other = new_event();
     let epoch = in_time(first.ownership.claim(other)).await.expect("under a new lease");
-    assert!(first.ownership.is_sure(epoch));
-    assert!(!first.ownership.is_sure(old), "its key went with the old lease");
+    assert!(first.ownership.is_sure(epoch) && !first.ownership.is_lost(epoch));
+    assert!(!first.ownership.is_sure(old) && first.ownership.is_lost(old), "its key went with the old lease");
     let refused = first.journal.append(append(event, old, 1, "late")).await;
     assert!(matches!(refused, Err(AppendError::Fenced)), "{refused:?}");
     let refused = first.ownership.claim(event).await;

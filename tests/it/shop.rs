@@ -32,7 +32,7 @@ use onsale::{
     },
 };
 
-use crate::harness::eventually;
+use crate::harness::{Opened, eventually, open_etcd};
 
 pub struct Shop {
     pub stores: Stores,
@@ -48,6 +48,19 @@ impl Shop {
     pub async fn open_with(folder: &Path, config: Config) -> Self {
         let stores_config = stores::config::Config { data_dir: folder.to_owned(), ..Default::default() };
         let stores = stores::open(&stores_config, "node-1").await.expect("embedded stores open");
+        Self::start(stores, folder, config).await
+    }
+
+    /// The same with journal and ownership in etcd.
+    pub async fn open_on_etcd(folder: &Path, endpoints: &[String]) -> Self {
+        let stores_config = stores::config::Config { data_dir: folder.to_owned(), ..Default::default() };
+        let stores = stores::open(&stores_config, "node-1").await.expect("embedded stores open");
+        // No two nodes on one etcd may have the same name.
+        let Opened { journal, ownership } = open_etcd(endpoints, &format!("test-{:08x}", rand::random::<u32>())).await;
+        Self::start(Stores { journal, ownership, ..stores }, folder, Config::default()).await
+    }
+
+    async fn start(stores: Stores, folder: &Path, config: Config) -> Self {
         stores.database.migrate().await.expect("tables");
         let secret = RootSecret::open(None, folder).expect("a root secret");
         let key = TicketKey::all(&secret).remove(0);

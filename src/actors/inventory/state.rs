@@ -182,6 +182,11 @@ impl State {
     }
 
     pub fn pulse(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        // A commit would find out, but an event that stands still makes none, and would answer nobody for ever.
+        if self.ownership.is_lost(self.epoch) {
+            let _ = self.step(me, Input::Fenced);
+            return Err("the lease was lost: the event has to be claimed anew".into());
+        }
         let now = self.clock.now();
         if self.batcher.next_tick().is_some_and(|at| at <= now) {
             self.step(me, Input::Tick)?;

@@ -42,4 +42,8 @@ impl Ownership for EmbeddedOwnership {
     fn is_sure(&self, _epoch: Epoch) -> bool {
         !self.journal.is_poisoned()
     }
+
+    fn is_lost(&self, _epoch: Epoch) -> bool {
+        false
+    }
 }

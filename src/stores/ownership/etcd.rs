@@ -105,4 +105,8 @@ impl Ownership for EtcdOwnership {
     fn is_sure(&self, epoch: Epoch) -> bool {
         self.lease.is_sure(epoch)
     }
+
+    fn is_lost(&self, epoch: Epoch) -> bool {
+        self.lease.is_lost(epoch)
+    }
 }

@@ -68,6 +68,11 @@ impl LeaseKeeper {
     pub fn is_sure(&self, epoch: Epoch) -> bool {
         self.lease.borrow().is_some_and(|lease| epoch.0 > lease.granted_at && Instant::now() < lease.renewed + SURE)
     }
+
+    /// Known once another lease is granted: before that there is nothing to claim under anyway.
+    pub fn is_lost(&self, epoch: Epoch) -> bool {
+        self.lease.borrow().is_some_and(|lease| epoch.0 <= lease.granted_at)
+    }
 }
 
 async fn grant(etcd: &Etcd) -> Lease {
