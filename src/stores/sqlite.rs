@@ -68,6 +68,12 @@ pub fn error(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// Another connection has the file's lock.
+pub fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| primary_code(error.code().as_deref()));
+    code == Some(SQLITE_BUSY)
+}
+
 // https://www.sqlite.org/rescode.html
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;

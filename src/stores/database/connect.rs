@@ -7,7 +7,7 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migrator},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Backend, fault};
 use crate::stores::{config::Config, error::StoreError, sqlite};
@@ -17,6 +17,7 @@ const MIGRATIONS: Migrator = sqlx::migrate!();
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// Of all migrations together, waiting for another node's included.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A connection that has idled this long is asked whether it still is one before it is used.
@@ -67,7 +68,8 @@ impl Target {
         if self.backend == Backend::Postgres && is_standby(&mut first).await.map_err(|error| self.failed(error))? {
             return Err(StoreError::ReadOnly(Standby.into()));
         }
-        first.close().await.map_err(|error| self.failed(error))?;
+        // It has answered; how it ends says nothing about the next ones.
+        let _ = first.close().await;
         match self.backend {
             Backend::Postgres => {
                 let pool = self.pool(self.connections, Access::Postgres);
@@ -114,12 +116,26 @@ impl Target {
     }
 
     async fn connection(&self) -> Result<AnyConnection, StoreError> {
-        let mut connection = match timeout(CONNECT_TIMEOUT, self.options.connect()).await {
-            Ok(connected) => connected.map_err(|error| self.failed(error))?,
-            Err(_) => return Err(StoreError::Unavailable(fault::DeadlinePassed.into())),
-        };
+        match timeout(CONNECT_TIMEOUT, self.connect()).await {
+            Ok(connected) => connected.map_err(|error| self.failed(error)),
+            Err(_) => Err(StoreError::Unavailable(fault::DeadlinePassed.into())),
+        }
+    }
+
+    /// Of several that open a new file at once only one can turn its log on, and there SQLite does not wait.
+    async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {
+        loop {
+            match self.connect_once().await {
+                Err(error) if self.backend == Backend::Sqlite && sqlite::is_busy(&error) => sleep(BUSY_PAUSE).await,
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn connect_once(&self) -> Result<AnyConnection, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
         if self.backend == Backend::Sqlite {
-            connection.execute(sqlite::PRAGMAS).await.map_err(|error| self.failed(error))?;
+            connection.execute(sqlite::PRAGMAS).await?;
         }
         Ok(connection)
     }
