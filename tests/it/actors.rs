@@ -25,10 +25,10 @@ use onsale::{
         order::OrderState,
         queue::{Outcome, Standing},
         ticket::TicketCode,
-        time::Millis,
+        time::{EventTime, Millis},
     },
     stores::{
-        database::{checks, events, orders, tickets},
+        database::{checks, events, orders, outbox, tickets},
         order_bus::Topic,
         secret::{RootSecret, TicketKey},
     },
@@ -223,6 +223,28 @@ async fn money_that_comes_when_the_stock_is_gone_goes_back() {
     eventually("the money goes back", async || {
         let order = shop.order(event, lapsed.order).await?;
         (order.state == OrderState::Refunding).then_some(())
+    })
+    .await;
+    audit(&shop, event).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_message_that_the_bus_has_lost_is_sent_again() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let event = shop.new_event(configuration(10)).await;
+    let admission = shop.admitted(event, new_fan()).await;
+    let hold = shop.hold(event, admission, 1).await.expect("stock is there");
+    let fact = shop.check_out(event, &hold).await;
+    // While nobody relays: marked as sent, which it never was.
+    shop.directory.kill_intake().await;
+    let id = shop.money_comes(&fact).await;
+    outbox::mark_sent(&shop.stores.database, &[id], EventTime(7)).await.expect("marked");
+    ticketed(&shop, event, &hold).await;
+    eventually("nothing is left to do", async || {
+        let overdue = outbox::overdue(&shop.stores.database, EventTime(u64::MAX >> 1), 1).await.ok()?;
+        overdue.is_empty().then_some(())
     })
     .await;
     audit(&shop, event).await;

@@ -32,6 +32,8 @@ use onsale::{
     },
 };
 
+use uuid::Uuid;
+
 use crate::harness::{Opened, eventually, open_etcd};
 
 pub struct Shop {
@@ -144,11 +146,12 @@ impl Shop {
     }
 
     /// As the edge does with the provider's webhook: an outbox row, before it is answered.
-    pub async fn money_comes(&self, fact: &PaymentFact) {
+    pub async fn money_comes(&self, fact: &PaymentFact) -> Uuid {
         let body = serde_json::to_string(fact).expect("JSON");
         let mut write = self.stores.database.begin().await.expect("a transaction");
-        outbox::push(&mut write, "order.payment-success", &body, EventTime(6)).await.expect("an outbox row");
+        let id = outbox::push(&mut write, "order.payment-success", &body, EventTime(6)).await.expect("an outbox row");
         write.commit().await.expect("committed");
+        id
     }
 
     pub async fn order(&self, event: EventId, order: OrderId) -> Option<orders::Order> {

@@ -15,7 +15,10 @@ use crate::{
         foundation::Foundation,
         orders::{PaymentFact, SettleError},
     },
-    stores::order_bus::{Delivery, Topic},
+    stores::{
+        database::{Database, outbox},
+        order_bus::{Delivery, Topic},
+    },
 };
 
 /// Also how many are settled at once: each waits for its own event, and one that hangs must not hold up the others.
@@ -37,25 +40,30 @@ pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
     let mut settling = JoinSet::new();
     while let Some(delivery) = deliveries.recv().await {
         while settling.try_join_next().is_some() {}
-        settling.spawn(take_in(Weak::clone(&directory), delivery));
+        settling.spawn(take_in(on.database.clone(), Weak::clone(&directory), delivery));
     }
 }
 
-async fn take_in(directory: Weak<dyn Directory>, delivery: Delivery) {
+async fn take_in(database: Database, directory: Weak<dyn Directory>, delivery: Delivery) {
+    let id = delivery.message.id.clone();
     let fact: PaymentFact = match serde_json::from_slice(&delivery.message.body) {
         Ok(fact) => fact,
         Err(error) => {
-            tracing::error!(id = delivery.message.id, %error, "a payment fact that cannot be read");
+            tracing::error!(id, %error, "a payment fact that cannot be read");
             return answered(delivery.settle.reject().await);
         }
     };
     let (began, mut backoff) = (Instant::now(), Backoff::up_to(LONGEST_WAIT));
     loop {
         match settle(&directory, &fact).await {
-            Ok(()) => return answered(delivery.settle.ack().await),
+            Ok(()) => {
+                done(&database, &id).await;
+                return answered(delivery.settle.ack().await);
+            }
             Err(SettleError::Never(why)) => {
                 tracing::error!(payment = %fact.payment, reference = %fact.reference, why, "a payment that cannot be settled");
-                return answered(delivery.settle.reject().await);
+                answered(delivery.settle.reject().await);
+                return done(&database, &id).await;
             }
             Err(SettleError::Later(why)) => {
                 tracing::debug!(payment = %fact.payment, why, "a payment is not settled yet");
@@ -65,6 +73,15 @@ async fn take_in(directory: Weak<dyn Directory>, delivery: Delivery) {
             return answered(delivery.settle.retry().await);
         }
         backoff.wait().await;
+    }
+}
+
+/// If this fails, or the process before it, the message is sent again, which does no harm.
+async fn done(database: &Database, id: &str) {
+    // Only a message of the outbox is named by an id of it.
+    let Ok(id) = id.parse() else { return };
+    if let Err(error) = outbox::done(database, id).await {
+        tracing::debug!(%id, %error, "a payment message that is done stays in the outbox");
     }
 }
 

@@ -3,12 +3,16 @@
 //! Looks often instead of being told: a webhook may have been stored by another process, and a hint that is lost would have
 //! to be made up for by looking anyway.
 
-use std::{slice, time::Duration};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
 use crate::{
     actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    domain::time::Millis,
     stores::{
         database::outbox::{self, Unsent},
         error::StoreError,
@@ -18,11 +22,22 @@ use crate::{
 
 const EVERY: Duration = Duration::from_millis(100);
 const BATCH: u32 = 256;
+/// How often it is looked for what the bus has lost,
+const OVERDUE_EVERY: Duration = Duration::from_secs(15);
+/// which is what was sent so long ago and is not done, although nothing waits in the bus.
+const OVERDUE: Millis = Millis(60_000);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation) {
     let mut backoff = Backoff::up_to(LONGEST_WAIT);
+    let mut looked: Option<Instant> = None;
     loop {
+        if looked.is_none_or(|at| at.elapsed() >= OVERDUE_EVERY) {
+            looked = Some(Instant::now());
+            if let Err(error) = send_again(&on).await {
+                tracing::warn!(%error, "what the bus may have lost is not sent again; later");
+            }
+        }
         match relay(&on).await {
             // There may be more.
             Ok(sent) if sent == BATCH as usize => {}
@@ -38,9 +53,23 @@ pub(super) async fn run(on: Foundation) {
     }
 }
 
-/// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
 async fn relay(on: &Foundation) -> Result<usize, StoreError> {
     let unsent = outbox::unsent(&on.database, BATCH).await?;
+    send(on, unsent).await
+}
+
+/// A broker may come back without what it had confirmed. What is still on its way is sent twice, at most a batch each time.
+async fn send_again(on: &Foundation) -> Result<(), StoreError> {
+    let overdue = outbox::overdue(&on.database, wall() - OVERDUE, BATCH).await?;
+    if overdue.is_empty() || on.bus.depth(Topic::Payments).await? > 0 {
+        return Ok(());
+    }
+    tracing::warn!(count = overdue.len(), "payment messages were sent and are not done: sent again");
+    send(on, overdue).await.map(drop)
+}
+
+/// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
+async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError> {
     if unsent.is_empty() {
         return Ok(0);
     }

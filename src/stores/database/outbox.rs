@@ -1,8 +1,14 @@
-//! Messages that wait for the order bus: written with what they tell of, sent by a relay, at least once.
+//! Messages for the order bus: written with what they tell of, sent by a relay, kept until what they ask for is done.
+//!
+//! So a bus that loses what it has confirmed delays a payment and does not lose it.
 
 use uuid::Uuid;
 
-use super::{Database, Write, row::millis};
+use super::{
+    Database, Query, Write,
+    row::{Row, millis},
+    statement,
+};
 use crate::{domain::time::EventTime, stores::error::StoreError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,27 +32,36 @@ pub async fn push(write: &mut Write, routing_key: &str, body: &str, now: EventTi
     Ok(id)
 }
 
+fn select(which: &'static str) -> Query {
+    statement(["SELECT id, routing_key, body, created_at FROM outbox ", which])
+}
+
 /// Oldest first. Ask again from the start: one with a lower id may be committed later.
 pub async fn unsent(database: &Database, limit: u32) -> Result<Vec<Unsent>, StoreError> {
-    let select =
-        sqlx::query("SELECT id, routing_key, body, created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1");
-    let rows = database.fetch_all(select.bind(i64::from(limit))).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Unsent {
-                id: row.parsed("id")?,
-                routing_key: row.string("routing_key")?,
-                body: row.string("body")?,
-                created_at: row.time("created_at")?,
-            })
-        })
-        .collect()
+    let select = select("WHERE sent_at IS NULL ORDER BY id LIMIT $1");
+    database.fetch_all(select.bind(i64::from(limit))).await?.iter().map(of_row).collect()
+}
+
+/// Sent for the last time before `before`, and not done yet; the longest waiting first.
+pub async fn overdue(database: &Database, before: EventTime, limit: u32) -> Result<Vec<Unsent>, StoreError> {
+    let select = select("WHERE sent_at < $1 ORDER BY sent_at LIMIT $2");
+    let select = select.bind(millis(before)).bind(i64::from(limit));
+    database.fetch_all(select).await?.iter().map(of_row).collect()
+}
+
+fn of_row(row: &Row) -> Result<Unsent, StoreError> {
+    Ok(Unsent {
+        id: row.parsed("id")?,
+        routing_key: row.string("routing_key")?,
+        body: row.string("body")?,
+        created_at: row.time("created_at")?,
+    })
 }
 
 pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
     for id in ids {
-        let update = sqlx::query("UPDATE outbox SET sent_at = $2 WHERE id = $1 AND sent_at IS NULL");
+        let update = sqlx::query("UPDATE outbox SET sent_at = $2 WHERE id = $1");
         write.execute(update.bind(id.to_string()).bind(millis(now))).await?;
     }
     write.commit().await
@@ -57,11 +72,9 @@ pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {
     database.count(sqlx::query("SELECT COUNT(*) AS count FROM outbox WHERE sent_at IS NULL")).await
 }
 
-/// Forgets what was sent before `before`; says how many.
-pub async fn purge(database: &Database, before: EventTime) -> Result<u64, StoreError> {
+/// What it asks for is done, or a person has it on the desk: it need not be sent again.
+pub async fn done(database: &Database, id: Uuid) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
-    let delete = sqlx::query("DELETE FROM outbox WHERE sent_at < $1");
-    let count = write.execute(delete.bind(millis(before))).await?;
-    write.commit().await?;
-    Ok(count)
+    write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
+    write.commit().await
 }

@@ -42,7 +42,7 @@ async fn a_webhook_is_taken_in_once_with_what_follows_from_it() {
 }
 
 #[tokio::test]
-async fn the_outbox_gives_what_was_not_sent_oldest_first() {
+async fn the_outbox_gives_what_was_not_sent_oldest_first_and_what_is_not_done() {
     for home in Home::all().await {
         let database = home.open().await;
         for n in 0..5 {
@@ -58,12 +58,14 @@ async fn the_outbox_gives_what_was_not_sent_oldest_first() {
         assert_eq!((unsent[0].routing_key.as_str(), unsent[0].created_at), ("order.test", at(0)));
         let ids: Vec<_> = unsent.iter().take(2).map(|message| message.id).collect();
         outbox::mark_sent(&database, &ids, at(10)).await.expect("mark");
-        outbox::mark_sent(&database, &ids, at(99)).await.expect("again");
         assert_eq!(outbox::unsent(&database, 1).await.expect("read"), unsent[2..]);
         assert_eq!(outbox::count_unsent(&database).await.expect("count"), 3);
-        assert_eq!(outbox::purge(&database, at(10)).await.expect("purge"), 0);
-        assert_eq!(outbox::purge(&database, at(11)).await.expect("purge"), 2, "the first mark counts");
-        assert_eq!(outbox::count_unsent(&database).await.expect("count"), 3, "what was not sent is never forgotten");
+        assert_eq!(outbox::overdue(&database, at(10), 9).await.expect("read"), []);
+        assert_eq!(outbox::overdue(&database, at(11), 9).await.expect("read"), unsent[..2]);
+        outbox::mark_sent(&database, &ids[..1], at(20)).await.expect("again");
+        outbox::done(&database, ids[1]).await.expect("done");
+        assert_eq!(outbox::overdue(&database, at(20), 9).await.expect("read"), []);
+        assert_eq!(outbox::overdue(&database, at(21), 9).await.expect("read"), unsent[..1], "the last mark counts");
     }
 }
 
