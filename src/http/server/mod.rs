@@ -171,6 +171,9 @@ fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        // A client may have said all it has to say. Not looking whether it hung up spares each answer a system call; what was
+        // begun for it is finished all the same.
+        .half_close(true)
         .max_buf_size(HEAD_BYTES as usize)
         .max_headers(MAX_HEADERS);
     http.http2()
