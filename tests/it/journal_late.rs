@@ -131,8 +131,9 @@ async fn a_first_copy_that_lands_after_the_second_changes_nothing() {
 #[tokio::test]
 async fn a_first_segment_that_lands_after_it_was_trimmed_stays_away() {
     let Some(road) = Road::new().await else { return };
-    let Road { direct, event, epoch, .. } = &road;
-    road.append_first_and_hold_a_copy(&road.both().await).await;
+    // Kept to the end: the copy is on its connection.
+    let (Road { direct, event, epoch, .. }, both) = (&road, road.both().await);
+    road.append_first_and_hold_a_copy(&both).await;
     road.append(direct, 2, "two").await;
     direct.journal.mark_published(*event, *epoch, 5).await.expect("mark");
     store_snapshot(&*direct.journal, *event, *epoch, 2, b"snapshot").await.expect("snapshot");
