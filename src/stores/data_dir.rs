@@ -9,6 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// https://docs.kernel.org/admin-guide/sysctl/kernel.html#random
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// Held for as long as the process uses the directory. The lock is the kernel's: it is gone when the process is, however
 /// that ended.
 #[derive(Debug)]
@@ -42,6 +45,26 @@ impl DataDir {
         &self.path
     }
 
+    /// Names this directory on this machine since it was switched on: the same for every process that has held the lock,
+    /// another one for a copy elsewhere.
+    pub fn identity(&self) -> Result<String, DataDirError> {
+        let path = self.file("identity");
+        let failed = |source| DataDirError::Io { path: path.clone(), source };
+        let mut name = match fs::read_to_string(&path) {
+            Ok(name) => name,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        // Empty: somebody was killed while writing it.
+        if name.is_empty() {
+            name = format!("{:032x}", rand::random::<u128>());
+            fs::write(&path, &name).map_err(failed)?;
+        }
+        // Where the system has no such name nobody is recognised, which costs a restarted node the wait for its lease.
+        let machine = fs::read_to_string(BOOT_ID).unwrap_or_else(|_| format!("{:032x}", rand::random::<u128>()));
+        Ok(format!("{} {}", name.trim(), machine.trim()))
+    }
+
     /// A file inside.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -72,6 +95,14 @@ mod tests {
 
         drop(first);
         DataDir::open(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_directory_keeps_its_identity_and_another_one_has_another() {
+        let (here, there) = (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+        let identity = |path| DataDir::open(path).expect("opened").identity().expect("an identity");
+        assert_eq!(identity(here.path()), identity(here.path()));
+        assert_ne!(identity(here.path()), identity(there.path()));
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! costs one deadline. Owns no key's meaning; the names of all keys are in [`keys`].
 
 pub mod keys;
+pub mod lease;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use etcd_client::{Client, ConnectOptions, Error, GetOptions, KvClient, LeaseClient, Txn, TxnResponse};
+use etcd_client::{Client, ConnectOptions, Error, GetOptions, KvClient, LeaseClient, Txn, TxnResponse, WatchClient};
 use tokio::time::{sleep, timeout};
 
 use super::error::{Source, StoreError};
@@ -31,6 +32,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Server {
     pub kv: KvClient,
     pub lease: LeaseClient,
+    pub watch: WatchClient,
 }
 
 pub struct Etcd {
@@ -63,7 +65,7 @@ impl Etcd {
             // Nobody is asked yet: what fails here is the address.
             let client = Client::connect([endpoint], Some(options)).await;
             let client = client.map_err(|error| StoreError::Invalid(error.into()))?;
-            servers.push(Server { kv: client.kv_client(), lease: client.lease_client() });
+            servers.push(Server { kv: client.kv_client(), lease: client.lease_client(), watch: client.watch_client() });
         }
         if servers.is_empty() {
             return Err(StoreError::Invalid("no etcd endpoint is configured".into()));

@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod etcd;
 pub mod journal;
+pub mod membership;
 pub mod order_bus;
 pub mod ownership;
 pub mod queue;
@@ -21,8 +22,9 @@ use self::{
     data_dir::{DataDir, DataDirError},
     database::Database,
     error::StoreError,
-    etcd::Etcd,
+    etcd::{Etcd, lease::LeaseKeeper},
     journal::{InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
+    membership::Membership,
     order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
     ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
     queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
@@ -35,6 +37,8 @@ pub struct Stores {
     pub queue: Arc<dyn QueueStore>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
+    /// Only where there may be other nodes: with etcd.
+    pub membership: Option<Arc<Membership>>,
     /// Last, so that it is given up after the files in it.
     pub data_dir: DataDir,
 }
@@ -65,14 +69,19 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         move |source| OpenError::Store { store, source }
     }
     let data_dir = DataDir::open(&config.data_dir)?;
-    let (journal, ownership): (Arc<dyn InventoryJournal>, Arc<dyn Ownership>) = if config.etcd.is_empty() {
+    let (journal, ownership, membership): (Arc<dyn InventoryJournal>, Arc<dyn Ownership>, _) = if config.etcd.is_empty()
+    {
         let journal = EmbeddedJournal::open(&data_dir.file("journal.db")).await.map_err(of("journal"))?;
         let journal = Arc::new(journal);
-        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)))
+        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)), None)
     } else {
-        let etcd = Etcd::new(&config.etcd).await.map_err(of("journal"))?;
-        let ownership = EtcdOwnership::new(&config.etcd, node).await.map_err(of("ownership"))?;
-        (Arc::new(EtcdJournal::new(Arc::new(etcd))), Arc::new(ownership))
+        // Connections of its own for each: neither a large commit nor a long list may delay what the others do.
+        let connect = async || Etcd::new(&config.etcd).await.map_err(of("etcd"));
+        let lease = LeaseKeeper::start(connect().await?);
+        let journal = EtcdJournal::new(Arc::new(connect().await?));
+        let etcd = Arc::new(connect().await?);
+        let ownership = EtcdOwnership::new(Arc::clone(&etcd), Arc::clone(&lease), node);
+        (Arc::new(journal), Arc::new(ownership), Some(Arc::new(Membership::new(etcd, lease, node))))
     };
     let queue: Arc<dyn QueueStore> = if config.redis.is_empty() {
         Arc::new(EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?)
@@ -86,7 +95,7 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
-    Ok(Stores { journal, ownership, queue, bus, database, data_dir })
+    Ok(Stores { journal, ownership, queue, bus, database, membership, data_dir })
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use onsale::{
     domain::id::EventId,
     stores::{
-        etcd::Etcd,
+        etcd::{Etcd, lease::LeaseKeeper},
         journal::{
             Append, AppendError, CHUNK_BYTES, Epoch, InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal,
         },
@@ -126,9 +126,10 @@ impl JournalHome {
 }
 
 pub async fn open_etcd(endpoints: &[String], node: &str) -> Opened {
-    let etcd = Arc::new(Etcd::new(endpoints).await.expect("addresses"));
-    let ownership = Arc::new(EtcdOwnership::new(endpoints, node).await.expect("addresses"));
-    Opened { journal: Arc::new(EtcdJournal::new(etcd)), ownership }
+    let connect = async || Etcd::new(endpoints).await.expect("addresses");
+    let journal = EtcdJournal::new(Arc::new(connect().await));
+    let ownership = EtcdOwnership::new(Arc::new(connect().await), LeaseKeeper::start(connect().await), node);
+    Opened { journal: Arc::new(journal), ownership: Arc::new(ownership) }
 }
 
 /// An append without counters or mark.

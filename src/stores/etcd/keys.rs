@@ -5,6 +5,7 @@ use crate::domain::id::EventId;
 pub const JOURNALS: &str = "onsale/journal/";
 pub const PUBLISHED: &str = "onsale/published/";
 pub const ACTIVE: &str = "onsale/active/";
+pub const NODES: &str = "onsale/node/";
 
 /// Value: the owner's name. Its mod_revision is the epoch. Nothing but a claim writes it.
 pub fn owner(event: EventId) -> String {
@@ -46,6 +47,11 @@ pub fn published(event: EventId) -> String {
 
 pub fn active(event: EventId) -> String {
     format!("{ACTIVE}{event}")
+}
+
+/// Value: what others must know of a node, under its lease.
+pub fn node(name: &str) -> String {
+    format!("{NODES}{name}")
 }
 
 /// For people's eyes.

@@ -1,23 +1,20 @@
 //! Ownership in etcd: a key per event under the node's lease; the key's mod_revision is the epoch.
 //!
-//! Owns claiming. The lease is kept by [`lease`]; it only decides when others may claim, and when this node stops
+//! Owns claiming. The lease is kept by [`crate::stores::etcd::lease`]; it only decides when others may claim, and when this node stops
 //! answering without a commit. What fences is the epoch in each write's guard.
 
-mod lease;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp};
 use tokio::time::{sleep, timeout};
 
-use self::lease::LeaseKeeper;
 use super::{Owner, Ownership};
 use crate::{
     domain::id::EventId,
     stores::{
         error::StoreError,
-        etcd::{self, Etcd, keys},
+        etcd::{self, Etcd, keys, lease::LeaseKeeper},
         journal::Epoch,
     },
 };
@@ -26,20 +23,15 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct EtcdOwnership {
-    etcd: Etcd,
+    etcd: Arc<Etcd>,
     /// No two live processes may have the same: each would take the other's events, again and again.
     node: String,
-    lease: LeaseKeeper,
+    lease: Arc<LeaseKeeper>,
 }
 
 impl EtcdOwnership {
-    pub async fn new(endpoints: &[String], node: impl Into<String>) -> Result<Self, StoreError> {
-        Ok(Self {
-            etcd: Etcd::new(endpoints).await?,
-            node: node.into(),
-            // Connections of its own: no large commit may delay a keep-alive.
-            lease: LeaseKeeper::start(Etcd::new(endpoints).await?),
-        })
+    pub fn new(etcd: Arc<Etcd>, lease: Arc<LeaseKeeper>, node: impl Into<String>) -> Self {
+        Self { etcd, node: node.into(), lease }
     }
 
     async fn read(&self, event: EventId) -> Result<Option<KeyValue>, StoreError> {

@@ -1,9 +1,9 @@
 //! The node's lease: kept alive, measured, and granted anew when it is lost.
 //!
-//! All of this node's owner keys hang on it. A lease never proves that one still owns something: a stalled leader may
+//! All of this node's owner keys hang on it, and its entry among the nodes. A lease never proves that one still owns something: a stalled leader may
 //! revoke it at any moment. It bounds for how long this node may answer without asking.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -40,7 +40,8 @@ pub struct LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    pub fn start(etcd: Etcd) -> Self {
+    /// `etcd` is its own: no large commit may delay a keep-alive.
+    pub fn start(etcd: Etcd) -> Arc<Self> {
         let (sender, lease) = watch::channel(None);
         let task = tokio::spawn(async move {
             loop {
@@ -50,14 +51,23 @@ impl LeaseKeeper {
                 sender.send_replace(None);
             }
         });
-        Self { lease, _task: AbortOnDropHandle::new(task) }
+        Arc::new(Self { lease, _task: AbortOnDropHandle::new(task) })
     }
 
     /// Waits until there is one.
     pub async fn id(&self) -> i64 {
+        self.id_that(|_| true).await
+    }
+
+    /// Waits until there is another one than this: what hung on this is gone, or soon will be.
+    pub async fn id_after(&self, id: i64) -> i64 {
+        self.id_that(|other| other != id).await
+    }
+
+    async fn id_that(&self, fits: impl Fn(i64) -> bool) -> i64 {
         let mut lease = self.lease.clone();
-        let id = lease.wait_for(Option::is_some).await.ok().and_then(|lease| lease.map(|lease| lease.id));
-        match id {
+        let found = lease.wait_for(|lease| lease.is_some_and(|lease| fits(lease.id))).await;
+        match found.ok().and_then(|lease| lease.map(|lease| lease.id)) {
             Some(id) => id,
             // The keeper has ended: only when the runtime shuts down.
             None => std::future::pending().await,
