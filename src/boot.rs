@@ -1,22 +1,27 @@
-//! The composition root: stores → actors → http, and down again in reverse.
+//! The composition root: stores → cluster → actors → http, and down again in reverse.
+//!
+//! A node has its name in the cluster before its actors start: they claim events under it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::directory::LocalDirectory,
+    cluster::{Cluster, Me, bundle::Bundle, credentials::Credentials, gateway::NothingHere, measures},
     config::Config,
     failure::Failure,
     http::{
+        self,
         app::{App, Below},
-        now, sandbox,
+        metrics, now, sandbox,
         server::{self, Bound, Server},
     },
     stores::{
         self, Stores,
         database::idempotency,
+        membership::State,
         secret::{RootSecret, TicketKey},
     },
 };
@@ -24,6 +29,8 @@ use crate::{
 /// A running node.
 pub struct Node {
     app: Arc<App>,
+    /// With etcd only.
+    cluster: Option<Cluster>,
     directory: Arc<LocalDirectory>,
     server: Server,
     shutdown: CancellationToken,
@@ -44,6 +51,7 @@ impl Node {
 
     /// With more public routes, behind the same middleware as all.
     pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, Failure> {
+        let bundle = bundle(&config)?;
         let stores = stores::open(&config.stores, &config.node).await?;
         stores.database.migrate().await.map_err(|error| format!("migration: {error}"))?;
         if config.stores.database.is_empty() {
@@ -51,9 +59,12 @@ impl Node {
             let resumable = idempotency::resume_all(&stores.database, now()).await;
             resumable.map_err(|error| format!("requests cut off: {error}"))?;
         }
-        let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)?;
+        let secret = root_secret(&config, bundle.as_ref())?;
         let key = TicketKey::all(&secret).into_iter().next().ok_or("the root secret gives no ticket key")?;
-        let directory = LocalDirectory::start(&stores, key, config.actors.clone()).await?;
+        let mut http = config.http.clone();
+        let bound = Bound::bind(&mut http).await?;
+        let cluster = join(&config, &http, &stores, &secret, bundle.as_ref()).await?;
+        let directory = LocalDirectory::start(&stores, key, config.actors).await?;
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -61,13 +72,14 @@ impl Node {
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
         };
-        let mut http = config.http;
-        let bound = Bound::bind(&mut http).await?;
         let app = App::new(http, below, &secret)?;
         let shutdown = CancellationToken::new();
         let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);
-        Ok(Self { app, directory, server, shutdown, stores })
+        if let Some(cluster) = &cluster {
+            cluster.announce(State::Up);
+        }
+        Ok(Self { app, cluster, directory, server, shutdown, stores })
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -90,8 +102,14 @@ impl Node {
     /// Stops intake, finishes what is under way, gives the events up.
     pub async fn stop(self) {
         self.shutdown.cancel();
+        if let Some(cluster) = &self.cluster {
+            cluster.announce(State::Draining);
+        }
         self.server.finished().await;
         self.directory.shutdown(DRAIN).await;
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await;
+        }
         // Left unfinished after its time, which harms nobody: the process ends.
         let _ = tokio::time::timeout(CLOSE, self.stores.database.close()).await;
     }
@@ -102,9 +120,53 @@ impl Node {
         self.stores.poisoned().await
     }
 
+    /// Returns when another process has taken this node's name: then this one must end.
+    pub async fn ousted(&self) {
+        match &self.cluster {
+            Some(cluster) => cluster.ousted().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Goes away at once: sockets are told, nothing is flushed.
     pub async fn abandon(self) {
         self.shutdown.cancel();
         let _ = tokio::time::timeout(ABANDON, self.server.finished()).await;
     }
+}
+
+/// What lets this node into its cluster, where the configuration names it.
+pub fn bundle(config: &Config) -> Result<Option<Bundle>, Failure> {
+    let file = &config.cluster.bundle;
+    if file.is_empty() { Ok(None) } else { Ok(Some(Bundle::read(Path::new(file), &config.node)?)) }
+}
+
+/// What makes this installation's tokens, wherever it is kept.
+pub fn root_secret(config: &Config, bundle: Option<&Bundle>) -> Result<RootSecret, Failure> {
+    match (&config.http.root_secret_file, bundle) {
+        (None, Some(bundle)) => Ok(bundle.secret()?),
+        (file, _) => Ok(RootSecret::open(file.as_deref(), &config.stores.data_dir)?),
+    }
+}
+
+/// Makes this node a member, where there may be others.
+async fn join(
+    config: &Config,
+    http: &http::config::Config,
+    stores: &Stores,
+    secret: &RootSecret,
+    bundle: Option<&Bundle>,
+) -> Result<Option<Cluster>, Failure> {
+    let Some(membership) = &stores.membership else { return Ok(None) };
+    metrics::recorder();
+    measures::describe();
+    let credentials = match bundle {
+        Some(bundle) => Credentials::of_bundle(bundle)?,
+        None => Credentials::of_secret(secret),
+    };
+    let home = stores.data_dir.identity()?;
+    let me = Me { home, public: http.listen.clone(), admin: http.admin_listen.clone() };
+    let cluster =
+        Cluster::start(&config.cluster, credentials, Arc::clone(membership), me, Arc::new(NothingHere)).await?;
+    Ok(Some(cluster))
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path};
 use config::{Config as Builder, ConfigError, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
-use crate::{actors, http, stores};
+use crate::{actors, cluster, http, stores};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +17,7 @@ pub struct Config {
     pub node: String,
     pub log: Log,
     pub stores: stores::config::Config,
+    pub cluster: cluster::config::Config,
     pub actors: actors::config::Config,
     pub http: http::config::Config,
 }
@@ -42,6 +43,7 @@ impl Default for Config {
             node: "n1".into(),
             log: Log::default(),
             stores: stores::config::Config::default(),
+            cluster: cluster::config::Config::default(),
             actors: actors::config::Config::default(),
             http: http::config::Config::default(),
         }
@@ -50,7 +52,7 @@ impl Default for Config {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self { format: LogFormat::Text, filter: "info,ractor_cluster=error".into() }
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! The walk: a fan joins a queue ([`domain::queue`]), is admitted, holds stock that nobody else can then get
 //! ([`domain::inventory`]), pays, and gets tickets ([`domain::order`], [`domain::ticket`]). Decisions are pure and live in
-//! [`domain`]; what must survive is in [`stores`]; who decides is an actor in [`actors`]; how it is reached is [`http`].
+//! [`domain`]; what must survive is in [`stores`]; who decides is an actor in [`actors`]; where it runs is [`cluster`]; how it is
+//! reached is [`http`].
 #![forbid(unsafe_code)]
 
 pub mod actors;
 pub mod bench;
 pub mod boot;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod domain;

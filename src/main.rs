@@ -33,6 +33,9 @@ enum Command {
     /// Create accounts, grant and revoke roles, in the database itself.
     #[command(subcommand)]
     Account(cli::account::Command),
+    /// Make what lets nodes into a cluster.
+    #[command(subcommand)]
+    Cluster(cli::cluster::Command),
     /// Print the effective configuration, secrets redacted.
     Config(cli::ConfigOptions),
     /// Print the OpenAPI document.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(command),
         Command::Stock(options) => cli::block_on(cli::stock::run(options)),
         Command::Account(command) => cli::block_on(cli::account::run(command)),
+        Command::Cluster(command) => cli::cluster::run(command),
         Command::Config(options) => options.load().map(|config| print!("{}", config.redacted())),
         Command::Openapi => cli::openapi(),
         Command::Completions { shell } => {

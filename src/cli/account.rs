@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::ConfigOptions;
 use crate::{
+    boot,
     domain::{account::Role, id::FanId},
     failure::Failure,
     http::{
@@ -17,7 +18,6 @@ use crate::{
         data_dir,
         database::{Database, accounts, audit},
         error::StoreError,
-        secret::RootSecret,
     },
 };
 
@@ -77,7 +77,7 @@ async fn create(
     }
     // Not the lock: a node may be running on this directory, and the database takes several writers.
     data_dir::make(&config.stores.data_dir)?;
-    let secret = RootSecret::open(config.http.root_secret_file.as_deref(), &config.stores.data_dir)?;
+    let secret = boot::root_secret(&config, boot::bundle(&config)?.as_ref())?;
     let password = Password::new(read_password()?);
     password.check_strength()?;
     let password_hash = Passwords::new(&secret, &config.http).hash(password).await?;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod child;
+pub mod cluster;
 pub mod log;
 pub mod serve;
 pub mod signals;
@@ -32,6 +33,12 @@ pub struct ConfigOptions {
     /// Address of the admin API and metrics.
     #[arg(long, value_name = "HOST:PORT")]
     pub admin_listen: Option<String>,
+    /// How other nodes reach this one.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub advertise: Option<String>,
+    /// What lets this node into its cluster; see `onsale cluster invite`.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
     /// etcd client addresses, comma-separated.
     #[arg(long, value_name = "URLS")]
     pub etcd: Option<String>,
@@ -65,6 +72,8 @@ impl ConfigOptions {
             ("stores.data_dir", path(&self.data_dir)),
             ("http.listen", self.listen.clone()),
             ("http.admin_listen", self.admin_listen.clone()),
+            ("cluster.advertise", self.advertise.clone()),
+            ("cluster.bundle", path(&self.bundle)),
             ("stores.etcd", self.etcd.clone()),
             ("stores.redis", self.redis.clone()),
             ("stores.rabbitmq", self.rabbitmq.clone()),

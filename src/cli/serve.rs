@@ -50,6 +50,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
             node.abandon().await;
             return Err(format!("the {store} has failed; start again to recover").into());
         }
+        () = node.ousted() => {
+            tracing::error!(node = %node_name, "another process runs under this node's name: this one ends");
+            node.abandon().await;
+            return Err(format!("another process runs as {node_name}: no two nodes may have one name").into());
+        }
     };
     tracing::info!(signal, "stopping");
     tokio::select! {

@@ -6,6 +6,7 @@ mod authorization_matrix;
 mod bus_contract;
 mod bus_faults;
 mod buses;
+mod cluster;
 mod crowd;
 mod database_contract;
 mod etcd_members;

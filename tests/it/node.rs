@@ -105,6 +105,13 @@ impl Site {
         Client::new(&self.url).expect("an address")
     }
 
+    /// What the admin listener says.
+    pub async fn metrics(&self) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().expect("client");
+        let url = format!("http://{}/metrics", self.config().http.admin_listen);
+        client.get(url).send().await.expect("an answer").text().await.expect("text")
+    }
+
     fn arguments(&self) -> impl Iterator<Item = String> {
         self.settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
     }

@@ -1,0 +1,122 @@
+//! Where it runs: which nodes there are, and how they reach each other.
+//!
+//! A node on etcd is a member of a cluster, if only of one node. It takes its name in etcd ([`membership`]), and has a link to
+//! every other member ([`link`]), over which each reaches the other's [`gateway`]. What a node does with what arrives there is
+//! its [`gateway::Inbox`]'s affair.
+//!
+//! Architecture invariant: knows `actors`, `stores` and `domain`, not `http`. Who is registered is etcd's word, who can be
+//! reached is the links'; neither says who owns an event.
+
+pub mod bundle;
+pub mod config;
+pub mod credentials;
+pub mod gateway;
+pub mod link;
+pub mod measures;
+pub mod membership;
+pub mod wire;
+
+use std::{io, sync::Arc};
+
+use tokio::sync::watch;
+
+use self::{
+    config::{Config, InvalidConfig},
+    credentials::Credentials,
+    gateway::Inbox,
+    link::{Links, Peers, door::Door},
+    membership::{Members, Place},
+};
+use crate::stores::membership::{Boot, EnterError, Incarnation, Membership, Record, State, is_node_name, now_ms};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    #[error("cluster.listen = {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("node = {0:?}: in a cluster, a name is up to 32 of a-z, 0-9 and -, with a letter or digit first and last")]
+    Name(String),
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+}
+
+/// What others are told of this node.
+pub struct Me {
+    /// Names the node's data; see [`Record::home`].
+    pub home: String,
+    pub public: String,
+    pub admin: String,
+}
+
+/// This node as a member.
+pub struct Cluster {
+    me: Incarnation,
+    place: Place,
+    links: Links,
+}
+
+impl Cluster {
+    /// Returns when this node has its name, so that it may own events. Others see that it is starting.
+    pub async fn start(
+        config: &Config,
+        credentials: Credentials,
+        store: Arc<Membership>,
+        me: Me,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Self, StartError> {
+        let Me { home, public, admin } = me;
+        let node = store.node().to_owned();
+        if !is_node_name(&node) {
+            return Err(StartError::Name(node));
+        }
+        let listen = |source| StartError::Listen { address: config.listen.clone(), source };
+        let addresses = config.addresses(credentials.tls.is_some()).await?;
+        let listener = link::bind(&addresses).await.map_err(listen)?;
+        let link = config.advertised(listener.local_addr().map_err(listen)?);
+        let me = Incarnation { node, boot: Boot::random() };
+        let record = Record {
+            boot: me.boot,
+            home,
+            cluster: credentials.cluster.clone(),
+            link,
+            public,
+            admin,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: State::Starting,
+            since_ms: now_ms(),
+        };
+        let place = Place::take(store, record).await?;
+        let door = Door { me: me.clone(), credentials, members: place.members.clone() };
+        Ok(Self { links: Links::start(listener, door, inbox), me, place })
+    }
+
+    pub fn me(&self) -> &Incarnation {
+        &self.me
+    }
+
+    /// Who is registered.
+    pub fn members(&self) -> watch::Receiver<Arc<Members>> {
+        self.place.members.clone()
+    }
+
+    /// Who can be reached.
+    pub fn peers(&self) -> watch::Receiver<Arc<Peers>> {
+        self.links.peers.clone()
+    }
+
+    /// Tells the others, soon.
+    pub fn announce(&self, state: State) {
+        self.place.state.send_replace(state);
+    }
+
+    /// Returns when another process has this node's name: then this one must end, for it cannot own anything.
+    pub async fn ousted(&self) {
+        self.place.ousted.cancelled().await;
+    }
+
+    /// Gives the name up and ends all links.
+    pub async fn stop(self) {
+        self.place.leave().await;
+    }
+}

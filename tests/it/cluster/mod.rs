@@ -1,0 +1,6 @@
+//! Nodes of one cluster find each other, and lose each other: processes of their own on loopback.
+
+mod bundles;
+mod clan;
+mod links;
+mod names;
