@@ -128,6 +128,10 @@ impl Life {
                 socket.close().await;
                 return Ok(Waited::Admitted { token });
             }
+            if update["state"] == "called" {
+                // Whoever was away when the turn came takes it up. If this is not heard, the next update asks again.
+                let _ = socket.say(&json!({"type": "claim"})).await;
+            }
             if update["soldOut"] == true {
                 socket.close().await;
                 self.leave(access).await?;
@@ -269,7 +273,7 @@ impl Life {
         }
         let page = reply.text("payment_url")?;
         if self.plan.intent == Intent::Decline {
-            self.client.post_form(&page, "outcome=decline").await?;
+            self.answer_page(&page, "outcome=decline").await?;
             let key = Uuid::new_v4().to_string();
             let with_key = Headers { key: Some(&key), ..headers };
             let reply = self
@@ -287,15 +291,7 @@ impl Life {
     }
 
     async fn pay(&self, headers: Headers<'_>, reference: OrderRef, page: &str) -> Result<Outcome, String> {
-        let mut tries = 0;
-        loop {
-            match self.client.post_form(page, "outcome=pay").await {
-                Ok(status) if status.is_success() || status.is_redirection() => break,
-                other if tries >= 60 => return Err(format!("paying: {other:?}")),
-                _ => tries += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+        self.answer_page(page, "outcome=pay").await?;
         self.report(Step::Paid { reference });
         for _ in 0..600 {
             let reply = self.client.send(Method::GET, &format!("/orders/{reference}"), headers, None).await?;
@@ -317,6 +313,19 @@ impl Life {
             }
         }
         Err(format!("paid {reference} and neither ticket nor money back in two minutes"))
+    }
+
+    /// Sends the hosted page's form, over restarts of the server.
+    async fn answer_page(&self, page: &str, form: &'static str) -> Result<(), String> {
+        let mut tries = 0;
+        loop {
+            match self.client.post_form(page, form).await {
+                Ok(status) if status.is_success() || status.is_redirection() => return Ok(()),
+                other if tries >= 240 => return Err(format!("{form}: {other:?}")),
+                _ => tries += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     async fn until_lapsed(&self, headers: Headers<'_>, reference: OrderRef) -> Result<Outcome, String> {
