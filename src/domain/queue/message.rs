@@ -164,7 +164,7 @@ pub enum Standing {
 }
 
 /// What is left of the stock, all ticket types together, as far as their quotas have room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tickets {
     pub free: u64,
     /// Held and not paid: these may come back.
@@ -172,10 +172,12 @@ pub struct Tickets {
 }
 
 /// What each node needs to work out everybody's position: published about once a second.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Queue {
     pub at: EventTime,
-    /// Live places in order. Position of a place = how many stand before it, plus one.
+    /// Live places in order. Position of a place = how many stand before it, plus one. Between nodes only changes of them
+    /// travel, as a [`QueueChange`](super::QueueChange).
+    #[serde(skip)]
     pub ranks: Arc<Ranks>,
     /// The last place stored by then. A later one stands behind all that were given since, of which some may be gone by
     /// now: so counted, a position can only fall.

@@ -3,6 +3,7 @@
 //! Owns places and presence. Does not own admissions (the journal does) and does no I/O: joins become visible only after
 //! the store has them, and nobody is told of an admission before the journal has it.
 
+mod change;
 mod joins;
 mod line;
 mod message;
@@ -15,6 +16,7 @@ mod room;
 mod tests;
 
 pub use self::{
+    change::QueueChange,
     message::{Effect, Input, News, Outcome, Queue, Room, Standing, Tickets},
     place::Place,
     rank::Ranks,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `term` counts the activations of the event and stands in its journal, `n` the joins within one from 1. Used once:
 /// an admission goes by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Place(pub u64);
 

@@ -5,6 +5,8 @@
 
 use std::{iter, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::Place;
 
 /// Places that one chunk spans.
@@ -12,7 +14,7 @@ pub(super) const SPAN: u64 = 1024;
 const WORD: u64 = u64::BITS as u64;
 
 /// Which places of one chunk are live.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Bits([u64; (SPAN / WORD) as usize]);
 
 impl Bits {
@@ -39,6 +41,10 @@ impl Bits {
         whole + part.count_ones() as usize
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Live offsets, ascending.
     pub(super) fn offsets(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().zip(0u64..).flat_map(|(&word, index)| {
@@ -57,12 +63,12 @@ pub struct Ranks {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Chunk {
+pub(super) struct Chunk {
     /// Its places are `number · SPAN` and the next `SPAN - 1`.
-    number: u64,
+    pub(super) number: u64,
     /// Live places of all chunks before.
     before: usize,
-    live: Arc<Bits>,
+    pub(super) live: Arc<Bits>,
 }
 
 impl Ranks {
@@ -91,6 +97,11 @@ impl Ranks {
             })
             .collect();
         Self { chunks, total }
+    }
+
+    /// Ascending.
+    pub(super) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
     }
 
     /// How many stand before `place`, which need not be here itself.
