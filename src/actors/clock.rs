@@ -20,6 +20,11 @@ impl Clock {
         Self { base: wall().max(not_before), started: Instant::now() }
     }
 
+    /// Of an event that runs elsewhere, where it is this time now.
+    pub fn at(now: EventTime) -> Self {
+        Self { base: now, started: Instant::now() }
+    }
+
     pub fn now(&self) -> EventTime {
         let passed_ms = self.started.elapsed().as_millis();
         EventTime(self.base.0.saturating_add(u64::try_from(passed_ms).unwrap_or(u64::MAX)))

@@ -9,13 +9,15 @@ mod manifest;
 mod tail;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::error::StoreError;
 use crate::domain::id::EventId;
 
 /// The fence of one ownership: a number that only grows, new with every activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Epoch(pub u64);
 
 /// The longest segment that every adapter takes: etcd's default limit for a request is 1.5 MiB.

@@ -1,4 +1,4 @@
-//! One node's actors on embedded stores, with an event to sell and fans who buy as the edge would have them do.
+//! One node's actors, on embedded stores if nothing else is said, with an event to sell and fans who buy as the edge would have them do.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -36,9 +36,9 @@ use uuid::Uuid;
 
 use crate::harness::{Opened, eventually, open_etcd};
 
-pub struct Shop {
+pub struct Shop<D = LocalDirectory> {
     pub stores: Stores,
-    pub directory: Arc<LocalDirectory>,
+    pub directory: Arc<D>,
 }
 
 impl Shop {
@@ -75,7 +75,9 @@ impl Shop {
         self.directory.shutdown(Duration::from_secs(10)).await;
         self.stores.database.close().await;
     }
+}
 
+impl<D: Directory> Shop<D> {
     pub async fn new_event(&self, configuration: Configuration) -> EventId {
         let (event, organizer) = (EventId::from_u128(rand::random()), new_fan());
         let now = EventTime(1);

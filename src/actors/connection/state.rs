@@ -246,7 +246,7 @@ async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId) ->
     let handles = match directory.event(event).await {
         Ok(handles) => handles,
         Err(DirectoryError::UnknownEvent) => return Some(Attached::NoSuchEvent),
-        Err(DirectoryError::Unavailable) => return None,
+        Err(DirectoryError::Unavailable | DirectoryError::Elsewhere) => return None,
     };
     // Attached first, so that no news is missed between the two.
     let attachment = handles.waiting_room.attach(fan).await.ok()?;

@@ -1,8 +1,8 @@
-//! The directory of a single node: every event runs here.
+//! The directory of one node: of the events that run here.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     actors::{config::Config, foundation::Foundation},
     domain::id::EventId,
-    stores::{Stores, error::StoreError, secret::TicketKey},
+    stores::{Stores, error::StoreError, journal::Epoch, secret::TicketKey},
 };
 
 /// The map that both the directory and the root actor hold. Changed when an event starts or ends, read by every request.
@@ -33,6 +33,31 @@ pub struct LocalDirectory {
     deadline: Duration,
 }
 
+/// An event that runs here, as of now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    pub event: EventId,
+    pub epoch: Epoch,
+    pub waiting: usize,
+    pub holds: u32,
+    /// Facts not yet published.
+    pub outbox: u64,
+    /// Whether somebody must run it although nobody asks.
+    pub is_active: bool,
+    /// Number of the last commit that is shown.
+    pub seq: u64,
+}
+
+impl Running {
+    fn of(event: EventId, handles: &EventHandles) -> Self {
+        let view = handles.inventory.view();
+        let waiting = handles.waiting_room.queue().borrow().ranks.total();
+        let is_active = waiting > 0 || handles.inventory.is_active();
+        let (holds, outbox, seq) = (view.holds, view.outbox, view.seq);
+        Self { event, epoch: handles.epoch, waiting, holds, outbox, is_active, seq }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the events that must run are not known: {0}")]
@@ -42,18 +67,84 @@ pub enum StartError {
 }
 
 impl LocalDirectory {
-    /// Starts what runs on this node: the consumers of the bus, and every event that somebody must run. Does not wait for
+    /// Starts what runs on a node alone: the consumers of the bus, and every event that somebody must run. Does not wait for
     /// them.
     pub async fn start(stores: &Stores, key: TicketKey, config: Config) -> Result<Arc<Self>, StartError> {
         let active = stores.journal.active().await.map_err(StartError::Active)?;
+        let directory = Self::open(stores, key, config, true).await?;
+        let intake_asks: Arc<dyn Directory> = Arc::clone(&directory) as _;
+        directory.tell_begin(active, Arc::downgrade(&intake_asks));
+        Ok(directory)
+    }
+
+    /// Of a node among others: starts nothing by itself, and an event that another node has is [`DirectoryError::Elsewhere`].
+    pub async fn start_member(stores: &Stores, key: TicketKey, config: Config) -> Result<Arc<Self>, SpawnErr> {
+        Self::open(stores, key, config, false).await
+    }
+
+    /// Starts a member's consumers of the bus, which find events by `directory`.
+    pub fn begin(&self, directory: Weak<dyn Directory>) {
+        self.tell_begin(Vec::new(), directory);
+    }
+
+    async fn open(stores: &Stores, key: TicketKey, config: Config, alone: bool) -> Result<Arc<Self>, SpawnErr> {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
         let (slots, on) = (Slots::default(), Foundation::new(stores, key, config));
-        let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots))).await?;
-        let directory = Arc::new(Self { slots, root, deadline });
-        let intake_asks: Arc<dyn Directory> = Arc::clone(&directory) as _;
+        let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
+        Ok(Arc::new(Self { slots, root, deadline }))
+    }
+
+    async fn find(&self, event: EventId, mut take: bool) -> Result<EventHandles, DirectoryError> {
+        if let Some(handles) = self.here(event) {
+            return Ok(handles);
+        }
+        let found = async {
+            loop {
+                let (found, answer) = oneshot::channel();
+                self.root.cast(Message::Find { event, take, found }).map_err(|_| DirectoryError::Unavailable)?;
+                // If it is given up meanwhile, that is what counts.
+                take = false;
+                match answer.await {
+                    Ok(answer) => return answer,
+                    // Its keeper was just ending: it was idle, or there is no such event. The next one knows.
+                    Err(_) => tokio::time::sleep(ENDING).await,
+                }
+            }
+        };
+        // Or its recovery takes longer than a caller waits.
+        tokio::time::timeout(self.deadline, found).await.unwrap_or(Err(DirectoryError::Unavailable))
+    }
+
+    fn tell_begin(&self, active: Vec<EventId>, directory: Weak<dyn Directory>) {
         // The root has just started, so it is there.
-        let _ = directory.root.cast(Message::Begin { active, directory: Arc::downgrade(&intake_asks) });
-        Ok(directory)
+        let _ = self.root.cast(Message::Begin { active, directory });
+    }
+
+    /// The event's handles if it runs here; activates nothing. Counts as asking.
+    pub fn here(&self, event: EventId) -> Option<EventHandles> {
+        let slot = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&event).cloned();
+        slot.and_then(|slot| slot.handles())
+    }
+
+    /// The events that run here.
+    pub fn running(&self) -> Vec<Running> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let running = slots.iter().filter_map(|(&event, slot)| Some(Running::of(event, &slot.look()?)));
+        running.collect()
+    }
+
+    /// Runs the event here, unless another node has it; also if it was given up here.
+    pub async fn activate(&self, event: EventId) -> Result<EventHandles, DirectoryError> {
+        self.find(event, true).await
+    }
+
+    /// Finishes what is under way for the event and gives its ownership up, for another node. Returns when that is done. From
+    /// then on only [`Self::activate`] takes it again.
+    pub async fn give_up(&self, event: EventId) {
+        let (done, given_up) = oneshot::channel();
+        if self.root.cast(Message::GiveUp { event, done }).is_ok() {
+            let _ = given_up.await;
+        }
     }
 
     /// Takes nothing more, finishes what is under way, publishes what it can, gives the events up. Returns when that is done
@@ -82,22 +173,6 @@ impl LocalDirectory {
 #[async_trait]
 impl Directory for LocalDirectory {
     async fn event(&self, event: EventId) -> Result<EventHandles, DirectoryError> {
-        let slot = self.slots.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&event).cloned();
-        if let Some(handles) = slot.and_then(|slot| slot.handles()) {
-            return Ok(handles);
-        }
-        let found = async {
-            loop {
-                let (found, answer) = oneshot::channel();
-                self.root.cast(Message::Find { event, found }).map_err(|_| DirectoryError::Unavailable)?;
-                match answer.await {
-                    Ok(answer) => return answer,
-                    // Its keeper was just ending: it was idle, or there is no such event. The next one knows.
-                    Err(_) => tokio::time::sleep(ENDING).await,
-                }
-            }
-        };
-        // Or its recovery takes longer than a caller waits.
-        tokio::time::timeout(self.deadline, found).await.unwrap_or(Err(DirectoryError::Unavailable))
+        self.find(event, false).await
     }
 }

@@ -4,14 +4,14 @@ mod local;
 mod root;
 mod slot;
 
-pub use self::local::{LocalDirectory, StartError};
+pub use self::local::{LocalDirectory, Running, StartError};
 pub(super) use self::slot::Slot;
 pub use super::event_keeper::Part;
 
 use async_trait::async_trait;
 
 use super::{inventory, orders, waiting_room};
-use crate::domain::id::EventId;
+use crate::{domain::id::EventId, stores::journal::Epoch};
 
 /// The ways in to one event's actors. They go stale when the actors restart: ask the directory each time.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct EventHandles {
     pub inventory: inventory::Handle,
     pub waiting_room: waiting_room::Handle,
     pub orders: orders::Handle,
+    /// Of this activation.
+    pub epoch: Epoch,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum DirectoryError {
     /// Starting, restarting or moving: try again soon.
     #[error("the event is not available now")]
     Unavailable,
+    /// Another node owns it.
+    #[error("the event runs on another node")]
+    Elsewhere,
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@
 //! again if it fails while its event ran. Ends them in order at the end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
@@ -35,6 +35,8 @@ pub(super) enum Message {
     },
     Find {
         event: EventId,
+        /// Also if it was given up here.
+        take: bool,
         found: Found,
     },
     Kill {
@@ -46,6 +48,11 @@ pub(super) enum Message {
     /// A keeper that failed: its event must run.
     Run(EventId),
     RunIntake,
+    /// To another node.
+    GiveUp {
+        event: EventId,
+        done: oneshot::Sender<()>,
+    },
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -54,6 +61,10 @@ pub(super) struct Events;
 pub(super) struct State {
     on: Foundation,
     slots: Slots,
+    /// Whether there are no other nodes.
+    alone: bool,
+    /// To other nodes: whoever asks here without knowing must not take them back.
+    given_up: HashSet<EventId>,
     keepers: HashMap<EventId, ActorRef<event_keeper::Message>>,
     events: HashMap<ActorId, EventId>,
     directory: Option<Weak<dyn Directory>>,
@@ -64,15 +75,24 @@ pub(super) struct State {
 impl Actor for Events {
     type Msg = Message;
     type State = State;
-    type Arguments = (Foundation, Slots);
+    type Arguments = (Foundation, Slots, bool);
 
     async fn pre_start(
         &self,
         _: ActorRef<Message>,
-        (on, slots): (Foundation, Slots),
+        (on, slots, alone): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let (keepers, events) = (HashMap::new(), HashMap::new());
-        Ok(State { on, slots, keepers, events, directory: None, intake: None, closing: false })
+        Ok(State {
+            on,
+            slots,
+            alone,
+            given_up: HashSet::new(),
+            keepers: HashMap::new(),
+            events: HashMap::new(),
+            directory: None,
+            intake: None,
+            closing: false,
+        })
     }
 
     async fn handle(
@@ -89,7 +109,12 @@ impl Actor for Events {
                     state.keeper(&me, event, true).await;
                 }
             }
-            Message::Find { event, found } => state.find(&me, event, found).await,
+            Message::Find { event, take, found } => {
+                if take {
+                    state.given_up.remove(&event);
+                }
+                state.find(&me, event, found).await;
+            }
             Message::Kill { event, part, done } => {
                 if let Some(keeper) = state.keepers.get(&event) {
                     let _ = keeper.cast(event_keeper::Message::Kill { part, done });
@@ -97,6 +122,13 @@ impl Actor for Events {
             }
             Message::KillIntake => state.intake.iter().for_each(ActorCell::kill),
             Message::Run(event) => drop(state.keeper(&me, event, true).await),
+            Message::GiveUp { event, done } => {
+                state.given_up.insert(event);
+                // Without a keeper the sender is dropped: there is nothing to give up.
+                if let Some(keeper) = state.keepers.get(&event) {
+                    let _ = keeper.cast(event_keeper::Message::GiveUp(done));
+                }
+            }
             Message::RunIntake => state.run_intake(&me).await,
             Message::Shutdown(done) => state.shutdown(done),
         }
@@ -147,8 +179,12 @@ impl State {
         if let Some(keeper) = self.keepers.get(&event) {
             return Some(keeper.clone());
         }
-        let slot = Arc::new(Slot::new());
-        let arguments = event_keeper::Arguments { event, on: self.on.clone(), slot: Arc::clone(&slot), must_run };
+        if self.given_up.contains(&event) {
+            return None;
+        }
+        let (slot, alone) = (Arc::new(Slot::new()), self.alone);
+        let arguments =
+            event_keeper::Arguments { event, on: self.on.clone(), slot: Arc::clone(&slot), must_run, alone };
         let (keeper, _) = match Actor::spawn_linked(None, EventKeeper, arguments, me.get_cell()).await {
             Ok(spawned) => spawned,
             Err(error) => {

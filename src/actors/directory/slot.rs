@@ -39,6 +39,11 @@ impl Slot {
         self.handles.load().as_deref().cloned()
     }
 
+    /// Does not count as asking.
+    pub fn look(&self) -> Option<EventHandles> {
+        self.handles.load().as_deref().cloned()
+    }
+
     /// How long nobody has asked.
     pub fn idle(&self) -> Duration {
         self.made.elapsed().saturating_sub(Duration::from_secs(self.asked.load(Ordering::Relaxed)))

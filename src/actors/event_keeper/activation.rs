@@ -40,6 +40,8 @@ pub(in crate::actors) enum First {
 pub(in crate::actors) enum Fault {
     #[error("there is no such event")]
     UnknownEvent,
+    #[error("another node owns the event")]
+    Elsewhere,
     #[error("{0}")]
     Failed(String),
 }
@@ -60,7 +62,10 @@ impl From<AskError> for Fault {
 pub(super) async fn prepare(on: &Foundation, event: EventId) -> Result<Box<Prepared>, Fault> {
     let _permit = on.recoveries.acquire().await.map_err(|error| Fault::Failed(error.to_string()))?;
     let copy = copy(on, event).await?;
-    let epoch = on.ownership.claim(event).await?;
+    let epoch = match on.ownership.claim(event).await {
+        Err(StoreError::Conflict(_)) => return Err(Fault::Elsewhere),
+        claimed => claimed?,
+    };
     let folded = recovery::recover(&*on.journal, event).await.map_err(|error| Fault::Failed(error.to_string()))?;
     let first = first(folded.inventory.configuration(), copy)?;
     Ok(Box::new(Prepared { epoch, folded, first }))

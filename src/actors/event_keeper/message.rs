@@ -32,6 +32,8 @@ pub(in crate::actors) enum Message {
     },
     /// Finish, give the event up, end.
     Drain(oneshot::Sender<()>),
+    /// The same in any phase: the ownership is given up too if the event does not run yet.
+    GiveUp(oneshot::Sender<()>),
     Drained,
 }
 

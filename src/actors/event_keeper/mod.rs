@@ -5,6 +5,9 @@
 //! `restart_budget` times a minute, and never for the last time while somebody asks or must be served.
 //!
 //! An event that nobody has asked for in ten minutes, and that its inventory does not call active, is given up.
+//!
+//! Where there are other nodes, an event that one of them has is theirs: the keeper says so and ends. A node alone tries on, for
+//! the other can only be its own predecessor.
 
 mod activation;
 mod budget;
@@ -31,6 +34,8 @@ pub(super) struct Arguments {
     pub slot: Arc<Slot>,
     /// Whether it has to run although nobody has asked.
     pub must_run: bool,
+    /// Whether no other node may have it.
+    pub alone: bool,
 }
 
 pub(super) struct EventKeeper;
@@ -61,6 +66,7 @@ impl Actor for EventKeeper {
                 let _ = done.send(state.kill(&me, part));
             }
             Message::Drain(done) => state.drain(&me, done),
+            Message::GiveUp(done) => state.give_up(&me, done),
             Message::Drained => me.stop(Some("drained".into())),
         }
         Ok(())

@@ -42,9 +42,14 @@ pub(in crate::actors) struct State {
     on: Foundation,
     slot: Arc<Slot>,
     must_run: bool,
+    alone: bool,
     budget: Budget,
     finders: Vec<Found>,
     phase: Phase,
+    /// The last one that was taken.
+    epoch: Option<Epoch>,
+    /// Told when the event is given up, which has to wait until it is known what was taken.
+    leaving: Option<oneshot::Sender<()>>,
 }
 
 enum Phase {
@@ -61,8 +66,8 @@ enum Phase {
         _work: AbortOnDropHandle<()>,
     },
     Ended,
-    /// Ended too: there never was such an event.
-    Unknown,
+    /// Ended too: there never was such an event, or another node has it.
+    NotOurs(DirectoryError),
 }
 
 struct Opening {
@@ -76,23 +81,23 @@ struct Opening {
 
 struct Running {
     handles: EventHandles,
-    epoch: Epoch,
     _counted: Share,
 }
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, on, slot, must_run } = arguments;
+        let Arguments { event, on, slot, must_run, alone } = arguments;
         let budget = Budget::new(on.config.restart_budget);
         let phase = Phase::Preparing { _work: prepare(me, &on, event) };
-        Self { event, on, slot, must_run, budget, finders: Vec::new(), phase }
+        let (finders, epoch, leaving) = (Vec::new(), None, None);
+        Self { event, on, slot, must_run, alone, budget, finders, phase, epoch, leaving }
     }
 
     pub fn find(&mut self, found: Found) {
         // A caller that gave up is no error.
         match &self.phase {
             Phase::Running(running) => drop(found.send(Ok(running.handles.clone()))),
-            Phase::Unknown => drop(found.send(Err(DirectoryError::UnknownEvent))),
+            Phase::NotOurs(why) => drop(found.send(Err(why.clone()))),
             Phase::Ending { .. } | Phase::Ended => drop(found.send(Err(DirectoryError::Unavailable))),
             _ if self.finders.len() >= FINDERS => drop(found.send(Err(DirectoryError::Unavailable))),
             _ => self.finders.push(found),
@@ -101,18 +106,28 @@ impl State {
 
     pub async fn prepared(&mut self, me: &ActorRef<Message>, prepared: Result<Box<Prepared>, Fault>) {
         let Phase::Preparing { .. } = self.phase else { return };
+        if let Ok(prepared) = &prepared {
+            self.epoch = Some(prepared.epoch);
+        }
+        if let Some(done) = self.leaving.take() {
+            return self.let_go(me, done);
+        }
         match prepared {
             Ok(prepared) => match self.start_inventory(me, *prepared).await {
                 Ok(opening) => self.phase = Phase::Opening(Box::new(opening)),
                 Err(error) => self.fail(me, &error.to_string()),
             },
-            Err(Fault::UnknownEvent) => {
-                self.answer(&Err(DirectoryError::UnknownEvent));
-                self.phase = Phase::Unknown;
-                me.stop(Some("there is no such event".into()));
-            }
+            Err(Fault::UnknownEvent) => self.disown(me, DirectoryError::UnknownEvent),
+            Err(fault @ Fault::Elsewhere) if self.alone => self.fail(me, &fault.to_string()),
+            Err(Fault::Elsewhere) => self.disown(me, DirectoryError::Elsewhere),
             Err(Fault::Failed(why)) => self.fail(me, &why),
         }
+    }
+
+    fn disown(&mut self, me: &ActorRef<Message>, why: DirectoryError) {
+        me.stop(Some(why.to_string()));
+        self.answer(&Err(why.clone()));
+        self.phase = Phase::NotOurs(why);
     }
 
     pub async fn opened(&mut self, me: &ActorRef<Message>, epoch: Epoch, opened: Result<Begun, Fault>) {
@@ -133,7 +148,7 @@ impl State {
                 self.phase = Phase::Running(running);
             }
             Err(why) => {
-                inventory.cell().kill();
+                inventory.cell().into_iter().for_each(|cell| cell.kill());
                 self.fail(me, &why);
             }
         }
@@ -148,7 +163,7 @@ impl State {
     pub fn child_ended(&mut self, me: &ActorRef<Message>, who: ActorId, why: Option<String>) {
         let ours = self.children().iter().any(|child| child.get_id() == who);
         // The ends of earlier epochs, and of what is being drained, are expected.
-        if ours && !matches!(self.phase, Phase::Ending { .. } | Phase::Ended | Phase::Unknown) {
+        if ours && !matches!(self.phase, Phase::Ending { .. } | Phase::Ended | Phase::NotOurs(_)) {
             self.fail(me, &why.unwrap_or_else(|| "an actor ended".into()));
         }
     }
@@ -173,14 +188,13 @@ impl State {
 
     pub fn kill(&mut self, me: &ActorRef<Message>, part: Part) -> bool {
         let cell = match (&self.phase, part) {
-            (_, Part::Keeper) => me.get_cell(),
+            (_, Part::Keeper) => Some(me.get_cell()),
             (Phase::Running(running), Part::Inventory) => running.handles.inventory.cell(),
             (Phase::Running(running), Part::WaitingRoom) => running.handles.waiting_room.cell(),
             (Phase::Running(running), Part::Orders) => running.handles.orders.cell(),
-            _ => return false,
+            _ => None,
         };
-        cell.kill();
-        true
+        cell.inspect(ActorCell::kill).is_some()
     }
 
     pub fn drain(&mut self, me: &ActorRef<Message>, done: oneshot::Sender<()>) {
@@ -192,6 +206,35 @@ impl State {
                 me.stop(Some("drained".into()));
             }
         }
+    }
+
+    pub fn give_up(&mut self, me: &ActorRef<Message>, done: oneshot::Sender<()>) {
+        match &self.phase {
+            Phase::Running(_) => self.end_in_order(me, Some(done)),
+            Phase::Preparing { .. } => self.leaving = Some(done),
+            Phase::Opening(_) | Phase::Pausing => self.let_go(me, done),
+            // It tells when it has ended: the sender is dropped then.
+            Phase::Ending { .. } => self.leaving = Some(done),
+            Phase::Ended | Phase::NotOurs(_) => drop(done.send(())),
+        }
+    }
+
+    /// Gives up what does not run: nothing has been answered that is not in the journal.
+    fn let_go(&mut self, me: &ActorRef<Message>, done: oneshot::Sender<()>) {
+        for child in self.children() {
+            child.kill();
+        }
+        let (ownership, event, epoch) = (Arc::clone(&self.on.ownership), self.event, self.epoch);
+        let work = beside::run(me, async move {
+            if let Some(epoch) = epoch
+                && let Err(error) = ownership.release(event, epoch).await
+            {
+                tracing::warn!(%event, %error, "the event was not given up; its ownership lapses by itself");
+            }
+            let _ = done.send(());
+            Message::Drained
+        });
+        self.phase = Phase::Ending { _work: work };
     }
 
     pub fn end(&mut self) {
@@ -274,13 +317,13 @@ impl State {
             admissions,
         };
         let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
-        let handles = EventHandles { inventory, waiting_room, orders };
-        Ok(Running { handles, epoch, _counted: Share::of_events_running() })
+        let handles = EventHandles { inventory, waiting_room, orders, epoch };
+        Ok(Running { handles, _counted: Share::of_events_running() })
     }
 
     /// No more admissions, then no more decisions, then the last facts to the broker, then the ownership.
     fn end_in_order(&mut self, me: &ActorRef<Message>, done: Option<oneshot::Sender<()>>) {
-        let Phase::Running(Running { handles, epoch, _counted }) = mem::replace(&mut self.phase, Phase::Ended) else {
+        let Phase::Running(Running { handles, _counted }) = mem::replace(&mut self.phase, Phase::Ended) else {
             return;
         };
         self.slot.show(None);
@@ -289,7 +332,7 @@ impl State {
             handles.waiting_room.drain().await;
             handles.inventory.drain().await;
             let _ = tokio::time::timeout(FLUSH, handles.orders.drain()).await;
-            if let Err(error) = ownership.release(event, epoch).await {
+            if let Err(error) = ownership.release(event, handles.epoch).await {
                 tracing::warn!(%event, %error, "the event was not given up; its ownership lapses by itself");
             }
             if let Some(done) = done {
@@ -302,10 +345,10 @@ impl State {
 
     fn children(&self) -> Vec<ActorCell> {
         match &self.phase {
-            Phase::Opening(opening) => vec![opening.inventory.cell()],
+            Phase::Opening(opening) => opening.inventory.cell().into_iter().collect(),
             Phase::Running(running) => {
-                let EventHandles { inventory, waiting_room, orders } = &running.handles;
-                vec![inventory.cell(), waiting_room.cell(), orders.cell()]
+                let EventHandles { inventory, waiting_room, orders, .. } = &running.handles;
+                [inventory.cell(), waiting_room.cell(), orders.cell()].into_iter().flatten().collect()
             }
             _ => Vec::new(),
         }

@@ -90,6 +90,8 @@ async fn settle(directory: &Weak<dyn Directory>, fact: &PaymentFact) -> Result<(
     match directory.event(fact.reference.event).await {
         Ok(event) => event.orders.settle(fact.clone()).await,
         Err(error @ DirectoryError::UnknownEvent) => Err(SettleError::Never(error.to_string())),
-        Err(error @ DirectoryError::Unavailable) => Err(SettleError::Later(error.to_string())),
+        Err(error @ (DirectoryError::Unavailable | DirectoryError::Elsewhere)) => {
+            Err(SettleError::Later(error.to_string()))
+        }
     }
 }

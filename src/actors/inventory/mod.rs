@@ -22,6 +22,7 @@ mod state;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     time::Duration,
@@ -48,7 +49,7 @@ use crate::{
 /// How often deadlines and what is due are looked at.
 const PULSE: Duration = Duration::from_millis(200);
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AskError {
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -51,7 +51,7 @@ pub struct PaymentFact {
     pub captured: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SettleError {
     /// Deliver it again later.
     #[error("not settled yet: {0}")]

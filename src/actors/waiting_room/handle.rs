@@ -1,4 +1,4 @@
-//! The only way in to a waiting room.
+//! The only way in to a waiting room, wherever it runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,15 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     Attachment, WaitError,
+    attachment::Party,
     message::{Caller, Message, Reply, Request},
 };
 use crate::{
-    actors::gate::{Gate, Permit},
+    actors::{
+        errand::Errand,
+        gate::{Gate, Permit},
+        mirror::Reflection,
+    },
     domain::{
         id::FanId,
         queue::{Outcome, Place, Queue, Standing},
@@ -19,10 +24,17 @@ use crate::{
 
 #[derive(Clone)]
 pub struct Handle {
-    inner: Arc<Inner>,
+    way: Way,
 }
 
-struct Inner {
+#[derive(Clone)]
+enum Way {
+    Here(Arc<Here>),
+    /// By a courier; sockets are tied to the mirror.
+    There(Arc<Reflection>),
+}
+
+struct Here {
     actor: ActorRef<Message>,
     gate: Gate,
     deadline: Duration,
@@ -36,74 +48,131 @@ impl Handle {
         deadline: Duration,
         queue: watch::Receiver<Arc<Queue>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { actor, gate: Gate::new(in_flight), deadline, queue }) }
+        Self { way: Way::Here(Arc::new(Here { actor, gate: Gate::new(in_flight), deadline, queue })) }
+    }
+
+    pub(in crate::actors) fn there(reflection: Arc<Reflection>) -> Self {
+        Self { way: Way::There(reflection) }
     }
 
     /// Idempotent: a fan has one place. `Waiting` only when it is stored.
     pub async fn join(&self, fan: FanId) -> Result<Outcome, WaitError> {
-        self.ask(Request::Join(fan)).await
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Join(fan)).await,
+            Way::There(there) => there.wait(Errand::Join(fan)).await,
+        }
     }
 
     /// Ends waiting or the admission.
     pub async fn leave(&self, fan: FanId) -> Result<Outcome, WaitError> {
-        self.ask(Request::Leave(fan)).await
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Leave(fan)).await,
+            Way::There(there) => there.wait(Errand::Leave(fan)).await,
+        }
     }
 
     /// Takes up a called admission.
     pub async fn claim(&self, fan: FanId) -> Result<Outcome, WaitError> {
-        self.ask(Request::Claim(fan)).await
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Claim(fan)).await,
+            Way::There(there) => there.wait(Errand::Claim(fan)).await,
+        }
     }
 
     pub async fn standing(&self, fan: FanId) -> Result<Standing, WaitError> {
-        self.read(|reply, permit| Message::Standing { fan, poll: false, reply, permit }).await
+        self.look(fan, false).await
     }
 
     /// A poll: tells the standing, and counts as presence.
     pub async fn poll(&self, fan: FanId) -> Result<Standing, WaitError> {
-        self.read(|reply, permit| Message::Standing { fan, poll: true, reply, permit }).await
+        self.look(fan, true).await
     }
 
+    async fn look(&self, fan: FanId, poll: bool) -> Result<Standing, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.read(|reply, permit| Message::Standing { fan, poll, reply, permit }).await,
+            Way::There(there) => there.standing(fan, poll).await,
+        }
+    }
+
+    /// The fan counts as present before this returns.
     pub async fn attach(&self, fan: FanId) -> Result<Attachment, WaitError> {
-        self.read(|reply, permit| Message::Attach { fan, reply, permit }).await
+        match &self.way {
+            Way::Here(here) => here.read(|reply, permit| Message::Attach { fan, reply, permit }).await,
+            Way::There(there) => there.attach(fan).await,
+        }
+    }
+
+    /// For the sockets of another node.
+    pub(in crate::actors) async fn gather(&self) -> Result<Party, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.read(|reply, permit| Message::Gather { reply, permit }).await,
+            Way::There(_) => Err(WaitError::Unavailable),
+        }
     }
 
     pub fn queue(&self) -> watch::Receiver<Arc<Queue>> {
-        self.inner.queue.clone()
+        match &self.way {
+            Way::Here(here) => here.queue.clone(),
+            Way::There(there) => there.queue(),
+        }
     }
 
     pub async fn members(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, FanId)>, WaitError> {
-        self.read(|reply, permit| Message::Members { after, limit, reply, permit }).await
+        match &self.way {
+            Way::Here(here) => here.read(|reply, permit| Message::Members { after, limit, reply, permit }).await,
+            Way::There(there) => there.members(after, limit).await,
+        }
     }
 
     /// Proposes the first `count` now, whatever the rate, within free slots.
     pub async fn admit_now(&self, count: u32) -> Result<(), WaitError> {
-        self.tell(Message::AdmitNow { count })
+        match &self.way {
+            Way::Here(here) => here.tell(Message::AdmitNow { count }),
+            Way::There(there) => there.admit_now(count).await,
+        }
     }
 
     pub async fn remove(&self, fans: Vec<FanId>) -> Result<u32, WaitError> {
-        self.ask(Request::Remove(fans)).await.map(removed)
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Remove(fans)).await.map(removed),
+            Way::There(there) => there.remove(Errand::Remove(fans)).await,
+        }
     }
 
     pub async fn remove_first(&self, count: u32) -> Result<u32, WaitError> {
-        self.ask(Request::RemoveFirst(count)).await.map(removed)
+        match &self.way {
+            Way::Here(here) => here.ask(Request::RemoveFirst(count)).await.map(removed),
+            Way::There(there) => there.remove(Errand::RemoveFirst { count }).await,
+        }
     }
 
     pub async fn clear(&self) -> Result<u32, WaitError> {
-        self.ask(Request::Clear).await.map(removed)
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Clear).await.map(removed),
+            Way::There(there) => there.remove(Errand::Clear).await,
+        }
     }
 
-    /// Finishes what is under way and ends the actor. Returns when that is done, or it is gone anyway.
+    /// Finishes what is under way and ends the actor, if it runs here. Returns when that is done, or it is gone anyway.
     pub(in crate::actors) async fn drain(&self) {
+        let Way::Here(here) = &self.way else { return };
         let (reply, done) = oneshot::channel();
-        if self.tell(Message::Drain { reply }).is_ok() {
+        if here.tell(Message::Drain { reply }).is_ok() {
             let _ = done.await;
         }
     }
 
-    pub(in crate::actors) fn cell(&self) -> ActorCell {
-        self.inner.actor.get_cell()
+    /// `None` if it runs elsewhere.
+    pub(in crate::actors) fn cell(&self) -> Option<ActorCell> {
+        match &self.way {
+            Way::Here(here) => Some(here.actor.get_cell()),
+            Way::There(_) => None,
+        }
     }
+}
 
+impl Here {
     async fn ask(&self, request: Request) -> Result<Outcome, WaitError> {
         let leaving = matches!(request, Request::Leave(_));
         let message = |reply, permit| Message::Ask { request, caller: Caller { reply, leaving, _permit: permit } };
@@ -111,10 +180,10 @@ impl Handle {
     }
 
     async fn read<T>(&self, message: impl FnOnce(Reply<T>, Permit) -> Message) -> Result<T, WaitError> {
-        let permit = self.inner.gate.enter().ok_or(WaitError::Overloaded)?;
+        let permit = self.gate.enter().ok_or(WaitError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
         self.tell(message(reply, permit))?;
-        match tokio::time::timeout(self.inner.deadline, answer).await {
+        match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(answer)) => answer,
             // It may have been done, and doing it again does no harm.
             Ok(Err(_)) | Err(_) => Err(WaitError::TryAgain),
@@ -122,7 +191,7 @@ impl Handle {
     }
 
     fn tell(&self, message: Message) -> Result<(), WaitError> {
-        self.inner.actor.cast(message).map_err(|_| WaitError::Unavailable)
+        self.actor.cast(message).map_err(|_| WaitError::Unavailable)
     }
 }
 

@@ -1,9 +1,14 @@
 //! What the waiting room actor is told.
 
+use std::collections::HashSet;
+
 use ractor_cluster::RactorMessage;
 use tokio::sync::oneshot;
 
-use super::{Attachment, WaitError};
+use super::{
+    Attachment, WaitError,
+    attachment::{Party, Socket},
+};
 use crate::{
     actors::{
         gate::Permit,
@@ -39,6 +44,18 @@ pub(super) enum Message {
     Detach {
         fan: FanId,
         socket: Socket,
+    },
+    /// For fans whose sockets are on another node.
+    Gather {
+        reply: Reply<Party>,
+        permit: Permit,
+    },
+    Attend {
+        party: Socket,
+        who: Attending,
+    },
+    Disband {
+        party: Socket,
     },
     Members {
         after: Option<Place>,
@@ -92,6 +109,8 @@ impl Caller {
     }
 }
 
-/// Names one socket of this activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Socket(pub u64);
+/// Who of a party is here.
+pub(in crate::actors) enum Attending {
+    Change { came: Vec<FanId>, went: Vec<FanId> },
+    All(HashSet<FanId>),
+}

@@ -18,9 +18,14 @@ mod state;
 use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 pub use self::{attachment::Attachment, handle::Handle, position::Position};
+pub(super) use self::{
+    attachment::{Party, Socket, Sockets},
+    message::Attending,
+};
 use self::{message::Message, state::State};
 use super::{
     clock::Clock,
@@ -35,7 +40,7 @@ use crate::{
     stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum WaitError {
     #[error("too many requests in flight")]
     Overloaded,
@@ -101,6 +106,9 @@ impl Actor for WaitingRoom {
             Message::Standing { fan, poll, reply, permit: _permit } => state.tell_standing(&me, fan, poll, reply),
             Message::Attach { fan, reply, permit: _permit } => state.attach(&me, fan, reply),
             Message::Detach { fan, socket } => state.detach(&me, fan, socket),
+            Message::Gather { reply, permit: _permit } => state.gather(&me, reply),
+            Message::Attend { party, who } => state.attend(&me, party, who),
+            Message::Disband { party } => state.disband(&me, party),
             Message::Members { after, limit, reply, permit: _permit } => state.tell_members(after, limit, reply),
             Message::AdmitNow { count } => state.admit_now(&me, count),
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,

@@ -15,8 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Arguments, WaitError,
-    attachment::{Attachment, Sockets},
-    message::{Caller, Message, Reply, Request, Socket},
+    attachment::{Attachment, Party, Socket, Sockets},
+    message::{Attending, Caller, Message, Reply, Request},
 };
 use crate::{
     actors::{
@@ -67,7 +67,7 @@ impl State {
     ) -> Self {
         let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions } = arguments;
         let mut beside = JoinSet::new();
-        let pump = me.clone();
+        let (pump, room_of_sockets) = (me.clone(), me.clone());
         beside.spawn(async move {
             while let Some(change) = admissions.recv().await {
                 let _ = pump.cast(Message::Changed(change));
@@ -83,7 +83,10 @@ impl State {
             ownership,
             room,
             effects: Vec::new(),
-            sockets: Sockets::default(),
+            sockets: Sockets::new(Arc::new(move |fan, socket| {
+                // A room that is gone keeps no presence.
+                let _ = room_of_sockets.cast(Message::Detach { fan, socket });
+            })),
             queue,
             published: Instant::now(),
             publish_every: Duration::from_millis(config.queue_publish_ms),
@@ -129,12 +132,31 @@ impl State {
         }
         self.step(me, Input::Present { fan });
         // If nobody receives it, it is dropped and detaches by itself.
-        let _ = reply.send(Ok(self.sockets.attach(me, fan, self.queue.subscribe())));
+        let _ = reply.send(Ok(self.sockets.attach(fan, self.queue.subscribe())));
     }
 
     pub fn detach(&mut self, me: &ActorRef<Message>, fan: FanId, socket: Socket) {
         self.sockets.detach(fan, socket);
         self.step(me, Input::Absent { fan });
+    }
+
+    pub fn gather(&mut self, me: &ActorRef<Message>, reply: Reply<Party>) {
+        if self.drained.is_some() {
+            let _ = reply.send(Err(WaitError::Unavailable));
+            return;
+        }
+        let _ = reply.send(Ok(self.sockets.gather(me, self.queue.subscribe())));
+    }
+
+    pub fn attend(&mut self, me: &ActorRef<Message>, party: Socket, who: Attending) {
+        let (came, went) = self.sockets.attend(party, who);
+        came.into_iter().for_each(|fan| self.step(me, Input::Present { fan }));
+        went.into_iter().for_each(|fan| self.step(me, Input::Absent { fan }));
+    }
+
+    pub fn disband(&mut self, me: &ActorRef<Message>, party: Socket) {
+        let left = self.sockets.disband(party);
+        left.into_iter().for_each(|fan| self.step(me, Input::Absent { fan }));
     }
 
     pub fn admit_now(&mut self, me: &ActorRef<Message>, count: u32) {

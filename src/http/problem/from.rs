@@ -80,7 +80,7 @@ impl From<DirectoryError> for Problem {
     fn from(error: DirectoryError) -> Self {
         Self::new(match error {
             DirectoryError::UnknownEvent => Code::NotFound,
-            DirectoryError::Unavailable => Code::EventUnavailable,
+            DirectoryError::Unavailable | DirectoryError::Elsewhere => Code::EventUnavailable,
         })
     }
 }
