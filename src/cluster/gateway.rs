@@ -12,7 +12,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, rpc::CallResult}
 use ractor_cluster::RactorClusterMessage;
 use serde::{Deserialize, Serialize};
 
-use super::{measures, wire::Wire};
+use super::{
+    measures,
+    wire::{Opaque, Wire},
+};
 use crate::{domain::id::EventId, stores::membership::Incarnation};
 
 #[derive(RactorClusterMessage)]
@@ -43,7 +46,7 @@ pub struct Parcel {
     /// Milliseconds until the asker waits no longer.
     pub left_ms: u32,
     /// Encoded on its own, so that one that cannot be read spoils no other.
-    pub errand: Vec<u8>,
+    pub errand: Opaque,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +62,7 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// With the encoded report.
-    Done(Vec<u8>),
+    Done(Opaque),
     /// The event does not run here; perhaps there.
     NotOwner {
         hint: Option<String>,
@@ -74,9 +77,9 @@ pub enum Notice {
     /// The sender lives.
     Beat,
     /// To an event's owner: who is connected at the sender.
-    Attendance { from: Incarnation, event: EventId, body: Vec<u8> },
+    Attendance { from: Incarnation, event: EventId, body: Opaque },
     /// From an event's owner: what changed.
-    Bulletin { from: Incarnation, event: EventId, body: Vec<u8> },
+    Bulletin { from: Incarnation, event: EventId, body: Opaque },
 }
 
 /// What a node does with what other nodes send. Both must return at once.
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn every_message_crosses_unchanged() {
         let event = EventId::from_u128(7);
-        let parcel = Parcel { event, left_ms: 1_500, errand: vec![1, 2, 3] };
+        let parcel = Parcel { event, left_ms: 1_500, errand: Opaque(vec![1, 2, 3]) };
         for question in [
             Question::Carry(Batch { from: incarnation(), parcels: vec![parcel.clone(), parcel] }),
             Question::Take(event),
@@ -213,7 +216,7 @@ mod tests {
             assert_eq!(crossed(question.clone()), Some(question));
         }
         let fates = vec![
-            Fate::Done(vec![9]),
+            Fate::Done(Opaque(vec![9])),
             Fate::NotOwner { hint: Some("n2".into()) },
             Fate::NotOwner { hint: None },
             Fate::Overloaded,
@@ -224,8 +227,8 @@ mod tests {
         }
         for notice in [
             Notice::Beat,
-            Notice::Attendance { from: incarnation(), event, body: vec![1] },
-            Notice::Bulletin { from: incarnation(), event, body: vec![2] },
+            Notice::Attendance { from: incarnation(), event, body: Opaque(vec![1]) },
+            Notice::Bulletin { from: incarnation(), event, body: Opaque(vec![2]) },
         ] {
             assert_eq!(crossed(notice.clone()), Some(notice));
         }

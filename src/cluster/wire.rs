@@ -3,8 +3,10 @@
 //! The codec that ractor asks for cannot fail, and a panic while decoding is swallowed, so that the asker would only see that
 //! nobody answers. Here decoding always gives something: the message, or why it cannot be read, which the receiver answers.
 
+use std::fmt;
+
 use ractor::BytesConvertable;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
 
 const VERSION: u8 = 1;
 /// A frame over the receiver's limit would tear the whole link down. Those who make messages stay far below.
@@ -43,6 +45,36 @@ impl<T: Serialize + DeserializeOwned> BytesConvertable for Wire<T> {
             Some((&VERSION, body)) => postcard::from_bytes(body).map_err(Unreadable::Body),
             Some((&version, _)) => Err(Unreadable::Version(version)),
         })
+    }
+}
+
+/// What is encoded within a message. As a list of numbers, which it would be otherwise, each byte is looked at on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opaque(pub Vec<u8>);
+
+impl Serialize for Opaque {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(Copied)
+    }
+}
+
+struct Copied;
+
+impl de::Visitor<'_> for Copied {
+    type Value = Opaque;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Opaque, E> {
+        Ok(Opaque(bytes.to_vec()))
     }
 }
 

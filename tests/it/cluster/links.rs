@@ -7,6 +7,7 @@ use onsale::{
         credentials::Credentials,
         gateway::{Answer, Batch, Fate, NotAnswered, Parcel, Question},
         link::hello::{HelloError, Refusal, Speaker},
+        wire::Opaque,
     },
     domain::id::EventId,
     stores::membership::{Boot, Incarnation, State},
@@ -25,7 +26,7 @@ const NOTICED: Duration = Duration::from_secs(3);
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(8);
 
 fn batch(from: &Incarnation, bytes: usize) -> Question {
-    let parcel = Parcel { event: new_event(), left_ms: 1_000, errand: vec![0; bytes] };
+    let parcel = Parcel { event: new_event(), left_ms: 1_000, errand: Opaque(vec![0; bytes]) };
     Question::Carry(Batch { from: from.clone(), parcels: vec![parcel.clone(), parcel] })
 }
 
