@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::PutOptions;
+use etcd_client::{KeyValue, PutOptions};
 use serde_json::Value;
 
 use super::clan::Clan;
@@ -17,12 +17,15 @@ async fn a_second_node_of_one_name_is_refused_and_the_first_one_goes_on() {
     let site = clan.site('a');
     let first = site.start().await;
     let mut client = clan.etcd_client().await;
-    let before = client.get(clan.key('a'), None).await.expect("read").kvs().to_vec();
+    let mut found = async || client.get(clan.key('a'), None).await.expect("read").kvs().to_vec();
+    let is_up = |found: &[KeyValue]| found.iter().any(|found| found.value_str().is_ok_and(|it| it.contains(r#""up""#)));
+    // After that nothing of it changes by itself.
+    until("it says that it is up", async || is_up(&found().await)).await;
+    let before = found().await;
     let (status, log) = clan.site('a').spawn().ended(REFUSED).await;
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains(&format!("another node runs as {}", clan.name('a'))) && log.contains("--node"), "{log}");
-    let after = client.get(clan.key('a'), None).await.expect("read").kvs().to_vec();
-    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    assert_eq!(format!("{before:?}"), format!("{:?}", found().await));
     first.signal("TERM").await;
     assert!(first.ended(REFUSED).await.0.success());
 }
