@@ -255,6 +255,31 @@ async fn sockets_that_come_and_go_over_a_bad_link_are_counted_right_in_the_end()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_was_lost_on_the_way_is_learnt_when_the_link_is_back() {
+    let Some(nodes) = TwoNodes::open(Faults::default()).await else { return };
+    let [owner, other] = &nodes.shops;
+    let mut shut = configuration(10);
+    shut.queue.slots = 0;
+    let event = owner.new_event(shut.clone()).await;
+    let mut socket = Socket::open(other, event, new_fan()).await;
+    socket.update(|update| update.position.is_some()).await;
+    // For less than the silence after which the mirror gives up by itself.
+    nodes.set_faults(Faults { lost: 100, ..Faults::default() });
+    shut.version = 2;
+    shut.queue.slots = 1;
+    configure(owner, event, shut).await;
+    let admission = owner.admitted(event, socket.fan).await;
+    let mut queue = owner.event(event).await.waiting_room.queue();
+    // What told of it has been sent, and lost.
+    for _ in 0..3 {
+        queue.changed().await.expect("published");
+    }
+    nodes.set_faults(Faults::default());
+    assert_eq!(socket.admission().await, admission);
+    nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_made_at_another_node_is_seen_there_at_once_and_so_are_all_seats() {
     let Some(nodes) = TwoNodes::open(Faults::default()).await else { return };
     let [owner, other] = &nodes.shops;
