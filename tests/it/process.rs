@@ -9,11 +9,11 @@ use std::{
 
 use futures_util::future::join_all;
 use onsale::{
-    demo::fans::{Headers, Socket},
+    demo::fans::{Client, Headers, Socket},
     domain::id::EventId,
 };
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ async fn stopped_amid_a_sale(site: Site) {
     let stop = CancellationToken::new();
     let shopping: Vec<_> = fans.into_iter().map(|fan| tokio::spawn(fan.shop(stop.clone()))).collect();
     let listening: Vec<_> = sockets.into_iter().map(|socket| tokio::spawn(farewell(socket))).collect();
-    sleep(Duration::from_secs(1)).await;
+    in_time(until_taken(&client, event, 33)).await;
 
     node.signal("TERM").await;
     let (status, log) = node.ended(Duration::from_secs(30)).await;
@@ -70,6 +70,20 @@ async fn stopped_amid_a_sale(site: Site) {
         checked.expect("a fan finds all as it was told");
     }
     drop(node);
+}
+
+/// Waits until so many tickets are held or sold. An order takes three at most, so 33 are more than ten orders.
+async fn until_taken(client: &Client, event: EventId, tickets: u64) {
+    let path = format!("/events/{event}/availability");
+    loop {
+        let reply = client.send(Method::GET, &path, Headers::default(), None).await.expect("an answer");
+        let types = reply.body["ticket_types"].as_array().expect("ticket types");
+        let taken = |kind: &Value| kind["capacity"].as_u64().unwrap_or(0) - kind["free"].as_u64().unwrap_or(0);
+        if types.iter().map(taken).sum::<u64>() >= tickets {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The type of the last message.
