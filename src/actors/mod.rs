@@ -21,6 +21,7 @@ mod event_keeper;
 mod intake;
 pub mod inventory;
 pub mod mirror;
+pub mod operations;
 pub mod orders;
 pub mod stand_in;
 pub mod waiting_room;
