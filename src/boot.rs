@@ -18,12 +18,7 @@ use crate::{
         metrics, now, sandbox,
         server::{self, Bound, Server},
     },
-    stores::{
-        self, Stores,
-        database::idempotency,
-        membership::State,
-        secret::{RootSecret, TicketKey},
-    },
+    stores::{self, Stores, database::idempotency, keys::ring::KeyRing, membership::State, secret::RootSecret},
 };
 
 /// A running node.
@@ -60,11 +55,12 @@ impl Node {
             resumable.map_err(|error| format!("requests cut off: {error}"))?;
         }
         let secret = root_secret(&config, bundle.as_ref())?;
-        let key = TicketKey::all(&secret).into_iter().next().ok_or("the root secret gives no ticket key")?;
         let mut http = config.http.clone();
         let bound = Bound::bind(&mut http).await?;
         let cluster = join(&config, &http, &stores, &secret, bundle.as_ref()).await?;
-        let directory = LocalDirectory::start(&stores, key, config.actors).await?;
+        let keys = KeyRing::open(secret, Arc::clone(&stores.keys)).await;
+        let keys = keys.map_err(|error| format!("generations of keys: {error}"))?;
+        let directory = LocalDirectory::start(&stores, Arc::clone(&keys), config.actors).await?;
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -72,7 +68,7 @@ impl Node {
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
         };
-        let app = App::new(http, below, &secret)?;
+        let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();
         let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);

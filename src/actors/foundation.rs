@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 
 use super::config::Config;
 use crate::stores::{
-    Stores, database::Database, journal::InventoryJournal, order_bus::OrderBus, ownership::Ownership,
-    queue::QueueStore, secret::TicketKey,
+    Stores, database::Database, journal::InventoryJournal, keys::ring::KeyRing, order_bus::OrderBus,
+    ownership::Ownership, queue::QueueStore,
 };
 
 /// Events recovered at once: at a node's start many may have to be.
@@ -22,20 +22,20 @@ pub(super) struct Foundation {
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     /// Signs tickets.
-    pub key: Arc<TicketKey>,
+    pub keys: Arc<KeyRing>,
     pub config: Arc<Config>,
     pub recoveries: Arc<Semaphore>,
 }
 
 impl Foundation {
-    pub fn new(stores: &Stores, key: TicketKey, config: Config) -> Self {
+    pub fn new(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Self {
         Self {
             journal: Arc::clone(&stores.journal),
             ownership: Arc::clone(&stores.ownership),
             queue: Arc::clone(&stores.queue),
             bus: Arc::clone(&stores.bus),
             database: stores.database.clone(),
-            key: Arc::new(key),
+            keys,
             config: Arc::new(config),
             recoveries: Arc::new(Semaphore::new(RECOVERIES)),
         }

@@ -9,6 +9,7 @@ pub mod code;
 pub mod event;
 pub mod id;
 pub mod inventory;
+pub mod keys;
 pub mod money;
 pub mod order;
 pub mod queue;

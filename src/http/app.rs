@@ -16,18 +16,12 @@ use super::{
     origins::Origins,
     password::Passwords,
     session::Sessions,
-    tokens::Tokens,
+    tokens::{Lives, Tokens},
     websocket::Sockets,
 };
 use crate::{
     actors::directory::Directory,
-    stores::{
-        database::Database,
-        order_bus::OrderBus,
-        ownership::Ownership,
-        queue::QueueStore,
-        secret::{RootSecret, TicketKey},
-    },
+    stores::{database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore},
 };
 
 /// What the layers below give. The boot fills it in.
@@ -50,8 +44,8 @@ pub struct App {
     pub directory: Arc<dyn Directory>,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
-    pub ticket_keys: Vec<TicketKey>,
-    /// What the sandbox provider signs with, newest first; all are believed while a root secret is rotated.
+    pub keys: Arc<KeyRing>,
+    /// What the sandbox provider signs with, newest first; all are believed while a root secret is replaced.
     pub webhook_keys: Vec<Zeroizing<[u8; 32]>>,
     pub passwords: Passwords,
     pub sessions: Sessions,
@@ -68,13 +62,13 @@ pub struct App {
 
 impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
-    pub fn new(config: Config, below: Below, secret: &RootSecret) -> Result<Arc<Self>, InvalidConfig> {
+    pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
         let Below { database, queue, bus, ownership, directory } = below;
+        let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
-            tokens: Tokens::new(secret, &config.issuer),
+            tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
             refresh_tokens: RefreshTokens::new(secret),
-            ticket_keys: TicketKey::all(secret),
             webhook_keys: secret.keys("sandbox webhook"),
             passwords: Passwords::new(secret, &config),
             sessions: Sessions::new(&config),
@@ -85,6 +79,7 @@ impl App {
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            keys,
             config,
             database,
             queue,

@@ -20,6 +20,7 @@ use super::{
     idempotency::identity,
     problem::{Code, Problem},
     refusals::{NotMoved, NotYours},
+    tokens::Refused,
 };
 use crate::{
     actors::{directory::EventHandles, inventory::AskError},
@@ -47,7 +48,7 @@ pub const ADMISSION_HEADER: &str = "onsale-admission";
     (status = 404, description = "not_found"),
     (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale"),
     (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat or idempotency_key_reused"),
-    (status = 503, description = "overloaded, orders_lagging, event_unavailable or outcome_unknown"),
+    (status = 503, description = "overloaded, orders_lagging, event_unavailable, outcome_unknown or store_unavailable"),
 ))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -58,7 +59,7 @@ pub async fn create(
     Json(body): Json<HoldBody>,
 ) -> Result<Response, Problem> {
     let fan = signed_in.account;
-    let admission = admission(&app, &headers, fan, event)?;
+    let admission = admission(&app, &headers, fan, event).await?;
     let identity = identity(fan, &format!("/events/{event}/holds"), &key, &body);
     let (channel, seen_version) = (body.channel.clone(), body.event_version);
     let command = Command::Hold(HoldCommand {
@@ -77,7 +78,7 @@ pub async fn create(
 }
 
 /// The place that the token admits, if it is this fan's and for this event. Whether it is live, the inventory knows.
-pub fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
+pub async fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
     let mut values = headers.get_all(ADMISSION_HEADER).iter();
     let Some(value) = values.next() else {
         return Err(Problem::new(Code::NotAdmitted).detail("an admission token is needed in Onsale-Admission"));
@@ -86,7 +87,11 @@ pub fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> 
     if values.next().is_some() {
         return Err(invalid());
     }
-    let claims = value.to_str().ok().and_then(|token| app.tokens.verify_admission(token).ok()).ok_or_else(invalid)?;
+    let token = value.to_str().map_err(|_| invalid())?;
+    let claims = match app.tokens.verify_admission(token).await {
+        Err(unsure @ Refused::Unsure) => return Err(unsure.into()),
+        verified => verified.map_err(|_| invalid())?,
+    };
     if claims.sub != fan || claims.about.evt != event {
         return Err(invalid());
     }

@@ -33,6 +33,6 @@ async fn noop(
     headers: HeaderMap,
     Json(_body): Json<HoldBody>,
 ) -> Result<(StatusCode, Json<Nothing>), Problem> {
-    let place = holds::admission(&app, &headers, signed_in.account, event)?;
+    let place = holds::admission(&app, &headers, signed_in.account, event).await?;
     Ok((StatusCode::CREATED, Json(Nothing { event, place })))
 }

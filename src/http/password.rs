@@ -98,7 +98,7 @@ impl Pepper {
 impl Passwords {
     /// Costs one hash.
     pub fn new(secret: &RootSecret, config: &Config) -> Self {
-        let peppers: Vec<_> = secret.keys("password pepper").iter().map(|key| Pepper::new(&key[..])).collect();
+        let peppers: Vec<_> = secret.all_keys("password pepper").iter().map(|key| Pepper::new(&key[..])).collect();
         let workers = config.bcrypt_workers.max(1);
         let mut inner = Inner {
             peppers,

@@ -23,15 +23,16 @@ pub struct PublicKey {
     #[serde(rename = "use")]
     purpose: &'static str,
     alg: &'static str,
-    /// The key id byte of ticket codes, in decimal.
+    /// The key id byte of ticket codes, in decimal. Where two keys have the same, a code is good if one of them says so.
     kid: String,
     x: String,
 }
 
-/// The keys that ticket codes are signed with, newest first.
+/// The keys that ticket codes are signed with, newest first: all that ever signed, and one that will soon.
 #[utoipa::path(get, path = "/ticket-keys", tag = "tickets", responses((status = 200, description = "JWKS.", body = KeySet)))]
 pub async fn get(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], Json<KeySet>) {
-    let keys = app.ticket_keys.iter().map(|key| PublicKey {
+    let known = app.keys.load();
+    let keys = known.ticket_keys().map(|key| PublicKey {
         kty: "OKP",
         crv: "Ed25519",
         purpose: "sig",

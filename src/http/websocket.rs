@@ -85,7 +85,7 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    let opener = opener(&app, signed_in, &headers)?;
+    let opener = opener(&app, signed_in, &headers).await?;
     app.limits.join_address.check(address)?;
     app.limits.join_account.check(opener.account)?;
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
@@ -101,14 +101,14 @@ pub async fn open(
     Ok(response)
 }
 
-fn opener(app: &App, signed_in: Option<SignedIn>, headers: &HeaderMap) -> Result<Opener, Problem> {
+async fn opener(app: &App, signed_in: Option<SignedIn>, headers: &HeaderMap) -> Result<Opener, Problem> {
     let origin = app.origins.check(headers)?;
     if let Some(signed_in) = signed_in {
         return Ok(Opener { account: signed_in.account, until_s: signed_in.expires_at });
     }
     let mut tickets = protocols(headers).filter_map(|offered| offered.strip_prefix(TICKET_PREFIX));
     let (Some(ticket), None) = (tickets.next(), tickets.next()) else { return Err(Code::Unauthenticated.into()) };
-    let claims = app.tokens.verify_socket(ticket)?;
+    let claims = app.tokens.verify_socket(ticket).await?;
     // Bound to the page that asked for it, and good once.
     if claims.about.org != origin || !app.sockets.use_ticket(&claims.jti) {
         return Err(Code::InvalidToken.into());

@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod etcd;
 pub mod journal;
+pub mod keys;
 pub mod membership;
 pub mod order_bus;
 pub mod ownership;
@@ -24,6 +25,7 @@ use self::{
     error::StoreError,
     etcd::{Etcd, lease::LeaseKeeper},
     journal::{InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
+    keys::{KeyStore, embedded::EmbeddedKeys, etcd::EtcdKeys},
     membership::Membership,
     order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
     ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
@@ -37,6 +39,7 @@ pub struct Stores {
     pub queue: Arc<dyn QueueStore>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
+    pub keys: Arc<dyn KeyStore>,
     /// Only where there may be other nodes: with etcd.
     pub membership: Option<Arc<Membership>>,
     /// Last, so that it is given up after the files in it.
@@ -55,6 +58,9 @@ impl Stores {
     }
 }
 
+/// What is in etcd, if there is one.
+type OnEtcd = (Arc<dyn InventoryJournal>, Arc<dyn Ownership>, Arc<dyn KeyStore>, Option<Arc<Membership>>);
+
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -69,11 +75,11 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         move |source| OpenError::Store { store, source }
     }
     let data_dir = DataDir::open(&config.data_dir)?;
-    let (journal, ownership, membership): (Arc<dyn InventoryJournal>, Arc<dyn Ownership>, _) = if config.etcd.is_empty()
-    {
+    let (journal, ownership, keys, membership): OnEtcd = if config.etcd.is_empty() {
         let journal = EmbeddedJournal::open(&data_dir.file("journal.db")).await.map_err(of("journal"))?;
         let journal = Arc::new(journal);
-        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)), None)
+        let keys = EmbeddedKeys::open(&data_dir.file("keys.json"), node).map_err(of("keys"))?;
+        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)), Arc::new(keys), None)
     } else {
         // Connections of its own for each: neither a large commit nor a long list may delay what the others do.
         let connect = async || Etcd::new(&config.etcd).await.map_err(of("etcd"));
@@ -81,7 +87,9 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         let journal = EtcdJournal::new(Arc::new(connect().await?));
         let etcd = Arc::new(connect().await?);
         let ownership = EtcdOwnership::new(Arc::clone(&etcd), Arc::clone(&lease), node);
-        (Arc::new(journal), Arc::new(ownership), Some(Arc::new(Membership::new(etcd, lease, node))))
+        let keys = EtcdKeys::new(Arc::clone(&etcd), Arc::clone(&lease), node, etcd::keys::KEYS);
+        let membership = Arc::new(Membership::new(etcd, lease, node));
+        (Arc::new(journal), Arc::new(ownership), Arc::new(keys), Some(membership))
     };
     let queue: Arc<dyn QueueStore> = if config.redis.is_empty() {
         Arc::new(EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?)
@@ -95,7 +103,7 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
-    Ok(Stores { journal, ownership, queue, bus, database, membership, data_dir })
+    Ok(Stores { journal, ownership, queue, bus, database, keys, membership, data_dir })
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

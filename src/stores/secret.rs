@@ -1,9 +1,11 @@
 //! The root secret of an installation, and every key that follows from it.
 //!
-//! Owns where it is kept and how keys are derived. Does not know what tokens say.
+//! Owns where it is kept and how keys are derived. Does not know what tokens say, nor which generation of keys counts when.
 //!
-//! One secret per line, base64 or hexadecimal, at least 32 random bytes each. The first makes new tokens; the others are
-//! still believed, so that a secret is rotated by putting the new one on top and taking the old one away later.
+//! One secret per line, base64 or hexadecimal, at least 32 random bytes each. The first signs; the others are still believed,
+//! so that a secret is replaced by adding the new one below, then putting it on top, then taking the old one away. A line
+//! `retired SECRET` is believed no more: it only checks passwords that were hashed with it, until their owners sign in, and
+//! names the public keys of ticket codes that are out.
 
 use std::{
     fmt, fs,
@@ -20,10 +22,14 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
+use crate::domain::keys::Generation;
+
 /// Fewer bytes than this are guessed or weak.
 pub const MIN_BYTES: usize = 32;
-/// More generations than this are a mistake.
-const MAX_GENERATIONS: usize = 4;
+/// More secrets than this are a mistake.
+const MOST: usize = 4;
+/// Before a secret that is believed no more.
+const RETIRED: &str = "retired ";
 const FILE_NAME: &str = "root.secret";
 
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +44,17 @@ pub enum SecretError {
     NoRandomness,
 }
 
-/// The secret's generations, newest first. Wiped when dropped, never shown.
-pub struct RootSecret(Vec<Zeroizing<Vec<u8>>>);
+/// The secret that signs, then those that did before. Wiped when dropped, never shown.
+pub struct RootSecret(Vec<Root>);
+
+struct Root {
+    bytes: Zeroizing<Vec<u8>>,
+    is_retired: bool,
+}
 
 impl fmt::Debug for RootSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RootSecret({} generations)", self.0.len())
+        write!(f, "RootSecret({} secrets)", self.0.len())
     }
 }
 
@@ -87,28 +98,43 @@ impl RootSecret {
         }
     }
 
-    /// For a secret that comes by the environment.
+    /// The text of a file of secrets.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let generations = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(generation)
-            .collect::<Result<Vec<_>, _>>()?;
-        match generations.len() {
-            0 => Err(SecretError::Weak("there is none in the file")),
-            1..=MAX_GENERATIONS => Ok(Self(generations)),
-            _ => Err(SecretError::Weak("four generations at most")),
+        let roots =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(root).collect::<Result<Vec<_>, _>>()?;
+        match &roots[..] {
+            [] => Err(SecretError::Weak("there is none in the file")),
+            [first, ..] if first.is_retired => Err(SecretError::Weak("the first one is retired, and so none signs")),
+            roots if roots.len() > MOST => Err(SecretError::Weak("four at most")),
+            _ => Ok(Self(roots)),
         }
     }
 
-    /// The key for one purpose, of each generation, newest first.
+    /// The key for one purpose, of each secret that is believed, the one that signs first.
     pub fn keys(&self, purpose: &str) -> Vec<Zeroizing<[u8; 32]>> {
-        self.0.iter().map(|secret| derive(secret, purpose)).collect()
+        self.0.iter().filter(|root| !root.is_retired).map(|root| derive(&root.bytes, purpose)).collect()
+    }
+
+    /// The same of one generation.
+    pub fn keys_of(&self, purpose: &str, generation: Generation) -> Vec<Zeroizing<[u8; 32]>> {
+        self.keys(&of_generation(purpose, generation))
+    }
+
+    /// The key for one purpose, of every secret, also of those that are retired.
+    pub fn all_keys(&self, purpose: &str) -> Vec<Zeroizing<[u8; 32]>> {
+        self.0.iter().map(|root| derive(&root.bytes, purpose)).collect()
     }
 }
 
-fn generation(line: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+fn of_generation(purpose: &str, generation: Generation) -> String {
+    format!("{purpose}, generation {generation}")
+}
+
+fn root(line: &str) -> Result<Root, SecretError> {
+    let (is_retired, line) = match line.strip_prefix(RETIRED) {
+        Some(line) => (true, line.trim_start()),
+        None => (false, line),
+    };
     let bytes = Zeroizing::new(decode(line).ok_or(SecretError::Weak("neither base64 nor hexadecimal"))?);
     if bytes.len() < MIN_BYTES {
         return Err(SecretError::Weak("at least 32 bytes are needed"));
@@ -122,7 +148,7 @@ fn generation(line: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     if bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return Err(SecretError::Weak("it is text, not random bytes"));
     }
-    Ok(bytes)
+    Ok(Root { bytes, is_retired })
 }
 
 fn decode(line: &str) -> Option<Vec<u8>> {
@@ -143,21 +169,22 @@ fn derive(secret: &[u8], purpose: &str) -> Zeroizing<[u8; 32]> {
     key
 }
 
-/// Signs ticket codes (Ed25519). One of each generation; the byte names it within a code.
+/// Signs ticket codes (Ed25519). One of each secret and generation; the byte names it within a code, if not for sure: two may
+/// have the same.
 pub struct TicketKey {
     id: u8,
     pair: Ed25519KeyPair,
 }
 
 impl TicketKey {
-    /// Newest first: the first signs, all are published.
-    pub fn all(secret: &RootSecret) -> Vec<Self> {
+    /// Of each secret, retired ones too: the first signs, all are published.
+    pub fn of(secret: &RootSecret, generation: Generation) -> Vec<Self> {
         secret
-            .keys("ticket")
+            .all_keys(&of_generation("ticket", generation))
             .iter()
             .map(|seed| {
                 let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).expect("any 32 bytes are a seed");
-                // Of the public key, so that it stays the same when generations come and go.
+                // Of the public key, so that it stays the same when secrets come and go.
                 let id = pair.public_key().as_ref().first().copied().unwrap_or_default();
                 Self { id, pair }
             })
@@ -222,22 +249,29 @@ mod tests {
         }
         assert!(RootSecret::parse(GOOD).is_ok());
         assert!(RootSecret::parse(&[GOOD; 5].join("\n")).is_err());
+        assert!(RootSecret::parse(&format!("retired {GOOD}")).is_err());
+        assert!(RootSecret::parse(&format!("{GOOD}\nretired changeme")).is_err());
     }
 
     #[test]
-    fn keys_of_two_purposes_differ_and_a_rotated_secret_keeps_the_old_ones() {
+    fn keys_of_two_purposes_or_generations_differ_and_a_replaced_secret_keeps_the_old_ones() {
         let old = RootSecret::parse(GOOD).expect("good");
         let fresh = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         let rotated = RootSecret::parse(&format!("{fresh}\n{GOOD}\n")).expect("good");
         assert_ne!(*old.keys("a")[0], *old.keys("b")[0]);
+        assert_ne!(*old.keys_of("a", Generation(1))[0], *old.keys_of("a", Generation(2))[0]);
         assert_eq!(*rotated.keys("a")[1], *old.keys("a")[0]);
-        assert_eq!(TicketKey::all(&rotated)[1].public(), TicketKey::all(&old)[0].public());
+        let retired = RootSecret::parse(&format!("{fresh}\nretired {GOOD}\n")).expect("good");
+        assert_eq!((retired.keys("a").len(), retired.keys_of("a", Generation(1)).len()), (1, 1), "not believed");
+        assert_eq!(*retired.all_keys("a")[1], *old.keys("a")[0], "passwords");
+        let public = |secret: &RootSecret, at: usize| TicketKey::of(secret, Generation(1))[at].public();
+        assert_eq!((public(&rotated, 1), public(&retired, 1)), (public(&old, 0), public(&old, 0)), "tickets");
     }
 
     #[test]
     fn a_ticket_signature_holds_for_its_message_only() {
         let secret = RootSecret::parse(GOOD).expect("good");
-        let keys = TicketKey::all(&secret);
+        let keys = TicketKey::of(&secret, Generation::FIRST);
         let signature = keys[0].sign(b"ticket");
         assert!(keys[0].verify(b"ticket", &signature));
         assert!(!keys[0].verify(b"other", &signature));

@@ -15,7 +15,8 @@ use onsale::{
     stores::{
         self,
         database::accounts,
-        secret::{RootSecret, TicketKey},
+        keys::{KeyStore, ring::KeyRing},
+        secret::RootSecret,
     },
 };
 use reqwest::{Method, StatusCode};
@@ -40,7 +41,7 @@ pub struct Served {
 /// What several nodes of one test share.
 struct Home {
     directory: Arc<LocalDirectory>,
-    _stores: stores::Stores,
+    stores: stores::Stores,
     _folder: tempfile::TempDir,
 }
 
@@ -54,6 +55,11 @@ pub fn config() -> Config {
         shutdown_grace: 5,
         ..Config::default()
     }
+}
+
+/// As a node's boot does it.
+async fn open_keys(secret: &str, store: &Arc<dyn KeyStore>) -> Arc<KeyRing> {
+    KeyRing::open(RootSecret::parse(secret).expect("random"), Arc::clone(store)).await.expect("keys")
 }
 
 /// The limits of a real sale, and hashes as cheap as one may have there.
@@ -73,8 +79,8 @@ impl Served {
         let stores = stores::open(&stores_config, "n1").await.expect("stores");
         stores.database.migrate().await.expect("migrated");
         let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        let key = TicketKey::all(&RootSecret::parse(&secret_text).expect("random")).remove(0);
-        let directory = LocalDirectory::start(&stores, key, actors_config()).await.expect("actors");
+        let keys = open_keys(&secret_text, &stores.keys).await;
+        let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -82,20 +88,20 @@ impl Served {
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
         };
-        let home = Arc::new(Home { directory, _stores: stores, _folder: folder });
-        Self::on(config, below, secret_text, home).await
+        let home = Arc::new(Home { directory, stores, _folder: folder });
+        Self::on(config, below, keys, secret_text, home).await
     }
 
     /// Another node on the same stores.
     pub async fn beside(&self, config: Config) -> Self {
-        Self::on(config, self.below.clone(), self.secret_text.clone(), self.home.clone()).await
+        let keys = open_keys(&self.secret_text, &self.home.stores.keys).await;
+        Self::on(config, self.below.clone(), keys, self.secret_text.clone(), self.home.clone()).await
     }
 
-    async fn on(mut config: Config, below: Below, secret_text: String, home: Arc<Home>) -> Self {
+    async fn on(mut config: Config, below: Below, keys: Arc<KeyRing>, secret_text: String, home: Arc<Home>) -> Self {
         let tls = config.tls_self_signed || config.tls_cert.is_some();
-        let secret = RootSecret::parse(&secret_text).expect("random");
         let bound = Bound::bind(&mut config).await.expect("listens");
-        let app = App::new(config, below.clone(), &secret).expect("a good configuration");
+        let app = App::new(config, below.clone(), keys).expect("a good configuration");
         let shutdown = CancellationToken::new();
         let server = serve(app.clone(), bound, Router::new(), shutdown.clone()).await.expect("serves");
         sandbox::start(&app, server.public);

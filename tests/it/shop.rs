@@ -28,7 +28,8 @@ use onsale::{
             events::{self, Details},
             orders, outbox, payments,
         },
-        secret::{RootSecret, TicketKey},
+        keys::ring::KeyRing,
+        secret::RootSecret,
     },
 };
 
@@ -65,8 +66,8 @@ impl Shop {
     async fn start(stores: Stores, folder: &Path, config: Config) -> Self {
         stores.database.migrate().await.expect("tables");
         let secret = RootSecret::open(None, folder).expect("a root secret");
-        let key = TicketKey::all(&secret).remove(0);
-        let directory = LocalDirectory::start(&stores, key, config).await.expect("actors start");
+        let keys = KeyRing::open(secret, Arc::clone(&stores.keys)).await.expect("keys");
+        let directory = LocalDirectory::start(&stores, keys, config).await.expect("actors start");
         Self { stores, directory }
     }
 

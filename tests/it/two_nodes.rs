@@ -20,13 +20,8 @@ use onsale::{
         mirror::Mirrors,
         stand_in::StandIns,
     },
-    domain::id::EventId,
-    stores::{
-        self, Stores,
-        ownership::Ownership,
-        queue::redis::RedisQueue,
-        secret::{RootSecret, TicketKey},
-    },
+    domain::{id::EventId, keys::Schedule},
+    stores::{self, Stores, keys::ring::KeyRing, ownership::Ownership, queue::redis::RedisQueue, secret::RootSecret},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -105,12 +100,12 @@ impl TwoNodes {
         let [first, second] = <[_; 2]>::try_from(stores).unwrap_or_else(|_| unreachable!("two"));
         let second = (Stores { database: first.0.database.clone(), bus: first.0.bus.clone(), ..second.0 }, second.1);
         first.0.database.migrate().await.expect("tables");
-        let secret = RootSecret::open(None, folders[0].path()).expect("a root secret");
         let mut shops = Vec::new();
         for (at, (stores, name)) in [first, second].into_iter().enumerate() {
-            let key = TicketKey::all(&secret).remove(0);
+            let secret = RootSecret::open(None, folders[0].path()).expect("a root secret");
+            let keys = KeyRing::fixed(secret, Schedule::first());
             let config = Config { queue_publish_ms: 100, ..Config::default() };
-            let local = LocalDirectory::start_member(&stores, key, config.clone()).await.expect("actors start");
+            let local = LocalDirectory::start_member(&stores, keys, config.clone()).await.expect("actors start");
             let ownership = Arc::clone(&stores.ownership);
             let node = Node { at, name, ownership, local, mirrors: OnceLock::new(), link: Arc::clone(&link) };
             let node = Arc::new(node);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     actors::{config::Config, foundation::Foundation},
     domain::id::EventId,
-    stores::{Stores, error::StoreError, journal::Epoch, secret::TicketKey},
+    stores::{Stores, error::StoreError, journal::Epoch, keys::ring::KeyRing},
 };
 
 /// The map that both the directory and the root actor hold. Changed when an event starts or ends, read by every request.
@@ -69,17 +69,17 @@ pub enum StartError {
 impl LocalDirectory {
     /// Starts what runs on a node alone: the consumers of the bus, and every event that somebody must run. Does not wait for
     /// them.
-    pub async fn start(stores: &Stores, key: TicketKey, config: Config) -> Result<Arc<Self>, StartError> {
+    pub async fn start(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Result<Arc<Self>, StartError> {
         let active = stores.journal.active().await.map_err(StartError::Active)?;
-        let directory = Self::open(stores, key, config, true).await?;
+        let directory = Self::open(stores, keys, config, true).await?;
         let intake_asks: Arc<dyn Directory> = Arc::clone(&directory) as _;
         directory.tell_begin(active, Arc::downgrade(&intake_asks));
         Ok(directory)
     }
 
     /// Of a node among others: starts nothing by itself, and an event that another node has is [`DirectoryError::Elsewhere`].
-    pub async fn start_member(stores: &Stores, key: TicketKey, config: Config) -> Result<Arc<Self>, SpawnErr> {
-        Self::open(stores, key, config, false).await
+    pub async fn start_member(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Result<Arc<Self>, SpawnErr> {
+        Self::open(stores, keys, config, false).await
     }
 
     /// Starts a member's consumers of the bus, which find events by `directory`.
@@ -87,9 +87,9 @@ impl LocalDirectory {
         self.tell_begin(Vec::new(), directory);
     }
 
-    async fn open(stores: &Stores, key: TicketKey, config: Config, alone: bool) -> Result<Arc<Self>, SpawnErr> {
+    async fn open(stores: &Stores, keys: Arc<KeyRing>, config: Config, alone: bool) -> Result<Arc<Self>, SpawnErr> {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
-        let (slots, on) = (Slots::default(), Foundation::new(stores, key, config));
+        let (slots, on) = (Slots::default(), Foundation::new(stores, keys, config));
         let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
         Ok(Arc::new(Self { slots, root, deadline }))
     }

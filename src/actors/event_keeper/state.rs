@@ -301,7 +301,7 @@ impl State {
             journal: Arc::clone(&self.on.journal),
             bus: Arc::clone(&self.on.bus),
             database: self.on.database.clone(),
-            key: Arc::clone(&self.on.key),
+            keys: Arc::clone(&self.on.keys),
             facts,
         };
         let orders = orders::start(arguments, me.get_cell()).await?;

@@ -36,8 +36,8 @@ use crate::{
     stores::{
         database::Database,
         journal::{Epoch, InventoryJournal},
+        keys::ring::KeyRing,
         order_bus::OrderBus,
-        secret::TicketKey,
     },
 };
 
@@ -69,7 +69,7 @@ pub(super) struct Arguments {
     pub journal: Arc<dyn InventoryJournal>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
-    pub key: Arc<TicketKey>,
+    pub keys: Arc<KeyRing>,
     /// The inventory begins with those that it recovered unpublished.
     pub facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
 }

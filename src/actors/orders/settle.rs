@@ -22,7 +22,7 @@ use crate::{
             orders::{self, Order},
         },
         error::StoreError,
-        secret::TicketKey,
+        keys::ring::KeyRing,
     },
 };
 
@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct Settler {
     pub inventory: inventory::Handle,
     pub database: Database,
-    pub key: Arc<TicketKey>,
+    pub keys: Arc<KeyRing>,
 }
 
 impl Settler {
@@ -85,7 +85,7 @@ impl Settler {
 
     async fn issue(&self, fact: &PaymentFact, order: &Order) -> Result<(), SettleError> {
         let (now, reference) = (wall(), fact.reference);
-        let tickets = tickets::of(order, &self.key, now);
+        let tickets = tickets::of(order, self.keys.load().ticket_key(now), now);
         let settled = orders::settle(&self.database, reference, fact.payment, &order.lines, &tickets, now).await;
         settled.map_err(store_error)?;
         measures::payment_settled("ticketed");

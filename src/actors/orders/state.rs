@@ -38,12 +38,12 @@ pub(super) struct State {
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, epoch, inventory, journal, bus, database, key, facts } = arguments;
+        let Arguments { event, epoch, inventory, journal, bus, database, keys, facts } = arguments;
         let publisher = Publisher::new(event, bus, facts);
         Self {
             event,
             epoch,
-            settler: Settler { inventory: inventory.clone(), database, key },
+            settler: Settler { inventory: inventory.clone(), database, keys },
             inventory,
             journal,
             settling: JoinSet::new(),

@@ -20,12 +20,10 @@ use crate::{
         now,
         password::{Checked, Password},
         problem::{Code, Problem},
+        tokens::lives::SOCKET_S,
     },
     stores::database::{accounts, audit, sessions},
 };
-
-/// Seconds in which a socket ticket must be used.
-const SOCKET_TICKET_TTL: u64 = 30;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +96,6 @@ pub async fn socket_ticket(
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
     let claim = SocketClaim { org: app.origins.check(&headers)?, end: signed_in.expires_at };
-    let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_TICKET_TTL, claim);
-    Ok(Json(SocketTicket { ticket, expires_in: SOCKET_TICKET_TTL }))
+    let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_S, claim);
+    Ok(Json(SocketTicket { ticket, expires_in: SOCKET_S }))
 }

@@ -35,7 +35,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
-        let claims = app.tokens.verify_access(token)?;
+        let claims = app.tokens.verify_access(token).await?;
         let session = app.sessions.current(&app.database, claims.sub, claims.about.sv).await?;
         Ok(Self { account: claims.sub, session, expires_at: claims.exp })
     }
@@ -62,7 +62,7 @@ impl FromRequestParts<Arc<App>> for Privileged {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
-        let claims = app.tokens.verify_access(token)?;
+        let claims = app.tokens.verify_access(token).await?;
         let session = app.sessions.fresh(&app.database, claims.sub, claims.about.sv).await?;
         Ok(Self(SignedIn { account: claims.sub, session, expires_at: claims.exp }))
     }

@@ -19,12 +19,9 @@ use crate::{
     },
     http::{
         shapes::Timestamp,
-        tokens::{Tokens, unix_now},
+        tokens::{Tokens, lives::QUEUE_TICKET_S, unix_now},
     },
 };
-
-/// How long a queue ticket proves a place: longer than any sale lasts.
-const QUEUE_TICKET_TTL_S: u64 = 7 * 24 * 3600;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -177,7 +174,7 @@ impl Teller {
             return ticket.clone();
         }
         let claim = QueueTicketClaim { evt: self.event, plc: place };
-        let ticket: Arc<str> = self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_TTL_S, claim).into();
+        let ticket: Arc<str> = self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_S, claim).into();
         self.ticket = Some((place, ticket.clone()));
         ticket
     }
@@ -213,12 +210,17 @@ fn poll_after_ms(ahead: usize, paused: bool) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::queue::Ranks, stores::secret::RootSecret};
+    use crate::{
+        domain::{keys::Schedule, queue::Ranks},
+        http::tokens::Lives,
+        stores::{keys::ring::KeyRing, secret::RootSecret},
+    };
 
     const SECRET: &str = "mSg0Vz3n1JH8cQnPyq5p6rKzQ7eXwVb0tLhUuYd2aEk=";
 
     fn teller() -> (Teller, Tokens) {
-        let tokens = Tokens::new(&RootSecret::parse(SECRET).expect("secret"), "onsale");
+        let keys = KeyRing::fixed(RootSecret::parse(SECRET).expect("secret"), Schedule::first());
+        let tokens = Tokens::new(keys, "onsale", Lives { access_s: 900 });
         (Teller::new(tokens.clone(), EventId::from_u128(7), FanId::from_u128(9)), tokens)
     }
 
@@ -255,22 +257,22 @@ mod tests {
         assert_eq!(teller.tell(told(Standing::Waiting(Place(3)), None)).estimated_wait_time, None);
     }
 
-    #[test]
-    fn tokens_are_of_their_kind_and_signed_once() {
+    #[tokio::test]
+    async fn tokens_are_of_their_kind_and_signed_once() {
         let (mut teller, tokens) = teller();
         let first = teller.tell(told(Standing::Waiting(Place(5)), None));
         let again = teller.tell(told(Standing::Waiting(Place(5)), None));
         assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket));
-        let claims = tokens.verify_queue_ticket(&first.queue_ticket).expect("a queue ticket");
+        let claims = tokens.verify_queue_ticket(&first.queue_ticket).await.expect("a queue ticket");
         assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
 
         let until = EventTime((unix_now() + 60) * 1000 + 999);
         let admission = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by: None, until };
         let state = teller.tell(told(Standing::Admitted(admission), None));
-        let claims = tokens.verify_admission(&state.accepted_token_id).expect("an admission token");
+        let claims = tokens.verify_admission(&state.accepted_token_id).await.expect("an admission token");
         let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
         assert_eq!((claims.about.evt, claims.about.plc, claims.exp), expected);
-        assert!(tokens.verify_admission(&first.queue_ticket).is_err());
+        assert!(tokens.verify_admission(&first.queue_ticket).await.is_err());
     }
 
     #[test]

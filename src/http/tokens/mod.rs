@@ -3,25 +3,33 @@
 //! Owns the form; what a token says is `domain::claims`, what it allows is decided where it is used.
 //!
 //! We issue all tokens that we take, so the header of a good one is known to the last byte: anything else (another `alg`,
-//! `jku`, `crit`, a `kid` of somebody's own, a field twice) is refused before anything is decoded.
+//! `jku`, `crit`, a `kid` of somebody's own, a field twice) is refused.
+//!
+//! `kid` names the generation of keys. One that is not known here, of a token with a good signature all the same, was made at
+//! another node a moment ago: the store is asked, and what it does not know is refused.
 
+pub mod lives;
+mod rings;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use arc_swap::ArcSwap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::lives::Lives;
+use self::rings::{Key, Ring, Rings};
 use super::problem::{Code, Problem};
 use crate::{
     domain::{
         claims::{Access, AdmissionClaim, Claims, Kind, QueueTicketClaim, SocketClaim},
         id::FanId,
+        keys::Generation,
+        time::EventTime,
     },
-    stores::secret::RootSecret,
+    stores::keys::ring::{KeyRing, NotLooked},
 };
 
 /// Longer ones are refused unread; ours have about 400 bytes.
@@ -35,13 +43,20 @@ pub enum Refused {
     Invalid,
     #[error("expired")]
     Expired,
+    /// Signed by one of us, with keys that are not known here.
+    #[error("signed with keys of a generation that is not known")]
+    Unknown(Generation),
+    /// The same, and whether there are such keys could not be asked: so nobody is told to sign in again.
+    #[error("keys cannot be looked up now")]
+    Unsure,
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         Self::new(match refused {
-            Refused::Invalid => Code::InvalidToken,
+            Refused::Invalid | Refused::Unknown(_) => Code::InvalidToken,
             Refused::Expired => Code::TokenExpired,
+            Refused::Unsure => Code::StoreUnavailable,
         })
     }
 }
@@ -52,31 +67,22 @@ pub struct Tokens(Arc<Inner>);
 
 struct Inner {
     issuer: String,
-    kinds: [Ring; Kind::ALL.len()],
-}
-
-/// One kind's keys, newest first.
-struct Ring {
-    kind: Kind,
-    validation: Validation,
-    keys: Vec<Key>,
-}
-
-struct Key {
-    header: Header,
-    /// The header as it stands in a token, with the dot after it.
-    prefix: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    lives: Lives,
+    keys: Arc<KeyRing>,
+    rings: ArcSwap<Rings>,
 }
 
 impl Tokens {
-    pub fn new(secret: &RootSecret, issuer: &str) -> Self {
-        let kinds = Kind::ALL.map(|kind| Ring::new(kind, secret, issuer));
-        Self(Arc::new(Inner { issuer: issuer.to_owned(), kinds }))
+    pub fn new(keys: Arc<KeyRing>, issuer: &str, lives: Lives) -> Self {
+        let rings = Rings::new(Arc::clone(&keys.load()), keys.secret(), issuer, lives);
+        Self(Arc::new(Inner { issuer: issuer.to_owned(), lives, keys, rings: ArcSwap::from_pointee(rings) }))
     }
 
-    /// Signs with the newest key. `ttl_s` from now on.
+    pub fn lives(&self) -> Lives {
+        self.0.lives
+    }
+
+    /// Signs with the generation whose turn it is. `ttl_s` from now on.
     pub fn sign<T: Serialize>(&self, kind: Kind, sub: FanId, ttl_s: u64, about: T) -> String {
         let now = unix_now();
         self.sign_until(kind, sub, now, now + ttl_s, about)
@@ -94,93 +100,99 @@ impl Tokens {
             exp,
             about,
         };
-        let key = self.ring(kind).keys.first().expect("a root secret has a generation");
+        let rings = self.rings();
+        let key = rings.of_kind(kind).signing(super::now());
         jsonwebtoken::encode(&key.header, &claims, &key.encoding)
             .expect("claims are plain values and the key is for HMAC")
     }
 
-    pub fn verify_access(&self, token: &str) -> Result<Claims<Access>, Refused> {
-        self.verify(Kind::Access, token)
+    pub async fn verify_access(&self, token: &str) -> Result<Claims<Access>, Refused> {
+        self.verify(Kind::Access, token).await
     }
 
-    pub fn verify_admission(&self, token: &str) -> Result<Claims<AdmissionClaim>, Refused> {
-        self.verify(Kind::Admission, token)
+    pub async fn verify_admission(&self, token: &str) -> Result<Claims<AdmissionClaim>, Refused> {
+        self.verify(Kind::Admission, token).await
     }
 
-    pub fn verify_socket(&self, token: &str) -> Result<Claims<SocketClaim>, Refused> {
-        self.verify(Kind::Socket, token)
+    pub async fn verify_socket(&self, token: &str) -> Result<Claims<SocketClaim>, Refused> {
+        self.verify(Kind::Socket, token).await
     }
 
-    pub fn verify_queue_ticket(&self, token: &str) -> Result<Claims<QueueTicketClaim>, Refused> {
-        self.verify(Kind::QueueTicket, token)
+    pub async fn verify_queue_ticket(&self, token: &str) -> Result<Claims<QueueTicketClaim>, Refused> {
+        self.verify(Kind::QueueTicket, token).await
     }
 
-    pub fn verify_resume(&self, token: &str) -> Result<Claims<QueueTicketClaim>, Refused> {
-        self.verify(Kind::Resume, token)
+    pub async fn verify_resume(&self, token: &str) -> Result<Claims<QueueTicketClaim>, Refused> {
+        self.verify(Kind::Resume, token).await
     }
 
-    fn verify<T: DeserializeOwned>(&self, kind: Kind, token: &str) -> Result<Claims<T>, Refused> {
+    /// Waits for nothing unless the token's keys are to be looked for.
+    async fn verify<T: DeserializeOwned>(&self, kind: Kind, token: &str) -> Result<Claims<T>, Refused> {
+        let generation = match self.verify_known(kind, token) {
+            Err(Refused::Unknown(generation)) => generation,
+            verified => return verified,
+        };
+        match self.0.keys.look_for(generation).await {
+            Ok(_) => self.verify_known(kind, token),
+            Err(NotLooked::TooSoon) => Err(Refused::Unsure),
+            Err(NotLooked::Store(error)) => {
+                tracing::warn!(%error, %generation, "a token's keys cannot be looked up");
+                Err(Refused::Unsure)
+            }
+        }
+    }
+
+    /// By what is known.
+    fn verify_known<T: DeserializeOwned>(&self, kind: Kind, token: &str) -> Result<Claims<T>, Refused> {
         if token.len() > MAX_BYTES {
             return Err(Refused::Invalid);
         }
-        let ring = self.ring(kind);
-        let key = ring.keys.iter().find(|key| token.starts_with(&key.prefix)).ok_or(Refused::Invalid)?;
-        let claims = match jsonwebtoken::decode::<Claims<T>>(token, &key.decoding, &ring.validation) {
-            Ok(data) => data.claims,
-            Err(error) => {
-                return Err(match error.kind() {
-                    jsonwebtoken::errors::ErrorKind::ExpiredSignature => Refused::Expired,
-                    _ => Refused::Invalid,
-                });
-            }
+        let rings = self.rings();
+        let ring = rings.of_kind(kind);
+        let Some(key) = ring.named_by(token) else {
+            let unknown = rings::unknown(kind, token, &rings.of, self.0.keys.secret());
+            let (generation, key) = unknown.ok_or(Refused::Invalid)?;
+            check::<T>(ring, &key, token)?;
+            return Err(Refused::Unknown(generation));
         };
-        // The library takes a token in its last second, and does not look at `iat`.
-        let now = unix_now();
-        if claims.exp.saturating_add(ring.validation.leeway) <= now {
-            return Err(Refused::Expired);
+        check(ring, key, token)
+    }
+
+    /// The keys as they are now: made anew when something has changed.
+    fn rings(&self) -> arc_swap::Guard<Arc<Rings>> {
+        let (keys, rings) = (self.0.keys.load(), self.0.rings.load());
+        if Arc::ptr_eq(&rings.of, &keys) {
+            return rings;
         }
-        if claims.iat > now + LEEWAY_S || claims.jti.is_empty() {
-            return Err(Refused::Invalid);
+        let made = Rings::new(Arc::clone(&keys), self.0.keys.secret(), &self.0.issuer, self.0.lives);
+        self.0.rings.store(Arc::new(made));
+        self.0.rings.load()
+    }
+}
+
+fn check<T: DeserializeOwned>(ring: &Ring, key: &Key, token: &str) -> Result<Claims<T>, Refused> {
+    let now_ms = super::now();
+    if key.is_over(now_ms) {
+        return Err(Refused::Expired);
+    }
+    let claims = match jsonwebtoken::decode::<Claims<T>>(token, &key.decoding, &ring.validation) {
+        Ok(data) => data.claims,
+        Err(error) => {
+            return Err(match error.kind() {
+                jsonwebtoken::errors::ErrorKind::ExpiredSignature => Refused::Expired,
+                _ => Refused::Invalid,
+            });
         }
-        Ok(claims)
+    };
+    // The library takes a token in its last second, and does not look at `iat`.
+    let now = seconds(now_ms);
+    if claims.exp.saturating_add(ring.validation.leeway) <= now {
+        return Err(Refused::Expired);
     }
-
-    fn ring(&self, kind: Kind) -> &Ring {
-        // Five kinds: a walk is as quick as an index and cannot miss.
-        self.0.kinds.iter().find(|ring| ring.kind == kind).expect("made of Kind::ALL")
+    if claims.iat > now + LEEWAY_S || claims.jti.is_empty() {
+        return Err(Refused::Invalid);
     }
-}
-
-impl Ring {
-    fn new(kind: Kind, secret: &RootSecret, issuer: &str) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = if kind == Kind::Admission { 0 } else { LEEWAY_S };
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "nbf", "aud", "iss", "sub"]);
-        validation.set_audience(&[kind.audience()]);
-        validation.set_issuer(&[issuer]);
-        let keys = secret.keys(&format!("token {}", kind.typ())).iter().map(|key| Key::new(kind, &key[..])).collect();
-        Self { kind, validation, keys }
-    }
-}
-
-impl Key {
-    fn new(kind: Kind, secret: &[u8]) -> Self {
-        let header =
-            Header { typ: Some(kind.typ().to_owned()), kid: Some(key_id(secret)), ..Header::new(Algorithm::HS256) };
-        let encoding = EncodingKey::from_secret(secret);
-        let json = serde_json::to_vec(&header).expect("a header is plain values");
-        let prefix = URL_SAFE_NO_PAD.encode(json) + ".";
-        Self { header, prefix, encoding, decoding: DecodingKey::from_secret(secret) }
-    }
-}
-
-/// Names a key without telling it: 8 bytes of a hash over it.
-fn key_id(secret: &[u8]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"onsale key id");
-    context.update(secret);
-    URL_SAFE_NO_PAD.encode(context.finish().as_ref().get(..8).unwrap_or_default())
+    Ok(claims)
 }
 
 /// 128 random bits as text.
@@ -190,5 +202,9 @@ pub fn new_id() -> String {
 
 /// Seconds since 1970.
 pub fn unix_now() -> u64 {
-    super::now().0 / 1000
+    seconds(super::now())
+}
+
+fn seconds(time: EventTime) -> u64 {
+    time.0 / 1000
 }

@@ -3,8 +3,15 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use super::rings::purpose;
 use super::*;
-use crate::domain::{id::EventId, queue::Place};
+use crate::{
+    domain::{id::EventId, keys::Schedule, queue::Place, time::Millis},
+    stores::{
+        keys::{KeyStore, embedded::EmbeddedKeys},
+        secret::RootSecret,
+    },
+};
 
 const SECRET: &str = "mSg0Vz3n1JH8cQnPyq5p6rKzQ7eXwVb0tLhUuYd2aEk=";
 const FAN: FanId = FanId::from_u128(7);
@@ -13,8 +20,14 @@ fn secret() -> RootSecret {
     RootSecret::parse(SECRET).expect("good")
 }
 
+const LIVES: Lives = Lives { access_s: 900 };
+
 fn tokens() -> Tokens {
-    Tokens::new(&secret(), "onsale")
+    of(SECRET, Schedule::first())
+}
+
+fn of(secret: &str, schedule: Schedule) -> Tokens {
+    Tokens::new(KeyRing::fixed(RootSecret::parse(secret).expect("good"), schedule), "onsale", LIVES)
 }
 
 fn about(kind: Kind) -> Value {
@@ -28,11 +41,10 @@ fn about(kind: Kind) -> Value {
 
 fn verify(tokens: &Tokens, kind: Kind, token: &str) -> Result<(), Refused> {
     match kind {
-        Kind::Access => tokens.verify_access(token).map(drop),
-        Kind::Admission => tokens.verify_admission(token).map(drop),
-        Kind::Socket => tokens.verify_socket(token).map(drop),
-        Kind::QueueTicket => tokens.verify_queue_ticket(token).map(drop),
-        Kind::Resume => tokens.verify_resume(token).map(drop),
+        Kind::Access => tokens.verify_known::<Access>(kind, token).map(drop),
+        Kind::Admission => tokens.verify_known::<AdmissionClaim>(kind, token).map(drop),
+        Kind::Socket => tokens.verify_known::<SocketClaim>(kind, token).map(drop),
+        Kind::QueueTicket | Kind::Resume => tokens.verify_known::<QueueTicketClaim>(kind, token).map(drop),
     }
 }
 
@@ -49,7 +61,7 @@ fn claims(kind: Kind) -> Value {
 
 /// Any header and claims, signed with our own key: what a thief of nothing but the format cannot make.
 fn signed(kind: Kind, header: &Value, payload: &str) -> String {
-    let keys = secret().keys(&format!("token {}", kind.typ()));
+    let keys = secret().keys_of(&purpose(kind), Generation::FIRST);
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &keys[0][..]);
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
     let tag = aws_lc_rs::hmac::sign(&key, message.as_bytes());
@@ -60,14 +72,14 @@ fn signed(kind: Kind, header: &Value, payload: &str) -> String {
 fn with_claims(kind: Kind, payload: &str) -> String {
     let good = tokens().sign(kind, FAN, 60, about(kind));
     let header = good.split('.').next().expect("header");
-    let keys = secret().keys(&format!("token {}", kind.typ()));
+    let keys = secret().keys_of(&purpose(kind), Generation::FIRST);
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &keys[0][..]);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(aws_lc_rs::hmac::sign(&key, message.as_bytes())))
 }
 
 fn kid(kind: Kind) -> String {
-    tokens().ring(kind).keys[0].header.kid.clone().expect("a key id")
+    tokens().rings().of_kind(kind).keys[0].header.kid.clone().expect("a key id")
 }
 
 #[test]
@@ -128,7 +140,7 @@ fn s_02_a_header_of_somebody_elses_making_is_refused_whatever_signed_it() {
 fn s_02_a_signature_by_another_key_is_refused() {
     let kind = Kind::Access;
     let header = Header { typ: Some(kind.typ().into()), kid: Some(kid(kind)), ..Header::new(Algorithm::HS256) };
-    let public_key = crate::stores::secret::TicketKey::all(&secret())[0].public();
+    let public_key = crate::stores::secret::TicketKey::of(&secret(), Generation::FIRST)[0].public();
     for key in [&b""[..], b"secret", &public_key, kid(kind).as_bytes()] {
         let token = jsonwebtoken::encode(&header, &claims(kind), &EncodingKey::from_secret(key)).expect("encodes");
         assert_eq!(verify(&tokens(), kind, &token), Err(Refused::Invalid));
@@ -139,7 +151,7 @@ fn s_02_a_signature_by_another_key_is_refused() {
         assert_eq!(verify(&tokens(), kind, &token), Err(Refused::Invalid), "{token}");
     }
     let other = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let other = Tokens::new(&RootSecret::parse(other).expect("good"), "onsale");
+    let other = of(other, Schedule::first());
     assert_eq!(verify(&other, kind, &good), Err(Refused::Invalid));
 }
 
@@ -219,15 +231,109 @@ fn s_03_an_admission_ends_to_the_second_and_others_within_five() {
 }
 
 #[test]
-fn s_03_a_rotated_secret_still_takes_what_the_old_one_signed() {
+fn s_03_a_replaced_secret_still_takes_what_the_old_one_signed() {
     let old = tokens();
     let fresh = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let rotated = Tokens::new(&RootSecret::parse(&format!("{fresh}\n{SECRET}")).expect("good"), "onsale");
-    let after = Tokens::new(&RootSecret::parse(fresh).expect("good"), "onsale");
+    let replaced = of(&format!("{fresh}\n{SECRET}"), Schedule::first());
+    let after = of(fresh, Schedule::first());
+    let retired = of(&format!("{fresh}\nretired {SECRET}"), Schedule::first());
     let token = old.sign(Kind::Access, FAN, 60, about(Kind::Access));
-    assert_eq!(verify(&rotated, Kind::Access, &token), Ok(()));
+    assert_eq!(verify(&replaced, Kind::Access, &token), Ok(()));
     assert_eq!(verify(&after, Kind::Access, &token), Err(Refused::Invalid));
-    let token = rotated.sign(Kind::Access, FAN, 60, about(Kind::Access));
+    assert_eq!(verify(&retired, Kind::Access, &token), Err(Refused::Invalid));
+    let token = replaced.sign(Kind::Access, FAN, 60, about(Kind::Access));
     assert_eq!(verify(&after, Kind::Access, &token), Ok(()));
     assert_eq!(verify(&old, Kind::Access, &token), Err(Refused::Invalid));
+}
+
+/// Whose second generation is listed, and signs since so many milliseconds.
+fn rotated(since: Millis) -> Schedule {
+    let signs = crate::http::now() - since;
+    Schedule::first().rotated(Generation(2), signs - Millis(1), Millis(1), LIVES.longest()).expect("rotated")
+}
+
+#[test]
+fn s_03_a_rotation_begins_with_believing_and_ends_when_nothing_old_can_be_good() {
+    let minute = Millis::minutes(1);
+    let waiting = Schedule::first();
+    let waiting = waiting.rotated(Generation(2), crate::http::now(), minute, LIVES.longest()).expect("rotated");
+    let (before, during, after) = (tokens(), of(SECRET, waiting), of(SECRET, rotated(minute)));
+    let nodes = [&before, &during, &after];
+    for kind in Kind::ALL {
+        let signed = nodes.map(|node| node.sign(kind, FAN, 60, about(kind)));
+        for token in &signed[..2] {
+            assert!(nodes.iter().all(|node| verify(node, kind, token) == Ok(())), "{kind:?} by the old generation");
+        }
+        assert_eq!(verify(&during, kind, &signed[2]), Ok(()), "{kind:?}: believed before it signs");
+        assert_eq!(verify(&after, kind, &signed[2]), Ok(()));
+        // Known by its signature, and to be looked for.
+        assert_eq!(verify(&before, kind, &signed[2]), Err(Refused::Unknown(Generation(2))));
+    }
+    // Each kind for as long as it lives, and what its clocks may differ by.
+    for kind in Kind::ALL {
+        let token = before.sign(kind, FAN, 1_000_000, about(kind));
+        let life = LIVES.of(kind);
+        let second = Millis::seconds(1);
+        let still = of(SECRET, rotated(Millis((life.0 + minute.0) - second.0 * 30)));
+        assert_eq!(verify(&still, kind, &token), Ok(()), "{kind:?}");
+        let over = of(SECRET, rotated(Millis(life.0 + minute.0 + second.0)));
+        assert_eq!(verify(&over, kind, &token), Err(Refused::Expired), "{kind:?}");
+    }
+}
+
+#[test]
+fn s_03_only_our_own_signature_makes_a_node_look_for_a_generation() {
+    let kind = Kind::Access;
+    let next = of(SECRET, rotated(Millis::seconds(1)));
+    let good = next.sign(kind, FAN, 60, about(kind));
+    assert_eq!(verify(&tokens(), kind, &good), Err(Refused::Unknown(Generation(2))));
+    let (message, _) = good.rsplit_once('.').expect("three parts");
+    let payload = claims(kind).to_string();
+    let own = kid(kind);
+    let named = |kid: &str| signed(kind, &json!({"typ": "at+jwt", "alg": "HS256", "kid": kid}), &payload);
+    let fingerprint = own.split_once('.').expect("two parts").1;
+    for forged in [
+        format!("{message}.AAAA"),
+        format!("{message}."),
+        // By the key of the generation that is known.
+        named(&format!("2.{fingerprint}")),
+        named("2."),
+        named("2"),
+        named("4294967295.x"),
+        named("-1.x"),
+        named("0.x"),
+    ] {
+        assert_eq!(verify(&tokens(), kind, &forged), Err(Refused::Invalid), "{forged}");
+    }
+    let expired = next.sign_until(kind, FAN, unix_now() - 100, unix_now() - 50, about(kind));
+    assert_eq!(verify(&tokens(), kind, &expired), Err(Refused::Expired), "nobody need look");
+}
+
+#[tokio::test]
+async fn s_03_what_another_node_has_just_made_is_looked_for_and_what_nobody_made_is_not_found() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store: Arc<dyn KeyStore> =
+        Arc::new(EmbeddedKeys::open(&folder.path().join("keys.json"), "n1").expect("opened"));
+    // It does not look by itself.
+    let never = std::time::Duration::from_secs(100_000);
+    let open = async || KeyRing::open_with(secret(), Arc::clone(&store), never).await.expect("opened");
+    let (maker, lagging, other) = (open().await, open().await, open().await);
+    let generation = maker.rotate(Millis(0), LIVES.longest()).await.expect("rotated");
+    let made = Tokens::new(maker, "onsale", LIVES);
+    while made.0.keys.in_force().signs != generation {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let token = made.sign(Kind::Access, FAN, 60, about(Kind::Access));
+    let lagging = Tokens::new(lagging, "onsale", LIVES);
+    assert_eq!(verify(&lagging, Kind::Access, &token), Err(Refused::Unknown(generation)));
+    lagging.verify_access(&token).await.expect("looked for");
+    assert_eq!(verify(&lagging, Kind::Access, &token), Ok(()), "and known from then on");
+
+    // Ours, of a generation that was never listed: as a node would sign that had gone wrong.
+    let nowhere = Schedule::first().rotated(Generation(900), EventTime(1), Millis(1), LIVES.longest());
+    let strange = of(SECRET, nowhere.expect("rotated")).sign(Kind::Access, FAN, 60, about(Kind::Access));
+    let other = Tokens::new(other, "onsale", LIVES);
+    let refused = other.verify_access(&strange).await.expect_err("not listed");
+    assert_eq!(refused, Refused::Unknown(Generation(900)));
+    assert_eq!(other.verify_access(&strange).await, Err(Refused::Unsure), "not asked again so soon");
 }

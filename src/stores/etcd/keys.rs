@@ -6,6 +6,8 @@ pub const JOURNALS: &str = "onsale/journal/";
 pub const PUBLISHED: &str = "onsale/published/";
 pub const ACTIVE: &str = "onsale/active/";
 pub const NODES: &str = "onsale/node/";
+/// Value: the generations of keys. Below it, what each node says of them.
+pub const KEYS: &str = "onsale/keys";
 
 /// Value: the owner's name. Its mod_revision is the epoch. Nothing but a claim writes it.
 pub fn owner(event: EventId) -> String {

@@ -170,7 +170,7 @@ async fn s_08_a_socket_ticket_is_for_allowed_origins_only() {
     for origin in [None, Some(allowed), Some(served.public.as_str())] {
         let body = ask(origin).await.expect(StatusCode::OK);
         assert_eq!(body["expires_in"], 30);
-        let claims = served.app.tokens.verify_socket(body["ticket"].as_str().expect("ticket")).expect("ours");
+        let claims = served.app.tokens.verify_socket(body["ticket"].as_str().expect("ticket")).await.expect("ours");
         assert_eq!((claims.sub, claims.about.org.as_deref()), (ann.id, origin));
     }
     for origin in ["null", "https://evil.example", "http://fans.example"] {

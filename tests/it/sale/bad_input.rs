@@ -130,11 +130,11 @@ async fn s_23_no_hold_without_a_live_admission_of_this_fan_to_this_event() {
     let evt: EventId = event.parse().expect("id");
     let claim = |place| AdmissionClaim { evt, plc: Place(place) };
     let now = unix_now();
-    let place = tokens.verify_admission(&scene.admission).expect("ours").about.plc;
+    let place = tokens.verify_admission(&scene.admission).await.expect("ours").about.plc;
     let expired = tokens.sign_until(Kind::Admission, fan.id, now - 60, now - 1, claim(place.0));
     let queue_ticket = tokens.sign(Kind::QueueTicket, fan.id, 60, claim(place.0));
     let never_given = tokens.sign(Kind::Admission, fan.id, 60, claim(999));
-    let strangers_place = tokens.verify_admission(&foreign).expect("ours").about.plc;
+    let strangers_place = tokens.verify_admission(&foreign).await.expect("ours").about.plc;
     let strangers = tokens.sign(Kind::Admission, fan.id, 60, claim(strangers_place.0));
     for (token, expected) in [
         (foreign.as_str(), "admission_invalid"),

@@ -1,6 +1,7 @@
 //! The parts of an event that decide: ticket types, quotas, limits, the queue; to the configuration and back.
 
 use super::*;
+use crate::http::tokens::lives::ADMISSION_S;
 
 impl TicketType {
     pub fn of(configured: &ConfiguredType, currency: Currency) -> Self {
@@ -89,7 +90,7 @@ impl QueueBody {
     pub(super) fn check(&self, wrong: &mut Wrong, shortest: Shortest) {
         within(wrong, "queue.slots", self.slots, 1..=1_000_000);
         within(wrong, "queue.rate_per_minute", self.rate_per_minute, 1..=1_000_000);
-        within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=7200);
+        within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=ADMISSION_S);
         within(wrong, "queue.claim_seconds", self.claim_seconds, shortest.claim_seconds..=900);
         within(wrong, "queue.grace_seconds", self.grace_seconds, 0..=3600);
     }

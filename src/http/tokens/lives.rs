@@ -1,0 +1,35 @@
+//! How long each kind of token lives at most: so long its keys are believed after they sign no more.
+
+use crate::domain::{claims::Kind, time::Millis};
+
+/// Seconds of the longest admission that an event can be given.
+pub const ADMISSION_S: u32 = 7_200;
+/// Seconds in which a socket ticket must be used.
+pub const SOCKET_S: u64 = 30;
+/// Seconds in which a queue ticket proves a place: longer than any sale lasts.
+pub const QUEUE_TICKET_S: u64 = 7 * 24 * 3600;
+/// Seconds in which a resume ticket must be used.
+pub const RESUME_S: u64 = 60;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Lives {
+    /// Seconds, as configured.
+    pub access_s: u64,
+}
+
+impl Lives {
+    pub const fn of(self, kind: Kind) -> Millis {
+        Millis::seconds(match kind {
+            Kind::Access => self.access_s,
+            Kind::Admission => ADMISSION_S as u64,
+            Kind::Socket => SOCKET_S,
+            Kind::QueueTicket => QUEUE_TICKET_S,
+            Kind::Resume => RESUME_S,
+        })
+    }
+
+    /// Of all kinds.
+    pub fn longest(self) -> Millis {
+        Kind::ALL.into_iter().map(|kind| self.of(kind)).max().unwrap_or_default()
+    }
+}
