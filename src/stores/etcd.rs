@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client, ConnectOptions, Error, GetOptions, KvClient, LeaseClient, Txn, TxnResponse, WatchClient};
+use etcd_client::{
+    Client, ConnectOptions, Error, GetOptions, KeyValue, KvClient, LeaseClient, Txn, TxnResponse, WatchClient,
+    WatchOptions, WatchStream,
+};
 use tokio::time::{sleep, timeout};
 
 use super::error::{Source, StoreError};
@@ -25,6 +28,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Every event in use may be trying at the same time.
 const ROUNDS_PER_WARNING: u32 = 20;
+/// For a watch to be granted.
+const WATCH: Duration = Duration::from_secs(2);
+/// Of a list of short values: far below what a client takes in one reply.
+const LIST_PAGE: i64 = 1_000;
 /// For everything but a commit: reads, claims, leases.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -153,6 +160,28 @@ impl Etcd {
             async move { server.kv.get(key, Some(options)).await }
         })
         .await
+    }
+
+    /// Something is told when what is watched has changed. A hint only: some changes may never be told.
+    pub async fn watch(&self, key: &'static str, options: WatchOptions) -> Result<WatchStream, Failure> {
+        self.attempt(WATCH, |mut server| async move { server.watch.watch(key, Some(options)).await }).await
+    }
+
+    /// Everything under `prefix`, which ends with a slash; its values are short. Read in pages, so it is no one moment's.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<KeyValue>, StoreError> {
+        // `0` follows `/`.
+        let end = format!("{}0", prefix.trim_end_matches('/'));
+        let (mut all, mut first) = (Vec::new(), prefix.as_bytes().to_vec());
+        loop {
+            let options = GetOptions::new().with_range(end.as_str()).with_limit(LIST_PAGE);
+            let mut page = self.get(first, options).await?;
+            let more = page.more();
+            all.append(&mut page.take_kvs());
+            match all.last() {
+                Some(last) if more => first = [last.key(), b"\0"].concat(),
+                _ => return Ok(all),
+            }
+        }
     }
 }
 

@@ -17,14 +17,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     error::StoreError,
     etcd::{self, Etcd, Failure, keys, lease::LeaseKeeper},
+    wishes::WishStore,
 };
 
 /// A predecessor that died is in the way until its lease has run out: 5 s and what etcd takes to notice.
 const PREDECESSOR: Duration = Duration::from_secs(7);
 /// Between two looks whether it is gone.
 const LOOK: Duration = Duration::from_millis(100);
-/// For a watch to be granted.
-const WATCH: Duration = Duration::from_secs(2);
 /// For the record to be taken away at the end; after that the lease does it.
 const LEAVE: Duration = Duration::from_secs(1);
 /// Parts of certificates' names, keys and log lines.
@@ -157,6 +156,16 @@ impl Membership {
         &self.node
     }
 
+    /// What operators want of the members.
+    pub fn wishes(&self) -> WishStore {
+        WishStore::new(Arc::clone(&self.etcd))
+    }
+
+    /// For how long this node may answer without asking; see [`LeaseKeeper::sure_for`].
+    pub fn sure_for(&self) -> Option<Duration> {
+        self.lease.sure_for()
+    }
+
     /// Puts this node's record, under the lease whose id it gives back. If another process has the name, waits until its
     /// lease must have run out, unless it is known to be dead.
     pub async fn enter(&self, record: &Record) -> Result<i64, EnterError> {
@@ -246,10 +255,7 @@ impl Membership {
 
     /// Something is told when the list has changed. A hint only: some changes may never be told.
     pub async fn watch(&self) -> Result<WatchStream, Failure> {
-        let watch = |mut server: etcd::Server| async move {
-            server.watch.watch(keys::NODES, Some(WatchOptions::new().with_prefix())).await
-        };
-        self.etcd.attempt(WATCH, watch).await
+        self.etcd.watch(keys::NODES, WatchOptions::new().with_prefix()).await
     }
 }
 

@@ -15,6 +15,7 @@ pub mod ownership;
 pub mod queue;
 pub mod secret;
 pub mod sqlite;
+pub mod wishes;
 
 use std::sync::Arc;
 

@@ -3,6 +3,8 @@
 pub mod embedded;
 pub mod etcd;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::{error::StoreError, journal::Epoch};
@@ -24,6 +26,9 @@ pub trait Ownership: Send + Sync + 'static {
     async fn release(&self, event: EventId, epoch: Epoch) -> Result<(), StoreError>;
 
     async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError>;
+
+    /// Of every event that has one, each as it was at some moment of the call.
+    async fn owners(&self) -> Result<HashMap<EventId, Owner>, StoreError>;
 
     /// Whether an owner of this epoch may answer without a commit now: false once the node's lease may have run out, and
     /// for ever for what was claimed under a lease since lost. Costs nothing; to be asked when replying.

@@ -32,3 +32,4 @@ mod served;
 mod servers;
 mod shop;
 mod two_nodes;
+mod wishes;

@@ -43,3 +43,22 @@ async fn an_event_that_nobody_claimed_has_no_owner() {
         assert_eq!(opened.ownership.owner(new_event()).await.expect("read"), None);
     }
 }
+
+#[tokio::test]
+async fn all_owners_are_listed_with_their_epochs_and_nothing_that_was_given_up() {
+    for home in JournalHome::all() {
+        let opened = home.open().await;
+        let [kept, taken_again, given_up] = [new_event(), new_event(), new_event()];
+        let epoch = opened.ownership.claim(kept).await.expect("claim");
+        opened.ownership.claim(taken_again).await.expect("claim");
+        let later = opened.ownership.claim(taken_again).await.expect("claim");
+        let ended = opened.ownership.claim(given_up).await.expect("claim");
+        opened.ownership.release(given_up, ended).await.expect("release");
+        let owners = opened.ownership.owners().await.expect("listed");
+        for (event, epoch) in [(kept, epoch), (taken_again, later)] {
+            let owner = owners.get(&event).expect("owned");
+            assert_eq!((owner.node.as_str(), owner.epoch), ("node-1", epoch));
+        }
+        assert!(!owners.contains_key(&given_up));
+    }
+}

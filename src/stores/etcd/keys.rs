@@ -8,10 +8,13 @@ pub const ACTIVE: &str = "onsale/active/";
 pub const NODES: &str = "onsale/node/";
 /// Value: the generations of keys. Below it, what each node says of them.
 pub const KEYS: &str = "onsale/keys";
+pub const OWNERS: &str = "onsale/own/";
+pub const DRAINED: &str = "onsale/drained/";
+pub const PINNED: &str = "onsale/pinned/";
 
 /// Value: the owner's name. Its mod_revision is the epoch. Nothing but a claim writes it.
 pub fn owner(event: EventId) -> String {
-    format!("onsale/own/{event}")
+    format!("{OWNERS}{event}")
 }
 
 /// `seq` as 16 digits, so that the order of keys is the order of segments.
@@ -54,6 +57,16 @@ pub fn active(event: EventId) -> String {
 /// Value: what others must know of a node, under its lease.
 pub fn node(name: &str) -> String {
     format!("{NODES}{name}")
+}
+
+/// Empty; an operator wants the node to run nothing.
+pub fn drained(node: &str) -> String {
+    format!("{DRAINED}{node}")
+}
+
+/// Value: the name of the node on which an operator wants the event to run.
+pub fn pinned(event: EventId) -> String {
+    format!("{PINNED}{event}")
 }
 
 /// For people's eyes.

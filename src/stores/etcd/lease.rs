@@ -79,6 +79,11 @@ impl LeaseKeeper {
         self.lease.borrow().is_some_and(|lease| epoch.0 > lease.granted_at && Instant::now() < lease.renewed + SURE)
     }
 
+    /// For how long this node may answer without asking if no further keep-alive is acknowledged; `None` without a lease.
+    pub fn sure_for(&self) -> Option<Duration> {
+        self.lease.borrow().map(|lease| (lease.renewed + SURE).saturating_duration_since(Instant::now()))
+    }
+
     /// Known once another lease is granted: before that there is nothing to claim under anyway.
     pub fn is_lost(&self, epoch: Epoch) -> bool {
         self.lease.borrow().is_some_and(|lease| epoch.0 <= lease.granted_at)

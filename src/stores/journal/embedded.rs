@@ -6,7 +6,7 @@
 mod read;
 mod writer;
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use async_trait::async_trait;
 use sqlx::{Row as _, SqlitePool};
@@ -72,6 +72,18 @@ impl EmbeddedJournal {
         Ok(Some(Owner { node: row.try_get(1).map_err(sqlite::error)?, epoch: Epoch(epoch.unsigned_abs()) }))
     }
 
+    pub async fn owners(&self) -> Result<HashMap<EventId, Owner>, StoreError> {
+        self.refuse_if_poisoned()?;
+        let rows: Vec<(String, i64, String)> = sqlx::query_as("SELECT event, epoch, node FROM owner WHERE held = 1")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(sqlite::error)?;
+        let owners = rows
+            .into_iter()
+            .map(|(event, epoch, node)| Ok((parse(&event)?, Owner { node, epoch: Epoch(epoch.unsigned_abs()) })));
+        owners.collect()
+    }
+
     pub fn is_poisoned(&self) -> bool {
         self.writer.is_poisoned()
     }
@@ -84,11 +96,12 @@ impl EmbeddedJournal {
     async fn read_events(&self, query: &'static str) -> Result<Vec<EventId>, StoreError> {
         self.refuse_if_poisoned()?;
         let events: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.readers).await.map_err(sqlite::error)?;
-        events
-            .iter()
-            .map(|event| event.parse().map_err(|_| StoreError::Corrupt(format!("{event:?} is not an event"))))
-            .collect()
+        events.iter().map(|event| parse(event)).collect()
     }
+}
+
+fn parse(event: &str) -> Result<EventId, StoreError> {
+    event.parse().map_err(|_| StoreError::Corrupt(format!("{event:?} is not an event")))
 }
 
 #[async_trait]

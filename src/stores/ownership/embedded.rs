@@ -1,6 +1,6 @@
 //! Ownership where there is one process: it owns what it claims. Epochs lie in the journal's file.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -36,6 +36,10 @@ impl Ownership for EmbeddedOwnership {
 
     async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError> {
         self.journal.owner(event).await
+    }
+
+    async fn owners(&self) -> Result<HashMap<EventId, Owner>, StoreError> {
+        self.journal.owners().await
     }
 
     /// There is no lease to lose; but a journal that takes nothing more backs no answer.

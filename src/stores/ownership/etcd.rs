@@ -3,7 +3,7 @@
 //! Owns claiming. The lease is kept by [`crate::stores::etcd::lease`]; it only decides when others may claim, and when this node stops
 //! answering without a commit. What fences is the epoch in each write's guard.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp};
@@ -89,9 +89,17 @@ impl Ownership for EtcdOwnership {
     }
 
     async fn owner(&self, event: EventId) -> Result<Option<Owner>, StoreError> {
-        let Some(found) = self.read(event).await? else { return Ok(None) };
-        let node = String::from_utf8_lossy(found.value()).into_owned();
-        Ok(Some(Owner { node, epoch: Epoch(found.mod_revision().unsigned_abs()) }))
+        Ok(self.read(event).await?.as_ref().map(owner))
+    }
+
+    async fn owners(&self) -> Result<HashMap<EventId, Owner>, StoreError> {
+        let found = self.etcd.list(keys::OWNERS).await?;
+        // What names no event is nothing that a claim has written.
+        let owners = found.iter().filter_map(|found| {
+            let event = found.key_str().ok()?.strip_prefix(keys::OWNERS)?.parse().ok()?;
+            Some((event, owner(found)))
+        });
+        Ok(owners.collect())
     }
 
     fn is_sure(&self, epoch: Epoch) -> bool {
@@ -101,4 +109,9 @@ impl Ownership for EtcdOwnership {
     fn is_lost(&self, epoch: Epoch) -> bool {
         self.lease.is_lost(epoch)
     }
+}
+
+fn owner(found: &KeyValue) -> Owner {
+    let node = String::from_utf8_lossy(found.value()).into_owned();
+    Owner { node, epoch: Epoch(found.mod_revision().unsigned_abs()) }
 }
