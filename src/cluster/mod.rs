@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod link;
 pub mod measures;
 pub mod membership;
+pub mod steward;
 pub mod wire;
 
 use std::{io, sync::Arc};
