@@ -8,7 +8,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actors::directory::LocalDirectory,
+    actors::{directory::LocalDirectory, operations::Alone},
     cluster::{Cluster, Me, bundle::Bundle, credentials::Credentials, gateway::NothingHere, measures},
     config::Config,
     failure::Failure,
@@ -61,12 +61,15 @@ impl Node {
         let keys = KeyRing::open(secret, Arc::clone(&stores.keys)).await;
         let keys = keys.map_err(|error| format!("generations of keys: {error}"))?;
         let directory = LocalDirectory::start(&stores, Arc::clone(&keys), config.actors).await?;
+        let (public, admin) = (http.listen.clone(), http.admin_listen.clone());
+        let operations = Alone::start(config.node.clone(), public, admin, directory.clone());
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
+            operations: Arc::new(operations),
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();

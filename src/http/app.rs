@@ -20,7 +20,7 @@ use super::{
     websocket::Sockets,
 };
 use crate::{
-    actors::directory::Directory,
+    actors::{directory::Directory, operations::Operations},
     stores::{database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore},
 };
 
@@ -32,6 +32,7 @@ pub struct Below {
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
+    pub operations: Arc<dyn Operations>,
 }
 
 /// Handlers take it as `State(app): State<Arc<App>>`.
@@ -42,6 +43,7 @@ pub struct App {
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
+    pub operations: Arc<dyn Operations>,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -64,7 +66,7 @@ impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
     pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
-        let Below { database, queue, bus, ownership, directory } = below;
+        let Below { database, queue, bus, ownership, directory, operations } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
@@ -86,6 +88,7 @@ impl App {
             bus,
             ownership,
             directory,
+            operations,
         }))
     }
 }

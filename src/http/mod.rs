@@ -10,6 +10,7 @@
 
 pub mod accounts;
 pub mod acting;
+pub mod admin_cluster;
 pub mod admin_queue;
 pub mod admin_stock;
 pub mod app;

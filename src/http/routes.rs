@@ -6,7 +6,7 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_queue, admin_stock,
+    accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
     audit, auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
     problem::{Code, Problem},
@@ -73,6 +73,10 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
         .routes(routes!(admin_stock::read, admin_stock::set))
+        .routes(routes!(admin_cluster::read))
+        .routes(routes!(admin_cluster::drain))
+        .routes(routes!(admin_cluster::undrain))
+        .routes(routes!(admin_cluster::move_event))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::get))
         .routes(routes!(accounts::set_roles))

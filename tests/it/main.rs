@@ -21,6 +21,7 @@ mod keys_contract;
 mod killed;
 mod mirrors;
 mod node;
+mod operations;
 mod outages;
 mod ownership_contract;
 mod process;

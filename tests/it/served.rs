@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use onsale::{
-    actors::{self, directory::LocalDirectory},
+    actors::{self, directory::LocalDirectory, operations::Alone},
     domain::{account::Role, id::FanId},
     http::{
         app::{App, Below},
@@ -81,12 +81,14 @@ impl Served {
         let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
         let keys = open_keys(&secret_text, &stores.keys).await;
         let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
+        let operations = Alone::start("n1".into(), "public".into(), "admin".into(), directory.clone());
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
+            operations: Arc::new(operations),
         };
         let home = Arc::new(Home { directory, stores, _folder: folder });
         Self::on(config, below, keys, secret_text, home).await

@@ -2,7 +2,7 @@
 
 use super::{Code, Problem};
 use crate::{
-    actors::{directory::DirectoryError, inventory::AskError, waiting_room::WaitError},
+    actors::{directory::DirectoryError, inventory::AskError, operations::OperationError, waiting_room::WaitError},
     domain::inventory::request::{HoldState, Refusal},
     stores::error::StoreError,
 };
@@ -85,6 +85,18 @@ impl From<DirectoryError> for Problem {
     }
 }
 
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        Self::new(match error {
+            OperationError::UnknownNode => Code::UnknownNode,
+            OperationError::UnknownEvent => Code::NotFound,
+            OperationError::NotUp => Code::NodeNotUp,
+            OperationError::Alone => Code::NoCluster,
+            OperationError::Store(error) => return error.into(),
+        })
+    }
+}
+
 /// Logs it: this is where a store's error ends. A conflict that means something to the caller is matched before this.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -96,5 +108,24 @@ impl From<StoreError> for Problem {
         };
         tracing::error!(error = &error as &dyn std::error::Error, code = code.row().name, "store failed");
         Self::new(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_operators_are_refused_has_a_code_of_its_own() {
+        let unavailable = || StoreError::Unavailable("down".into());
+        for (error, code) in [
+            (OperationError::UnknownNode, Code::UnknownNode),
+            (OperationError::UnknownEvent, Code::NotFound),
+            (OperationError::NotUp, Code::NodeNotUp),
+            (OperationError::Alone, Code::NoCluster),
+            (OperationError::Store(unavailable()), Code::StoreUnavailable),
+        ] {
+            assert_eq!(Problem::from(error).code(), code);
+        }
     }
 }

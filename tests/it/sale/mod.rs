@@ -4,6 +4,6 @@ mod bad_input;
 mod copies;
 mod journey;
 mod orders;
-mod shop;
+pub mod shop;
 mod sockets;
 mod webhooks;
