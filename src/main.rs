@@ -36,6 +36,9 @@ enum Command {
     /// Make what lets nodes into a cluster.
     #[command(subcommand)]
     Cluster(cli::cluster::Command),
+    /// Show or rotate the keys that sign tokens and tickets, through the admin API.
+    #[command(subcommand)]
+    Keys(cli::keys::Command),
     /// Print the effective configuration, secrets redacted.
     Config(cli::ConfigOptions),
     /// Print the OpenAPI document.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Stock(options) => cli::block_on(cli::stock::run(options)),
         Command::Account(command) => cli::block_on(cli::account::run(command)),
         Command::Cluster(command) => cli::cluster::run(command),
+        Command::Keys(command) => cli::block_on(cli::keys::run(command)),
         Command::Config(options) => options.load().map(|config| print!("{}", config.redacted())),
         Command::Openapi => cli::openapi(),
         Command::Completions { shell } => {

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod child;
 pub mod cluster;
+pub mod keys;
 pub mod log;
 pub mod serve;
 pub mod signals;

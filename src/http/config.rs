@@ -46,6 +46,8 @@ pub struct Config {
     pub login_per_minute: u32,
     pub join_per_second: u32,
     pub join_burst: u32,
+    /// From when a new generation of keys is believed until it signs; nodes see it within seconds.
+    pub keys_overlap: u64,
     /// Sessions of the account cache are believed this long, at most 60.
     pub account_cache_ttl: u64,
     pub shutdown_grace: u64,
@@ -83,6 +85,7 @@ impl Default for Config {
             login_per_minute: 30,
             join_per_second: 10,
             join_burst: 20,
+            keys_overlap: 30,
             account_cache_ttl: 30,
             shutdown_grace: 25,
             insecure_demo: false,
@@ -99,6 +102,8 @@ pub struct InvalidConfig {
 
 /// S-4: what changes an account is in force within this.
 const MAX_ACCOUNT_CACHE_TTL: u64 = 60;
+/// Longer, and who rotates because a key has leaked waits for nothing.
+const MAX_KEYS_OVERLAP: u64 = 3_600;
 /// A cheaper hash is guessed too quickly.
 const MIN_BCRYPT_COST: u32 = 10;
 
@@ -114,6 +119,7 @@ impl Config {
             ("refresh_idle_ttl", self.refresh_idle_ttl > 0, "at least 1 second"),
             ("refresh_absolute_ttl", self.refresh_absolute_ttl >= self.refresh_idle_ttl, "not below refresh_idle_ttl"),
             ("account_cache_ttl", self.account_cache_ttl <= MAX_ACCOUNT_CACHE_TTL, "at most 60 seconds"),
+            ("keys_overlap", self.keys_overlap <= MAX_KEYS_OVERLAP, "at most an hour"),
             ("max_connections", self.max_connections > 0, "at least 1"),
             ("max_in_flight", self.max_in_flight > 0, "at least 1"),
             ("max_sockets_per_account", self.max_sockets_per_account > 0, "at least 1"),

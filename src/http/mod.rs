@@ -27,6 +27,7 @@ pub mod health;
 pub mod hex;
 pub mod holds;
 pub mod idempotency;
+pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod noop;

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, events, health, holds, metrics, openapi, orders, payments,
+    audit, auth, availability, checkout, events, health, holds, keys, metrics, openapi, orders, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -82,6 +82,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::set_roles))
         .routes(routes!(accounts::set_status))
         .routes(routes!(audit::list))
+        .routes(routes!(keys::read))
+        .routes(routes!(keys::rotate))
 }
 
 /// What the public listener serves, and its paths as the router names them.

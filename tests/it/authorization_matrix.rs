@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 62] = [
+const ROWS: [(&str, &str, May); 64] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -92,6 +92,8 @@ const ROWS: [(&str, &str, May); 62] = [
     ("put", "/api/v1/admin/accounts/{account}/roles", Admins),
     ("put", "/api/v1/admin/accounts/{account}/status", Admins),
     ("get", "/api/v1/admin/audit", Admins),
+    ("get", "/api/v1/admin/keys", Operators),
+    ("post", "/api/v1/admin/keys/rotate", Operators),
     ("post", "/api/v1/events/{event}/end", ItsOrganizer),
     ("post", "/api/v1/events/{event}/cancel", ItsOrganizer),
     // Ended and cancelled, it is still there for those who may see it.
@@ -168,7 +170,9 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
         ("put", _, "status") => json!({"status": "active", "reason": reason}),
-        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move") if path.contains("/admin/") => {
+        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate")
+            if path.contains("/admin/") =>
+        {
             json!({"reason": reason})
         }
         _ => return None,

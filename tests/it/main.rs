@@ -17,6 +17,7 @@ mod journal_contract;
 mod journal_crash;
 mod journal_failover;
 mod journal_late;
+mod keys;
 mod keys_contract;
 mod killed;
 mod mirrors;

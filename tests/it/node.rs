@@ -151,11 +151,15 @@ impl Site {
         node
     }
 
-    /// Made from the command line, beside whatever runs; signs in through the API. Gives the access token.
     pub async fn organizer(&self) -> String {
-        let email = format!("organizer-{:016x}@example.com", rand::random::<u64>());
+        self.account("organizer").await
+    }
+
+    /// Made from the command line, beside whatever runs; signs in through the API. Gives the access token.
+    pub async fn account(&self, role: &str) -> String {
+        let email = format!("{role}-{:016x}@example.com", rand::random::<u64>());
         let mut child = Command::new(env!("CARGO_BIN_EXE_onsale"))
-            .args(["account", "create", &email, "--roles", "organizer"])
+            .args(["account", "create", &email, "--roles", role])
             .args(self.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -53,6 +53,7 @@ pub fn config() -> Config {
         bcrypt_cost: 4,
         insecure_demo: true,
         shutdown_grace: 5,
+        keys_overlap: 0,
         ..Config::default()
     }
 }
@@ -97,6 +98,13 @@ impl Served {
     /// Another node on the same stores.
     pub async fn beside(&self, config: Config) -> Self {
         let keys = open_keys(&self.secret_text, &self.home.stores.keys).await;
+        Self::on(config, self.below.clone(), keys, self.secret_text.clone(), self.home.clone()).await
+    }
+
+    /// The same, with its keys in a store of the test's, at which it looks so often.
+    pub async fn beside_with_keys(&self, config: Config, store: Arc<dyn KeyStore>, every: Duration) -> Self {
+        let secret = RootSecret::parse(&self.secret_text).expect("random");
+        let keys = KeyRing::open_with(secret, store, every).await.expect("keys");
         Self::on(config, self.below.clone(), keys, self.secret_text.clone(), self.home.clone()).await
     }
 

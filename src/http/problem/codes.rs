@@ -50,6 +50,8 @@ pub enum Code {
     QueueFull,
     NotInQueue,
     WebsocketExpected,
+    RotationRunning,
+    TooManyKeys,
     OrderState,
     InvalidSignature,
     PaymentMismatch,
@@ -84,7 +86,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 63] = [
+pub const TABLE: [Row; 65] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -138,6 +140,8 @@ pub const TABLE: [Row; 63] = [
     row(Code::QueueFull, "queue_full", 503, true, "The waiting room holds as many as it can."),
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
     row(Code::WebsocketExpected, "websocket_expected", 426, false, "This path is opened as a WebSocket, version 13."),
+    row(Code::RotationRunning, "rotation_running", 409, true, "A new generation of keys does not sign yet."),
+    row(Code::TooManyKeys, "too_many_keys", 409, false, "There are as many generations of keys as there may be."),
     row(Code::OrderState, "order_state", 409, false, "The order's state does not allow this."),
     row(Code::InvalidSignature, "invalid_signature", 401, false, "The message's signature is not valid."),
     row(Code::PaymentMismatch, "payment_mismatch", 400, false, "The message does not fit the payment that it names."),
