@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::Router;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -28,6 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::unread;
 use crate::http::{edge::Peer, metrics};
 
 /// Turns of the idle clock, each as long as a head may take: then no further request is awaited,
@@ -161,11 +162,12 @@ impl Serving {
                 activity.begun.fetch_add(1, Ordering::Relaxed);
                 activity.under_way.fetch_add(1, Ordering::Relaxed);
                 request.extensions_mut().insert(Peer(peer));
-                let answer = router.clone().call(request.map(Body::new));
+                let (request, rest) = unread::watch(request);
+                let answer = router.clone().call(request);
                 let activity = activity.clone();
                 async move {
                     let _under_way = UnderWay(activity);
-                    answer.await
+                    answer.await.map(|answer| rest.tell(answer))
                 }
             }
         });

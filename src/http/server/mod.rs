@@ -5,6 +5,7 @@
 
 mod connection;
 mod tls;
+mod unread;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

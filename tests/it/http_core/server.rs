@@ -245,3 +245,19 @@ async fn going_down_lets_a_request_finish_and_takes_no_new_ones() {
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     tokio::time::timeout(Duration::from_secs(10), served.stop()).await.expect("ends in time");
 }
+
+/// Whoever keeps connections would otherwise send the next request into a closed one.
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_says_that_the_connection_closes() {
+    let served = Served::start(config()).await;
+    let url = format!("{}/api/v1/auth/login", served.public);
+    let post = async |size: usize| {
+        let request = served.client.post(&url).header("content-type", "application/json").body("x".repeat(size));
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.headers().get("connection").map(|value| value.as_bytes().to_vec()))
+    };
+    for _ in 0..20 {
+        assert_eq!(post(100_000).await, (413, Some(b"close".to_vec())));
+        assert_eq!(post(10).await, (400, None));
+    }
+}
