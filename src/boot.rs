@@ -5,11 +5,23 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actors::{directory::LocalDirectory, operations::Alone},
-    cluster::{Cluster, Me, bundle::Bundle, credentials::Credentials, gateway::NothingHere, measures},
+    actors::{
+        self,
+        directory::{Directory, LocalDirectory},
+        operations::Alone,
+    },
+    cluster::{
+        Cluster, Entered, Me,
+        bundle::Bundle,
+        credentials::Credentials,
+        measures,
+        placement::{Placement, Wishes},
+        route::Router as Routes,
+    },
     config::Config,
     failure::Failure,
     http::{
@@ -25,13 +37,33 @@ use crate::{
 pub struct Node {
     app: Arc<App>,
     /// With etcd only.
-    cluster: Option<Cluster>,
+    member: Option<Member>,
     directory: Arc<LocalDirectory>,
     server: Server,
     shutdown: CancellationToken,
     stores: Stores,
 }
 
+/// This node among others.
+struct Member {
+    cluster: Cluster,
+    routes: Arc<Routes>,
+}
+
+impl Member {
+    /// Has the events run that somebody must run.
+    fn begin(&self, stores: &Stores) {
+        let (journal, routes) = (stores.journal.clone(), self.routes.clone());
+        tokio::spawn(async move {
+            for event in journal.active().await.unwrap_or_default() {
+                let _ = routes.event(event).await;
+            }
+        });
+    }
+}
+
+/// For the list of members to say that this node is up.
+const SEEN: Duration = Duration::from_secs(3);
 /// For events to be flushed and given up after the last request was answered.
 const DRAIN: Duration = Duration::from_secs(4);
 /// For the database's connections to be closed in order; the server notices an end without it, too.
@@ -57,28 +89,41 @@ impl Node {
         let secret = root_secret(&config, bundle.as_ref())?;
         let mut http = config.http.clone();
         let bound = Bound::bind(&mut http).await?;
-        let cluster = join(&config, &http, &stores, &secret, bundle.as_ref()).await?;
+        let entered = enter(&config, &http, &stores, &secret, bundle.as_ref()).await?;
         let keys = KeyRing::open(secret, Arc::clone(&stores.keys)).await;
         let keys = keys.map_err(|error| format!("generations of keys: {error}"))?;
-        let directory = LocalDirectory::start(&stores, Arc::clone(&keys), config.actors).await?;
+        let (directory, member) = match entered {
+            Some(entered) => {
+                let (directory, member) = join(entered, &stores, keys.clone(), config.actors).await?;
+                (directory, Some(member))
+            }
+            None => (LocalDirectory::start(&stores, keys.clone(), config.actors).await?, None),
+        };
         let (public, admin) = (http.listen.clone(), http.admin_listen.clone());
         let operations = Alone::start(config.node.clone(), public, admin, directory.clone());
+        let finds: Arc<dyn Directory> = match &member {
+            Some(member) => member.routes.clone(),
+            None => directory.clone(),
+        };
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
-            directory: directory.clone(),
+            directory: finds,
             operations: Arc::new(operations),
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();
         let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);
-        if let Some(cluster) = &cluster {
-            cluster.announce(State::Up);
+        if let Some(member) = &member {
+            member.cluster.announce(State::Up);
+            // Before that nobody has this node run anything, itself included.
+            let _ = tokio::time::timeout(SEEN, member.cluster.announced(State::Up)).await;
+            member.begin(&stores);
         }
-        Ok(Self { app, cluster, directory, server, shutdown, stores })
+        Ok(Self { app, member, directory, server, shutdown, stores })
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -101,13 +146,16 @@ impl Node {
     /// Stops intake, finishes what is under way, gives the events up.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        if let Some(cluster) = &self.cluster {
-            cluster.announce(State::Draining);
+        if let Some(member) = &self.member {
+            member.cluster.announce(State::Draining);
         }
         self.server.finished().await;
+        if let Some(member) = &self.member {
+            member.routes.shutdown();
+        }
         self.directory.shutdown(DRAIN).await;
-        if let Some(cluster) = self.cluster {
-            cluster.stop().await;
+        if let Some(member) = self.member {
+            member.cluster.stop().await;
         }
         // Left unfinished after its time, which harms nobody: the process ends.
         let _ = tokio::time::timeout(CLOSE, self.stores.database.close()).await;
@@ -121,8 +169,8 @@ impl Node {
 
     /// Returns when another process has taken this node's name: then this one must end.
     pub async fn ousted(&self) {
-        match &self.cluster {
-            Some(cluster) => cluster.ousted().await,
+        match &self.member {
+            Some(member) => member.cluster.ousted().await,
             None => std::future::pending().await,
         }
     }
@@ -148,14 +196,14 @@ pub fn root_secret(config: &Config, bundle: Option<&Bundle>) -> Result<RootSecre
     }
 }
 
-/// Makes this node a member, where there may be others.
-async fn join(
+/// Takes this node's name, where there may be others.
+async fn enter(
     config: &Config,
     http: &http::config::Config,
     stores: &Stores,
     secret: &RootSecret,
     bundle: Option<&Bundle>,
-) -> Result<Option<Cluster>, Failure> {
+) -> Result<Option<Entered>, Failure> {
     let Some(membership) = &stores.membership else { return Ok(None) };
     metrics::recorder();
     measures::describe();
@@ -165,7 +213,22 @@ async fn join(
     };
     let home = stores.data_dir.identity()?;
     let me = Me { home, public: http.listen.clone(), admin: http.admin_listen.clone() };
-    let cluster =
-        Cluster::start(&config.cluster, credentials, Arc::clone(membership), me, Arc::new(NothingHere)).await?;
-    Ok(Some(cluster))
+    Ok(Some(Entered::new(&config.cluster, credentials, Arc::clone(membership), me).await?))
+}
+
+/// Starts the actors of a node among others, and lets these reach it.
+async fn join(
+    entered: Entered,
+    stores: &Stores,
+    keys: Arc<KeyRing>,
+    config: actors::config::Config,
+) -> Result<(Arc<LocalDirectory>, Member), Failure> {
+    let directory = LocalDirectory::start_member(stores, keys, config.clone()).await?;
+    let (_, wishes) = watch::channel(Arc::new(Wishes::default()));
+    let placement = Placement::new(entered.members(), wishes);
+    let routes = Routes::new(&entered, directory.clone(), stores.ownership.clone(), placement, &config);
+    let asked: Arc<dyn Directory> = routes.clone();
+    directory.begin(Arc::downgrade(&asked));
+    let cluster = entered.open(routes.clone());
+    Ok((directory, Member { cluster, routes }))
 }

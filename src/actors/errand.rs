@@ -164,4 +164,12 @@ impl Report {
             _ => false,
         }
     }
+
+    /// Whether the actors could not tell what became of it, because their node lost the event or its stores meanwhile.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Asked(Err(error)) | Self::Order(Err(error)) | Self::Seats(Err(error)) => *error == AskError::Unknown,
+            _ => false,
+        }
+    }
 }

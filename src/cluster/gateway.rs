@@ -28,34 +28,65 @@ pub enum Message {
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
-    Carry(Batch),
-    /// Claim this event now: its owner is about to give it up.
+    /// Run this event now; if it runs elsewhere, its owner is about to give it up.
     Take(EventId),
+    /// What runs on the asked node?
+    Status,
 }
 
-/// Requests to events' actors that run, as the asker believes, on the asked node. Under 256 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
-    pub from: Incarnation,
-    pub parcels: Vec<Parcel>,
+pub enum Answer {
+    Taken(Taken),
+    /// Encoded by those who ask and answer.
+    Status(Opaque),
+    /// This node cannot read the question, or cannot answer it: nothing was done.
+    Incompatible,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Taken {
+    /// The event runs on the asked node.
+    Here,
+    UnknownEvent,
+    /// Another node has it still, or it cannot run just now.
+    NotNow,
+}
+
+/// What is not answered, or answered by a notice of its own. Under 256 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The sender lives.
+    Beat,
+    /// To an event's owner: who is connected at the sender.
+    Attendance { from: Incarnation, event: EventId, body: Opaque },
+    /// From an event's owner: what changed.
+    Bulletin { from: Incarnation, event: EventId, body: Opaque },
+    /// To an event's owner, as the sender believes: parcels, or pieces of them.
+    Errands { from: Incarnation, pieces: Vec<Piece> },
+    /// What became of parcels.
+    Reports { from: Incarnation, pieces: Vec<Piece> },
+    /// The attendance came to a node that does not run the event.
+    NotHere { from: Incarnation, event: EventId },
+}
+
+/// Of what does not go into one notice; those of one parcel come in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The sender's for a parcel; its report comes back under the same.
+    pub id: u64,
+    pub more: bool,
+    /// Joined: an encoded [`Parcel`] or [`Fate`].
+    pub bytes: Opaque,
+}
+
+/// A request to an event's actors that run, as the asker believes, on the asked node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parcel {
     pub event: EventId,
     /// Milliseconds until the asker waits no longer.
     pub left_ms: u32,
-    /// Encoded on its own, so that one that cannot be read spoils no other.
+    /// Encoded on its own: where it cannot be read, it can still be answered.
     pub errand: Opaque,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
-    /// One for each parcel, in order.
-    Carried(Vec<Fate>),
-    Taken(bool),
-    /// This node cannot read the question: nothing was done.
-    Incompatible,
 }
 
 /// What became of a parcel. Only [`Fate::Done`] has done anything.
@@ -69,17 +100,6 @@ pub enum Fate {
     },
     Overloaded,
     Incompatible,
-}
-
-/// What is not answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Notice {
-    /// The sender lives.
-    Beat,
-    /// To an event's owner: who is connected at the sender.
-    Attendance { from: Incarnation, event: EventId, body: Opaque },
-    /// From an event's owner: what changed.
-    Bulletin { from: Incarnation, event: EventId, body: Opaque },
 }
 
 /// What a node does with what other nodes send. Both must return at once.
@@ -104,10 +124,8 @@ pub struct NothingHere;
 impl Inbox for NothingHere {
     fn asked(&self, question: Question, reply: Reply) {
         reply.send(match question {
-            Question::Carry(batch) => {
-                Answer::Carried(batch.parcels.iter().map(|_| Fate::NotOwner { hint: None }).collect())
-            }
-            Question::Take(_) => Answer::Taken(false),
+            Question::Take(_) => Answer::Taken(Taken::NotNow),
+            Question::Status => Answer::Incompatible,
         });
     }
 
@@ -184,6 +202,11 @@ impl Remote {
         }
     }
 
+    /// Whether both go by the very same connection.
+    pub fn is_same_link(&self, other: &Self) -> bool {
+        self.peer == other.peer && self.gateway.get_id() == other.gateway.get_id()
+    }
+
     /// Says whether it was sent; whether it arrives nobody knows.
     pub fn tell(&self, notice: Notice) -> bool {
         self.gateway.cast(Message::Tell(notice.into())).is_ok()
@@ -208,29 +231,42 @@ mod tests {
     #[test]
     fn every_message_crosses_unchanged() {
         let event = EventId::from_u128(7);
-        let parcel = Parcel { event, left_ms: 1_500, errand: Opaque(vec![1, 2, 3]) };
-        for question in [
-            Question::Carry(Batch { from: incarnation(), parcels: vec![parcel.clone(), parcel] }),
-            Question::Take(event),
-        ] {
+        for question in [Question::Take(event), Question::Status] {
             assert_eq!(crossed(question.clone()), Some(question));
         }
-        let fates = vec![
+        for answer in [
+            Answer::Taken(Taken::Here),
+            Answer::Taken(Taken::UnknownEvent),
+            Answer::Taken(Taken::NotNow),
+            Answer::Status(Opaque(vec![7])),
+            Answer::Incompatible,
+        ] {
+            assert_eq!(crossed(answer.clone()), Some(answer));
+        }
+        let pieces = vec![
+            Piece { id: 1, more: true, bytes: Opaque(vec![1, 2, 3]) },
+            Piece { id: u64::MAX, more: false, bytes: Opaque(Vec::new()) },
+        ];
+        for notice in [
+            Notice::Beat,
+            Notice::Attendance { from: incarnation(), event, body: Opaque(vec![1]) },
+            Notice::Bulletin { from: incarnation(), event, body: Opaque(vec![2]) },
+            Notice::Errands { from: incarnation(), pieces: pieces.clone() },
+            Notice::Reports { from: incarnation(), pieces },
+            Notice::NotHere { from: incarnation(), event },
+        ] {
+            assert_eq!(crossed(notice.clone()), Some(notice));
+        }
+        let parcel = Parcel { event, left_ms: 1_500, errand: Opaque(vec![1, 2, 3]) };
+        assert_eq!(crossed(parcel.clone()), Some(parcel));
+        for fate in [
             Fate::Done(Opaque(vec![9])),
             Fate::NotOwner { hint: Some("n2".into()) },
             Fate::NotOwner { hint: None },
             Fate::Overloaded,
             Fate::Incompatible,
-        ];
-        for answer in [Answer::Carried(fates), Answer::Taken(true), Answer::Incompatible] {
-            assert_eq!(crossed(answer.clone()), Some(answer));
-        }
-        for notice in [
-            Notice::Beat,
-            Notice::Attendance { from: incarnation(), event, body: Opaque(vec![1]) },
-            Notice::Bulletin { from: incarnation(), event, body: Opaque(vec![2]) },
         ] {
-            assert_eq!(crossed(notice.clone()), Some(notice));
+            assert_eq!(crossed(fate.clone()), Some(fate));
         }
     }
 
@@ -244,7 +280,7 @@ mod tests {
         assert_eq!(answer, Answer::Incompatible);
         gateway.cast(Message::Tell(Wire(Err(Unreadable::Empty)))).expect("sent");
         let event = EventId::from_u128(7);
-        assert_eq!(remote.ask(Question::Take(event), Duration::from_secs(5)).await, Ok(Answer::Taken(false)));
+        assert_eq!(remote.ask(Question::Take(event), Duration::from_secs(5)).await, Ok(Answer::Taken(Taken::NotNow)));
         gateway.stop(None);
     }
 

@@ -4,12 +4,18 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 const NODES: &str = "onsale_cluster_nodes";
 const LINKS: &str = "onsale_cluster_links";
+const CARRIED_AGAIN_TOTAL: &str = "onsale_cluster_carried_again_total";
 const UNREADABLE_TOTAL: &str = "onsale_cluster_unreadable_total";
 
 /// Says what each means; once, when the recorder is installed.
 pub fn describe() {
     describe_gauge!(NODES, Unit::Count, "Nodes registered, this one included");
     describe_gauge!(LINKS, Unit::Count, "Other nodes to which the link is up");
+    describe_counter!(
+        CARRIED_AGAIN_TOTAL,
+        Unit::Count,
+        "Attempts to reach the node of an event that were followed by another one or given up"
+    );
     describe_counter!(UNREADABLE_TOTAL, Unit::Count, "Messages of other nodes that could not be read");
 }
 
@@ -25,4 +31,8 @@ pub(super) fn links(count: usize) {
 
 pub(super) fn unreadable() {
     counter!(UNREADABLE_TOTAL).increment(1);
+}
+
+pub(super) fn carried_again() {
+    counter!(CARRIED_AGAIN_TOTAL).increment(1);
 }

@@ -43,6 +43,12 @@ impl Members {
     }
 }
 
+impl FromIterator<(String, Record)> for Members {
+    fn from_iter<T: IntoIterator<Item = (String, Record)>>(nodes: T) -> Self {
+        Self(nodes.into_iter().collect())
+    }
+}
+
 /// This node's place among the members; it is left by [`Place::leave`] only.
 pub(super) struct Place {
     pub members: watch::Receiver<Arc<Members>>,

@@ -14,12 +14,14 @@ pub mod gateway;
 pub mod link;
 pub mod measures;
 pub mod membership;
+pub mod placement;
+pub mod route;
 pub mod steward;
 pub mod wire;
 
 use std::{io, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 
 use self::{
     config::{Config, InvalidConfig},
@@ -50,21 +52,30 @@ pub struct Me {
     pub admin: String,
 }
 
+/// This node as a member that others do not reach yet: it has its name, so that it may own events.
+pub struct Entered {
+    me: Incarnation,
+    place: Place,
+    listener: TcpListener,
+    credentials: Credentials,
+    peers: watch::Sender<Arc<Peers>>,
+}
+
 /// This node as a member.
 pub struct Cluster {
     me: Incarnation,
     place: Place,
-    links: Links,
+    peers: watch::Receiver<Arc<Peers>>,
+    _links: Links,
 }
 
-impl Cluster {
-    /// Returns when this node has its name, so that it may own events. Others see that it is starting.
-    pub async fn start(
+impl Entered {
+    /// Returns when this node has its name. Others see that it is starting.
+    pub async fn new(
         config: &Config,
         credentials: Credentials,
         store: Arc<Membership>,
         me: Me,
-        inbox: Arc<dyn Inbox>,
     ) -> Result<Self, StartError> {
         let Me { home, public, admin } = me;
         let node = store.node().to_owned();
@@ -88,8 +99,8 @@ impl Cluster {
             since_ms: now_ms(),
         };
         let place = Place::take(store, record).await?;
-        let door = Door { me: me.clone(), credentials, members: place.members.clone() };
-        Ok(Self { links: Links::start(listener, door, inbox), me, place })
+        let (peers, _) = watch::channel(Arc::default());
+        Ok(Self { me, place, listener, credentials, peers })
     }
 
     pub fn me(&self) -> &Incarnation {
@@ -103,12 +114,42 @@ impl Cluster {
 
     /// Who can be reached.
     pub fn peers(&self) -> watch::Receiver<Arc<Peers>> {
-        self.links.peers.clone()
+        self.peers.subscribe()
+    }
+
+    /// Lets the others reach this node, and it them.
+    pub fn open(self, inbox: Arc<dyn Inbox>) -> Cluster {
+        let Self { me, place, listener, credentials, peers } = self;
+        let door = Door { me: me.clone(), credentials, members: place.members.clone() };
+        let receiver = peers.subscribe();
+        Cluster { me, place, peers: receiver, _links: Links::start(listener, door, inbox, peers) }
+    }
+}
+
+impl Cluster {
+    pub fn me(&self) -> &Incarnation {
+        &self.me
+    }
+
+    /// Who is registered.
+    pub fn members(&self) -> watch::Receiver<Arc<Members>> {
+        self.place.members.clone()
+    }
+
+    /// Who can be reached.
+    pub fn peers(&self) -> watch::Receiver<Arc<Peers>> {
+        self.peers.clone()
     }
 
     /// Tells the others, soon.
     pub fn announce(&self, state: State) {
         self.place.state.send_replace(state);
+    }
+
+    /// Returns when the list of members says so of this node, as soon as etcd lets it.
+    pub async fn announced(&self, state: State) {
+        let so = |members: &Arc<Members>| members.get(&self.me.node).is_some_and(|record| record.state == state);
+        let _ = self.place.members.clone().wait_for(so).await;
     }
 
     /// Returns when another process has this node's name: then this one must end, for it cannot own anything.

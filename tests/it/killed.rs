@@ -53,5 +53,5 @@ async fn sale(site: Site) {
         node = site.start().await;
         rush.check().await;
     }
-    rush.end(&site, node).await;
+    rush.end(&site, [node]).await;
 }

@@ -1,6 +1,7 @@
 //! The real program as a process of its own: started, told, killed and started again on the same stores.
 
 use std::{
+    os::unix::fs::OpenOptionsExt as _,
     process::{ExitStatus, Stdio},
     sync::{self, Arc, PoisonError},
     time::Duration,
@@ -69,6 +70,24 @@ impl Site {
             .set("stores.database", &database_of_its_own().await?);
         site.alone = Some(ONE.lock().await);
         Some(site)
+    }
+
+    /// Several nodes of one cluster on these servers; all have this one's secret. What each has of its own is set last.
+    pub fn with_siblings(self, count: usize) -> Vec<Self> {
+        let file = self.folder.path().join("shared.secret");
+        let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let mut options = std::fs::OpenOptions::new();
+        let mut made = options.write(true).create_new(true).mode(0o600).open(&file).expect("made");
+        std::io::Write::write_all(&mut made, secret.as_bytes()).expect("written");
+        let first = self.set("http.root_secret_file", &file.display().to_string());
+        let sibling = |first: &Self| {
+            let mut site = Self::embedded();
+            let own = std::mem::take(&mut site.settings);
+            site.settings = first.settings.iter().cloned().chain(own).collect();
+            site
+        };
+        let siblings: Vec<_> = (0..count).map(|_| sibling(&first)).collect();
+        std::iter::once(first).chain(siblings).collect()
     }
 
     fn with_data_dir(self) -> Self {

@@ -36,7 +36,7 @@ async fn a_sale_goes_on_after_etcd_was_cut_off_until_the_lease_was_lost() {
     rush.shop_during(sleep(LONGER_THAN_A_LEASE)).await;
     proxy.heal();
     rush.goes_on().await;
-    rush.end(&site, node).await;
+    rush.end(&site, [node]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +63,7 @@ async fn a_sale_goes_on_while_redis_is_away_and_after_it_lost_the_queue() {
     rush.lose_places();
     rush.check().await;
     rush.goes_on().await;
-    rush.end(&site, node).await;
+    rush.end(&site, [node]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +79,7 @@ async fn a_sale_goes_on_after_rabbitmq_was_cut_off() {
     rush.shop_during(sleep(AWAY)).await;
     proxy.heal();
     rush.goes_on().await;
-    rush.end(&site, node).await;
+    rush.end(&site, [node]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,5 +94,5 @@ async fn a_sale_goes_on_after_postgresql_was_killed() {
     rush.shop_during(sleep(AWAY)).await;
     database.restart().await;
     rush.goes_on().await;
-    rush.end(&site, node).await;
+    rush.end(&site, [node]).await;
 }

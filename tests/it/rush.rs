@@ -61,9 +61,15 @@ pub struct Rush {
 impl Rush {
     /// With a node running.
     pub async fn open(site: &Site, random: &mut StdRng) -> Self {
-        let event: EventId = site.event(event_body(), Some(seat_plan())).await.parse().expect("an id");
-        let client = Arc::new(site.client());
-        let fans = join_all((0..FANS).map(|_| Fan::register(Arc::clone(&client), event, random.random()))).await;
+        Self::open_over(std::slice::from_ref(site), random).await
+    }
+
+    /// The fans are spread over several nodes, and stay with theirs.
+    pub async fn open_over(sites: &[Site], random: &mut StdRng) -> Self {
+        let event: EventId = sites[0].event(event_body(), Some(seat_plan())).await.parse().expect("an id");
+        let clients: Vec<_> = sites.iter().map(|site| Arc::new(site.client())).collect();
+        let fans = clients.iter().cycle().take(FANS);
+        let fans = join_all(fans.map(|client| Fan::register(Arc::clone(client), event, random.random()))).await;
         Self { event, fans }
     }
 
@@ -104,16 +110,18 @@ impl Rush {
         self.fans.iter_mut().for_each(Fan::lose_place);
     }
 
-    /// Every payment comes to its end, the node is told to stop, and the stores are read.
-    pub async fn end(mut self, site: &Site, node: Node) {
+    /// Every payment comes to its end, the nodes are told to stop, and the stores are read.
+    pub async fn end(mut self, site: &Site, nodes: impl IntoIterator<Item = Node>) {
         self.check().await;
         self.fans = all(self.fans.drain(..).map(|fan| tokio::spawn(fan.settle())).collect()).await;
         self.check().await;
         let told = self.fans.iter().flat_map(|fan| fan.orders.clone()).collect();
         until("the database has every message", async || !lags(site, self.event, &told).await).await;
-        node.signal("TERM").await;
-        let (status, log) = node.ended(Duration::from_secs(30)).await;
-        assert!(status.success(), "{status}: {log}");
+        for node in nodes {
+            node.signal("TERM").await;
+            let (status, log) = node.ended(Duration::from_secs(30)).await;
+            assert!(status.success(), "{status}: {log}");
+        }
         audit(site, self.event, &told).await;
     }
 

@@ -41,7 +41,6 @@ impl Peers {
 
 /// The sockets for links; dropped, all links end.
 pub(super) struct Links {
-    pub peers: watch::Receiver<Arc<Peers>>,
     _running: AbortOnDropHandle<()>,
 }
 
@@ -50,10 +49,9 @@ pub(super) async fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 }
 
 impl Links {
-    pub fn start(listener: TcpListener, door: Door, inbox: Arc<dyn Inbox>) -> Self {
-        let (sender, peers) = watch::channel(Arc::default());
-        let running = tokio::spawn(run(Arc::new(listener), Arc::new(door), inbox, Arc::new(sender)));
-        Self { peers, _running: AbortOnDropHandle::new(running) }
+    pub fn start(listener: TcpListener, door: Door, inbox: Arc<dyn Inbox>, peers: watch::Sender<Arc<Peers>>) -> Self {
+        let running = tokio::spawn(run(Arc::new(listener), Arc::new(door), inbox, Arc::new(peers)));
+        Self { _running: AbortOnDropHandle::new(running) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use onsale::{
-    cluster::gateway::{Answer, Question},
+    cluster::gateway::{Answer, Question, Taken},
     demo::fans::Headers,
 };
 use reqwest::Method;
@@ -59,7 +59,7 @@ async fn nodes_with_bundles_of_one_authority_link_up_by_mutual_tls() {
     for letter in ['a', 'z'] {
         let remote = here.linked(&clan.name(letter)).await;
         let answer = remote.ask(Question::Take(new_event()), Duration::from_secs(10)).await;
-        assert_eq!(answer, Ok(Answer::Taken(false)));
+        assert_eq!(answer, Ok(Answer::Taken(Taken::UnknownEvent)));
     }
     // All have the bundle's root secret: what one signs the others believe.
     let keys = async |site: Site| {

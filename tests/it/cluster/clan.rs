@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc, time:
 
 use onsale::{
     cluster::{
-        Cluster, Me,
+        Cluster, Entered, Me,
         bundle::Bundle,
         config::Config,
         credentials::Credentials,
@@ -98,8 +98,8 @@ impl Clan {
         let store = Membership::new(Arc::new(connect().await), lease, self.name(letter));
         let me = Me { home: self.name(letter), public: String::new(), admin: String::new() };
         let config = Config::default();
-        let started = Cluster::start(&config, credentials, Arc::new(store), me, Arc::new(NothingHere));
-        Here { cluster: in_time(started).await.expect("a member"), _alone: alone }
+        let entered = in_time(Entered::new(&config, credentials, Arc::new(store), me)).await.expect("a member");
+        Here { cluster: entered.open(Arc::new(NothingHere)), _alone: alone }
     }
 
     pub async fn etcd_client(&self) -> etcd_client::Client {

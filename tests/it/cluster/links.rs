@@ -5,9 +5,9 @@ use std::time::Duration;
 use onsale::{
     cluster::{
         credentials::Credentials,
-        gateway::{Answer, Batch, Fate, NotAnswered, Parcel, Question},
+        gateway::{Answer, NotAnswered, Notice, Piece, Question, Taken},
         link::hello::{HelloError, Refusal, Speaker},
-        wire::Opaque,
+        wire::{MOST_BYTES, Opaque},
     },
     domain::id::EventId,
     stores::membership::{Boot, Incarnation, State},
@@ -24,11 +24,6 @@ use crate::harness::{in_time, new_event, until};
 /// DESIGN.md: a frozen node is noticed so soon at the latest.
 const NOTICED: Duration = Duration::from_secs(3);
 
-fn batch(from: &Incarnation, bytes: usize) -> Question {
-    let parcel = Parcel { event: new_event(), left_ms: 1_000, errand: Opaque(vec![0; bytes]) };
-    Question::Carry(Batch { from: from.clone(), parcels: vec![parcel.clone(), parcel] })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_link_up_answer_each_other_and_say_goodbye() {
     let Some(clan) = Clan::new() else { return };
@@ -41,10 +36,7 @@ async fn three_nodes_link_up_answer_each_other_and_say_goodbye() {
         let remote = here.linked(&node).await;
         here.sees(&node, |record| record.is_some_and(|record| record.state == State::Up)).await;
         let within = Duration::from_secs(10);
-        assert_eq!(remote.ask(Question::Take(new_event()), within).await, Ok(Answer::Taken(false)));
-        let nobody = Fate::NotOwner { hint: None };
-        let carried = remote.ask(batch(here.cluster.me(), 10), within).await;
-        assert_eq!(carried, Ok(Answer::Carried(vec![nobody.clone(), nobody])));
+        assert_eq!(remote.ask(Question::Take(new_event()), within).await, Ok(Answer::Taken(Taken::UnknownEvent)));
         // The other two see each other as well.
         until("it counts two links and three nodes", async || {
             let metrics = site.metrics().await;
@@ -66,19 +58,20 @@ async fn three_nodes_link_up_answer_each_other_and_say_goodbye() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_other_node_cannot_read_it_answers_and_the_link_stays() {
+async fn what_the_other_node_cannot_read_it_counts_and_the_link_stays() {
     let Some(clan) = Clan::new() else { return };
     let site = clan.site('z');
     let node = site.start().await;
     let here = clan.here('m').await;
     let remote = here.linked(&clan.name('z')).await;
-    let within = Duration::from_secs(10);
-    // Over the limit nothing is sent but the fact, which no version can read as a question.
-    let too_large = batch(here.cluster.me(), 300 * 1024);
-    assert_eq!(remote.ask(too_large, within).await, Ok(Answer::Incompatible));
-    assert!(matches!(remote.ask(batch(here.cluster.me(), 100 * 1024), within).await, Ok(Answer::Carried(_))));
-    assert!(site.metrics().await.contains("\nonsale_cluster_unreadable_total 1\n"));
-    assert_eq!(here.linked(&clan.name('z')).await.peer, remote.peer);
+    // Over the limit nothing is sent but the fact, which no version can read as a notice.
+    let piece = Piece { id: 1, more: true, bytes: Opaque(vec![0; MOST_BYTES]) };
+    assert!(remote.tell(Notice::Errands { from: here.cluster.me().clone(), pieces: vec![piece] }));
+    until("it counts what it could not read", async || {
+        site.metrics().await.contains("\nonsale_cluster_unreadable_total 1\n")
+    })
+    .await;
+    assert!(here.linked(&clan.name('z')).await.is_same_link(&remote));
     drop(node);
 }
 
@@ -186,7 +179,7 @@ async fn s_54_strangers_are_told_why_or_hung_up_on() {
     assert!(began.elapsed() > Duration::from_secs(4), "it may take its time");
     // Nobody has disturbed the link.
     let answer = remote.ask(Question::Take(EventId::from_u128(1)), Duration::from_secs(10)).await;
-    assert_eq!(answer, Ok(Answer::Taken(false)));
+    assert_eq!(answer, Ok(Answer::Taken(Taken::UnknownEvent)));
     drop(node);
 }
 

@@ -4,3 +4,4 @@ mod bundles;
 mod clan;
 mod links;
 mod names;
+mod sale;

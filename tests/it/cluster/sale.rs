@@ -1,0 +1,71 @@
+//! A sale over three nodes on real servers, with fans at each, while nodes are killed, frozen and told to stop.
+//!
+//! After each fault every fan finds all that was ever answered; at the end the stores are read.
+
+use std::time::Duration;
+
+use rand::{Rng as _, rngs::StdRng};
+use tokio::time::sleep;
+
+use crate::{
+    node::{Node, Site},
+    rush::{self, Rush},
+};
+
+const NODES: usize = 3;
+const FAULTS: u32 = 4;
+
+struct Stage {
+    sites: Vec<Site>,
+    nodes: Vec<Node>,
+    rush: Rush,
+    random: StdRng,
+}
+
+impl Stage {
+    async fn set() -> Option<Self> {
+        let sites = Site::on_servers().await?.with_siblings(NODES - 1);
+        let mut random = rush::random();
+        let mut nodes = Vec::new();
+        for site in &sites {
+            nodes.push(site.start().await);
+        }
+        let rush = Rush::open_over(&sites, &mut random).await;
+        Some(Self { sites, nodes, rush, random })
+    }
+
+    /// Which node the next fault comes to.
+    fn victim(&mut self) -> usize {
+        self.random.random_range(0..NODES)
+    }
+
+    async fn end(self) {
+        self.rush.end(&self.sites[0], self.nodes).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_killed_amid_a_sale_lose_nothing_that_any_node_answered() {
+    let Some(mut stage) = Stage::set().await else { return };
+    for fault in 1..=FAULTS {
+        let victim = stage.victim();
+        let after = Duration::from_millis(stage.random.random_range(200..1_500));
+        println!("fault {fault}: node {victim} is killed after {after:?}");
+        let Stage { sites, nodes, rush, .. } = &mut stage;
+        let node = nodes.remove(victim);
+        let site = &sites[victim];
+        let node = rush
+            .shop_during(async {
+                sleep(after).await;
+                node.kill().await;
+                // The others sell on, or take the event over, meanwhile.
+                sleep(after).await;
+                site.start().await
+            })
+            .await;
+        nodes.insert(victim, node);
+        site.let_a_minute_pass().await;
+        rush.check().await;
+    }
+    stage.end().await;
+}
