@@ -28,12 +28,12 @@ enum Command {
     /// Measure, side by side with what it is compared to.
     #[command(subcommand)]
     Bench(bench::Command),
-    /// Show or set the stock of an event's ticket types, through the admin API.
+    /// Show or set the stock of an event's ticket types, through the admin API: as an operator, an admin, or its organizer.
     Stock(cli::stock::Options),
     /// Create accounts, grant and revoke roles, in the database itself.
     #[command(subcommand)]
     Account(cli::account::Command),
-    /// Make what lets nodes into a cluster.
+    /// Make what lets nodes into a cluster; see and steer what its nodes run.
     #[command(subcommand)]
     Cluster(cli::cluster::Command),
     /// Show or rotate the keys that sign tokens and tickets, through the admin API.
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(command),
         Command::Stock(options) => cli::block_on(cli::stock::run(options)),
         Command::Account(command) => cli::block_on(cli::account::run(command)),
-        Command::Cluster(command) => cli::cluster::run(command),
+        Command::Cluster(command) => cli::block_on(cli::cluster::run(command)),
         Command::Keys(command) => cli::block_on(cli::keys::run(command)),
         Command::Config(options) => options.load().map(|config| print!("{}", config.redacted())),
         Command::Openapi => cli::openapi(),

@@ -1,6 +1,7 @@
 //! Subcommands that are no module of their own, and what all of them share: where the configuration comes from.
 
 pub mod account;
+pub mod admin;
 pub mod child;
 pub mod cluster;
 pub mod keys;

@@ -4,9 +4,10 @@
 use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::{
-    harness::until,
+    harness::{in_time, until},
     sale::shop::Shop,
     served::{Answer, Served, config},
 };
@@ -119,4 +120,41 @@ async fn s_56_admin_and_metrics_are_not_on_the_public_listener() {
         assert!(!matches!(inside.status.as_u16(), 401 | 403 | 405), "{method} {path}: {inside:?}");
     }
     assert!(ask(&served.admin, "get", "/metrics").await.text.contains("onsale_"), "the admin listener has them");
+}
+
+/// Runs the program; its exit status, standard output and standard error.
+async fn onsale(served: &Served, token: &str, arguments: &[&str]) -> (bool, String, String) {
+    let command = Command::new(env!("CARGO_BIN_EXE_onsale"))
+        .args(arguments)
+        .args(["--admin-url", &served.admin])
+        .env("ONSALE_TOKEN", token)
+        .output();
+    let output = in_time(command).await.expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_command_line_shows_a_node_and_says_why_it_cannot_be_drained() {
+    let shop = Shop::open().await;
+    let (served, event) = (&shop.served, shop.published().await);
+    let operator = served.with_roles("operator@example.org", &[Role::Operator]).await;
+    let run = async |arguments: &[&str]| onsale(served, &operator.access, arguments).await;
+
+    let (good, table, _) = run(&["cluster", "status"]).await;
+    assert!(good && table.starts_with("node  state") && table.contains("\nn1 ") && table.contains(&event), "{table}");
+    let (good, json, _) = run(&["cluster", "status", "--json"]).await;
+    let told: Value = serde_json::from_str(&json).expect("JSON");
+    assert!(good && told["nodes"][0]["events"][0]["event"] == json!(event), "{json}");
+
+    for arguments in
+        [&["cluster", "drain", "n1"][..], &["cluster", "undrain", "n1"], &["cluster", "move", &event, "n2"]]
+    {
+        let (good, said, error) = run(arguments).await;
+        assert!(!good && said.is_empty() && error.contains("(no_cluster)"), "{arguments:?}: {said}{error}");
+    }
+    let (good, _, error) = onsale(served, "nobody's", &["cluster", "status"]).await;
+    assert!(!good && error.contains("(invalid_token)"), "{error}");
+    let (good, stock, _) = run(&["stock", &event]).await;
+    assert!(good && stock.contains("GA"), "{stock}");
 }
