@@ -108,6 +108,7 @@ impl Node {
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
+            used_tickets: stores.used_tickets.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: finds,

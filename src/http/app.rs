@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     actors::{directory::Directory, operations::Operations},
-    stores::{database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore},
+    stores::{
+        database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore,
+        used_tickets::UsedTickets,
+    },
 };
 
 /// What the layers below give. The boot fills it in.
@@ -29,6 +32,7 @@ use crate::{
 pub struct Below {
     pub database: Database,
     pub queue: Arc<dyn QueueStore>,
+    pub used_tickets: Arc<dyn UsedTickets>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
@@ -40,6 +44,7 @@ pub struct App {
     pub config: Config,
     pub database: Database,
     pub queue: Arc<dyn QueueStore>,
+    pub used_tickets: Arc<dyn UsedTickets>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
@@ -66,7 +71,7 @@ impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
     pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
-        let Below { database, queue, bus, ownership, directory, operations } = below;
+        let Below { database, queue, used_tickets, bus, ownership, directory, operations } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
@@ -85,6 +90,7 @@ impl App {
             config,
             database,
             queue,
+            used_tickets,
             bus,
             ownership,
             directory,

@@ -61,6 +61,8 @@ struct Opener {
     account: FanId,
     /// Seconds since 1970.
     until_s: u64,
+    /// To be used up.
+    ticket: Option<String>,
 }
 
 /// Opens a socket and takes a place in the queue. By access token, or from a page by socket ticket: offer the protocols
@@ -75,7 +77,7 @@ struct Opener {
     (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
     (status = 426, description = "websocket_expected"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "event_unavailable"),
+    (status = 503, description = "event_unavailable; store_unavailable or outcome_unknown: by ticket only, come with a new one"),
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
@@ -90,6 +92,12 @@ pub async fn open(
     app.limits.join_account.check(opener.account)?;
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     open_event(&app, event).await?;
+    // Last: a ticket is not lost to an event that is just moving.
+    if let Some(ticket) = &opener.ticket
+        && !app.used_tickets.use_once(ticket).await?
+    {
+        return Err(Problem::new(Code::InvalidToken).detail("the ticket has been used"));
+    }
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
     let mut response = response.into_response();
     // A browser drops the socket unless exactly one protocol that it offered comes back.
@@ -104,16 +112,16 @@ pub async fn open(
 async fn opener(app: &App, signed_in: Option<SignedIn>, headers: &HeaderMap) -> Result<Opener, Problem> {
     let origin = app.origins.check(headers)?;
     if let Some(signed_in) = signed_in {
-        return Ok(Opener { account: signed_in.account, until_s: signed_in.expires_at });
+        return Ok(Opener { account: signed_in.account, until_s: signed_in.expires_at, ticket: None });
     }
     let mut tickets = protocols(headers).filter_map(|offered| offered.strip_prefix(TICKET_PREFIX));
     let (Some(ticket), None) = (tickets.next(), tickets.next()) else { return Err(Code::Unauthenticated.into()) };
     let claims = app.tokens.verify_socket(ticket).await?;
-    // Bound to the page that asked for it, and good once.
-    if claims.about.org != origin || !app.sockets.use_ticket(&claims.jti) {
+    // Bound to the page that asked for it.
+    if claims.about.org != origin {
         return Err(Code::InvalidToken.into());
     }
-    Ok(Opener { account: claims.sub, until_s: claims.about.end })
+    Ok(Opener { account: claims.sub, until_s: claims.about.end, ticket: Some(claims.jti) })
 }
 
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -13,8 +13,10 @@ pub mod membership;
 pub mod order_bus;
 pub mod ownership;
 pub mod queue;
+pub mod redis;
 pub mod secret;
 pub mod sqlite;
+pub mod used_tickets;
 pub mod wishes;
 
 use std::sync::Arc;
@@ -31,6 +33,8 @@ use self::{
     order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
     ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
     queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
+    redis::Redis,
+    used_tickets::{UsedTickets, embedded::EmbeddedTickets, redis::RedisTickets},
 };
 
 /// One of each, on whatever the configuration says; nobody else knows which.
@@ -38,6 +42,7 @@ pub struct Stores {
     pub journal: Arc<dyn InventoryJournal>,
     pub ownership: Arc<dyn Ownership>,
     pub queue: Arc<dyn QueueStore>,
+    pub used_tickets: Arc<dyn UsedTickets>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     pub keys: Arc<dyn KeyStore>,
@@ -92,10 +97,12 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         let membership = Arc::new(Membership::new(etcd, lease, node));
         (Arc::new(journal), Arc::new(ownership), Arc::new(keys), Some(membership))
     };
-    let queue: Arc<dyn QueueStore> = if config.redis.is_empty() {
-        Arc::new(EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?)
+    let (queue, used_tickets): (Arc<dyn QueueStore>, Arc<dyn UsedTickets>) = if config.redis.is_empty() {
+        let queue = EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?;
+        (Arc::new(queue), Arc::new(EmbeddedTickets::default()))
     } else {
-        Arc::new(RedisQueue::open(&config.redis).map_err(of("queue"))?)
+        let redis = Arc::new(Redis::open(&config.redis).map_err(of("queue"))?);
+        (Arc::new(RedisQueue::new(Arc::clone(&redis))), Arc::new(RedisTickets::new(redis)))
     };
     let bus: Arc<dyn OrderBus> = if config.rabbitmq.is_empty() {
         let bus = EmbeddedBus::open(&data_dir.file("bus.db"), RetryDelay::default()).await;
@@ -104,7 +111,7 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
-    Ok(Stores { journal, ownership, queue, bus, database, keys, membership, data_dir })
+    Ok(Stores { journal, ownership, queue, used_tickets, bus, database, keys, membership, data_dir })
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

@@ -34,4 +34,5 @@ mod served;
 mod servers;
 mod shop;
 mod two_nodes;
+mod used_tickets_contract;
 mod wishes;

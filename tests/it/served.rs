@@ -86,6 +86,7 @@ impl Served {
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
+            used_tickets: stores.used_tickets.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: directory.clone(),

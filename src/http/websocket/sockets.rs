@@ -1,28 +1,21 @@
-//! Which sockets an account has open on this node, and which socket tickets were used.
+//! Which sockets an account has open on this node.
 //!
 //! Owns the cap per account: the newest stays, the oldest goes. Knows nothing of frames.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::FanId;
 
-/// Longer than a socket ticket is good.
-const USED_TICKETS_KEPT: Duration = Duration::from_secs(60);
-/// Beyond so many in a minute the oldest are forgotten.
-const MOST_USED_TICKETS: u64 = 1_000_000;
-
 pub struct Sockets(Arc<Inner>);
 
 struct Inner {
     most: usize,
     open: Mutex<Open>,
-    used_tickets: moka::sync::Cache<String, ()>,
 }
 
 #[derive(Default)]
@@ -42,14 +35,7 @@ pub struct Seat {
 
 impl Sockets {
     pub fn new(most_per_account: usize) -> Self {
-        let used_tickets =
-            moka::sync::Cache::builder().max_capacity(MOST_USED_TICKETS).time_to_live(USED_TICKETS_KEPT).build();
-        Self(Arc::new(Inner { most: most_per_account.max(1), open: Mutex::default(), used_tickets }))
-    }
-
-    /// Whether this is the ticket's first use on this node.
-    pub fn use_ticket(&self, jti: &str) -> bool {
-        self.0.used_tickets.entry_by_ref(jti).or_insert(()).is_fresh()
+        Self(Arc::new(Inner { most: most_per_account.max(1), open: Mutex::default() }))
     }
 
     pub fn take_seat(&self, account: FanId) -> Seat {
@@ -106,13 +92,5 @@ mod tests {
         assert!(!second.displaced.is_cancelled() && !fourth.displaced.is_cancelled());
         drop((first, second, fourth, other));
         assert!(sockets.0.lock().by_account.is_empty());
-    }
-
-    #[test]
-    fn s_08_a_socket_ticket_is_good_once() {
-        let sockets = Sockets::new(2);
-        assert!(sockets.use_ticket("a"));
-        assert!(!sockets.use_ticket("a"));
-        assert!(sockets.use_ticket("b"));
     }
 }
