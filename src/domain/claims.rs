@@ -12,11 +12,11 @@ use super::{
 pub enum Kind {
     Access,
     Admission,
-    /// Opens one socket.
+    /// Opens one socket, for the page that asked for it.
     Socket,
     /// Proves a place in a queue.
     QueueTicket,
-    /// Takes a session to another node.
+    /// Opens one socket at another node, in place of one that its node had to end.
     Resume,
 }
 
@@ -76,6 +76,16 @@ pub struct SocketClaim {
     pub org: Option<String>,
     /// When the access token that asked for it ends, in seconds since 1970: the socket ends with it.
     pub end: u64,
+    /// Of that access token.
+    pub sv: u32,
+}
+
+/// What the socket stood for that is to be opened again. The place is not in it: that is the account's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeClaim {
+    pub evt: EventId,
+    #[serde(flatten)]
+    pub socket: SocketClaim,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 //! The queue's socket: live positions, turns and admissions.
 //!
-//! Owns the handshake (who may open one, from which page), the frames and their limits, and the words on the wire. What is
-//! told is decided by the socket's Connection actor.
+//! Owns the handshake, the frames and their limits, and the words on the wire. Who may open one is [`opener`]'s. What is told is
+//! decided by the socket's Connection actor.
 
 mod masked;
+mod opener;
 mod reader;
 mod sockets;
 mod writer;
@@ -22,22 +23,20 @@ use http::{
 use tokio::sync::mpsc;
 
 pub use self::sockets::{Seat, Sockets};
-use self::writer::Writer;
+use self::{
+    opener::{Opener, protocols},
+    writer::Writer,
+};
 use super::{
     app::App,
     extract::{ClientAddress, Path, SignedIn},
     problem::{Code, Problem},
     queue::{open_event, state::Teller},
 };
-use crate::{
-    actors::connection,
-    domain::id::{EventId, FanId},
-};
+use crate::{actors::connection, domain::id::EventId};
 
 /// The one protocol spoken here.
 const PROTOCOL: &str = "onsale.v1";
-/// Stands before a socket ticket among the offered protocols: browsers can send one nowhere else.
-const TICKET_PREFIX: &str = "ticket.";
 /// The bytes of the handshake's answer must be through within this.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Messages between the connection's actor, the socket's reader and its writer.
@@ -56,19 +55,10 @@ mod code {
     pub const TOO_MANY_MESSAGES: u16 = 4429;
 }
 
-/// Who opens the socket, and until when.
-struct Opener {
-    account: FanId,
-    /// Seconds since 1970.
-    until_s: u64,
-    /// To be used up.
-    ticket: Option<String>,
-}
-
-/// Opens a socket and takes a place in the queue. By access token, or from a page by socket ticket: offer the protocols
-/// `onsale.v1` and `ticket.TICKET`.
+/// Opens a socket and takes a place in the queue. By access token; or from a page by socket ticket: offer the protocols
+/// `onsale.v1` and `ticket.TICKET`; or where another node said `goaway`: `onsale.v1` and `resume.TICKET`, from the same page.
 #[utoipa::path(get, path = "/events/{event}/queue/socket", tag = "queue", params(("event" = String, Path),
-        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET`")),
+        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET` or `onsale.v1, resume.TICKET`")),
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
@@ -87,17 +77,15 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    let opener = opener(&app, signed_in, &headers).await?;
-    app.limits.join_address.check(address)?;
-    app.limits.join_account.check(opener.account)?;
+    let opener = Opener::of(&app, event, signed_in, &headers).await?;
+    if !opener.is_moving {
+        app.limits.join_address.check(address)?;
+        app.limits.join_account.check(opener.account)?;
+    }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     open_event(&app, event).await?;
     // Last: a ticket is not lost to an event that is just moving.
-    if let Some(ticket) = &opener.ticket
-        && !app.used_tickets.use_once(ticket).await?
-    {
-        return Err(Problem::new(Code::InvalidToken).detail("the ticket has been used"));
-    }
+    opener.use_ticket(&app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
     let mut response = response.into_response();
     // A browser drops the socket unless exactly one protocol that it offered comes back.
@@ -107,26 +95,6 @@ pub async fn open(
     let seat = app.sockets.take_seat(opener.account);
     app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
     Ok(response)
-}
-
-async fn opener(app: &App, signed_in: Option<SignedIn>, headers: &HeaderMap) -> Result<Opener, Problem> {
-    let origin = app.origins.check(headers)?;
-    if let Some(signed_in) = signed_in {
-        return Ok(Opener { account: signed_in.account, until_s: signed_in.expires_at, ticket: None });
-    }
-    let mut tickets = protocols(headers).filter_map(|offered| offered.strip_prefix(TICKET_PREFIX));
-    let (Some(ticket), None) = (tickets.next(), tickets.next()) else { return Err(Code::Unauthenticated.into()) };
-    let claims = app.tokens.verify_socket(ticket).await?;
-    // Bound to the page that asked for it.
-    if claims.about.org != origin {
-        return Err(Code::InvalidToken.into());
-    }
-    Ok(Opener { account: claims.sub, until_s: claims.about.end, ticket: Some(claims.jti) })
-}
-
-fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// The extractor looks at neither of these.
@@ -159,7 +127,8 @@ async fn serve(
     let (hear, heard) = mpsc::channel(WAITING);
     let reader = tokio::spawn(reader::read(reading, hear));
     let teller = Teller::new(app.tokens.clone(), event, opener.account);
-    Writer { connection, teller, outgoing, heard, reader }
-        .run(writing, opener.until_s, &app.closing, &seat.displaced)
+    let tokens = app.tokens.clone();
+    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader }
+        .run(writing, &app.closing, &seat.displaced)
         .await;
 }

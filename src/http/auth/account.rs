@@ -95,7 +95,8 @@ pub async fn socket_ticket(
     signed_in: SignedIn,
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
-    let claim = SocketClaim { org: app.origins.check(&headers)?, end: signed_in.expires_at };
+    let (org, end, sv) = (app.origins.check(&headers)?, signed_in.expires_at, signed_in.session.version);
+    let claim = SocketClaim { org, end, sv };
     let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_S, claim);
     Ok(Json(SocketTicket { ticket, expires_in: SOCKET_S }))
 }

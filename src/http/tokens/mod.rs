@@ -24,7 +24,7 @@ use self::rings::{Key, Ring, Rings};
 use super::problem::{Code, Problem};
 use crate::{
     domain::{
-        claims::{Access, AdmissionClaim, Claims, Kind, QueueTicketClaim, SocketClaim},
+        claims::{Access, AdmissionClaim, Claims, Kind, QueueTicketClaim, ResumeClaim, SocketClaim},
         id::FanId,
         keys::Generation,
         time::EventTime,
@@ -122,7 +122,7 @@ impl Tokens {
         self.verify(Kind::QueueTicket, token).await
     }
 
-    pub async fn verify_resume(&self, token: &str) -> Result<Claims<QueueTicketClaim>, Refused> {
+    pub async fn verify_resume(&self, token: &str) -> Result<Claims<ResumeClaim>, Refused> {
         self.verify(Kind::Resume, token).await
     }
 

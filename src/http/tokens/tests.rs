@@ -34,8 +34,9 @@ fn about(kind: Kind) -> Value {
     let event = EventId::from_u128(9);
     match kind {
         Kind::Access => json!({"sv": 1}),
-        Kind::Socket => json!({"org": null, "end": 0}),
-        Kind::Admission | Kind::QueueTicket | Kind::Resume => json!({"evt": event, "plc": Place::new(1, 2)}),
+        Kind::Socket => json!({"org": null, "end": 0, "sv": 1}),
+        Kind::Admission | Kind::QueueTicket => json!({"evt": event, "plc": Place::new(1, 2)}),
+        Kind::Resume => json!({"evt": event, "org": null, "end": 0, "sv": 1}),
     }
 }
 
@@ -44,7 +45,8 @@ fn verify(tokens: &Tokens, kind: Kind, token: &str) -> Result<(), Refused> {
         Kind::Access => tokens.verify_known::<Access>(kind, token).map(drop),
         Kind::Admission => tokens.verify_known::<AdmissionClaim>(kind, token).map(drop),
         Kind::Socket => tokens.verify_known::<SocketClaim>(kind, token).map(drop),
-        Kind::QueueTicket | Kind::Resume => tokens.verify_known::<QueueTicketClaim>(kind, token).map(drop),
+        Kind::QueueTicket => tokens.verify_known::<QueueTicketClaim>(kind, token).map(drop),
+        Kind::Resume => tokens.verify_known::<ResumeClaim>(kind, token).map(drop),
     }
 }
 

@@ -16,15 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     code,
+    opener::Opener,
     reader::{self, Heard},
 };
 use crate::{
     actors::connection::{self, Notice, Outgoing},
+    domain::id::EventId,
     http::{
         now,
         queue::state::{QueueState, Teller, Told},
         shapes::Timestamp,
-        tokens::unix_now,
+        tokens::{Tokens, unix_now},
     },
 };
 
@@ -44,8 +46,8 @@ enum Said<'a> {
     Turn { claim_by: Option<Timestamp> },
     #[serde(rename = "queue.notice")]
     Notice { code: &'static str },
-    #[serde(rename = "goaway")]
-    Goaway,
+    #[serde(rename = "goaway", rename_all = "camelCase")]
+    Goaway { resume_ticket: String, expires_in: u64 },
     #[serde(rename = "pong", rename_all = "camelCase")]
     Pong { server_now: Timestamp },
     #[serde(rename = "error")]
@@ -55,6 +57,9 @@ enum Said<'a> {
 pub struct Writer {
     pub connection: connection::Handle,
     pub teller: Teller,
+    pub tokens: Tokens,
+    pub event: EventId,
+    pub opener: Opener,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub heard: mpsc::Receiver<Heard>,
     pub reader: JoinHandle<()>,
@@ -74,13 +79,12 @@ impl Writer {
     pub async fn run<S: AsyncWrite + Unpin>(
         mut self,
         mut stream: S,
-        until_s: u64,
         closing: &CancellationToken,
         displaced: &CancellationToken,
     ) {
         let (_, mut frames) = after_handshake_split(tokio::io::empty(), &mut stream, Role::Server);
         frames.set_writev(false);
-        let end = self.talk(&mut frames, until_s, closing, displaced).await;
+        let end = self.talk(&mut frames, closing, displaced).await;
         let told = match end {
             End::Close(code, reason) => write(&mut frames, Frame::close(code, reason.as_bytes())).await.is_some(),
             End::Closed => true,
@@ -100,11 +104,10 @@ impl Writer {
     async fn talk<S: AsyncWrite + Unpin>(
         &mut self,
         frames: &mut WebSocketWrite<S>,
-        until_s: u64,
         closing: &CancellationToken,
         displaced: &CancellationToken,
     ) -> End {
-        let expiry = tokio::time::sleep(Duration::from_secs(until_s.saturating_sub(unix_now())));
+        let expiry = tokio::time::sleep(Duration::from_secs(self.opener.until_s().saturating_sub(unix_now())));
         tokio::pin!(expiry);
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,7 +177,10 @@ impl Writer {
                     Notice::TryAgain => "try_again",
                 },
             }),
-            Outgoing::Goaway | Outgoing::Close(_) => text(&Said::Goaway),
+            Outgoing::Goaway | Outgoing::Close(_) => {
+                let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);
+                text(&Said::Goaway { resume_ticket, expires_in })
+            }
         }
     }
 }

@@ -3,5 +3,6 @@
 mod bundles;
 mod clan;
 mod links;
+mod moves;
 mod names;
 mod sale;

@@ -1,9 +1,12 @@
 //! The queue's socket: who may open one, and which frames are not taken.
 
 use futures_util::SinkExt;
-use onsale::domain::claims::{Kind, SocketClaim};
+use onsale::{
+    domain::claims::{Kind, ResumeClaim, SocketClaim},
+    http::config::Config,
+};
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,6 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
+        handshake::client::Request,
         http::HeaderValue,
         protocol::{
             CloseFrame,
@@ -26,7 +30,7 @@ use tokio_tungstenite::{
 };
 
 use super::shop::{Shop, Socket, closed_with, heard, next, say};
-use crate::served::SignedIn;
+use crate::served::{Served, SignedIn, config};
 
 struct Scene {
     shop: Shop,
@@ -54,12 +58,7 @@ impl Scene {
         for (name, value) in headers {
             request.headers_mut().append(*name, HeaderValue::from_str(value).expect("a value"));
         }
-        match connect_async(request).await {
-            Ok((socket, response)) => (response.status().as_u16(), Some(socket)),
-            Err(Error::Http(response)) => (response.status().as_u16(), None),
-            // The server has taken the offer; the client misses the protocol in the answer.
-            Err(other) => unreachable!("{other}"),
-        }
+        opened(request).await
     }
 
     async fn ticket(&self, origin: Option<&str>) -> String {
@@ -88,6 +87,15 @@ impl Scene {
         }
         assert!(seen.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&seen));
         stream
+    }
+}
+
+async fn opened(request: Request) -> (u16, Option<Socket>) {
+    match connect_async(request).await {
+        Ok((socket, response)) => (response.status().as_u16(), Some(socket)),
+        Err(Error::Http(response)) => (response.status().as_u16(), None),
+        // The server has taken the offer; the client misses the protocol in the answer.
+        Err(other) => unreachable!("{other}"),
     }
 }
 
@@ -228,7 +236,7 @@ async fn s_08_a_socket_is_opened_by_access_token_or_by_a_ticket_of_the_same_page
     assert_eq!(scene.open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await.0, 401, "used");
 
     let tokens = &scene.shop.served.app.tokens;
-    let claim = || SocketClaim { org: None, end: u64::MAX };
+    let claim = || SocketClaim { org: None, end: u64::MAX, sv: 1 };
     let expired = offer(&tokens.sign_until(Kind::Socket, scene.fan.id, 1_000, 1_030, claim()));
     let other_kind = offer(&tokens.sign(Kind::Resume, scene.fan.id, 60, claim()));
     for wrong in [&expired, &other_kind, "onsale.v1", "onsale.v1, ticket.x"] {
@@ -254,7 +262,8 @@ async fn s_08_a_sixth_socket_takes_the_place_of_the_first() {
 async fn s_08_a_socket_ends_with_the_access_token_that_opened_it() {
     let scene = Scene::set().await;
     let end = onsale::http::tokens::unix_now() + 2;
-    let ticket = scene.shop.served.app.tokens.sign(Kind::Socket, scene.fan.id, 30, SocketClaim { org: None, end });
+    let ticket =
+        scene.shop.served.app.tokens.sign(Kind::Socket, scene.fan.id, 30, SocketClaim { org: None, end, sv: 1 });
     let (_, socket) = scene.open(&[("sec-websocket-protocol", &format!("onsale.v1, ticket.{ticket}"))]).await;
     assert_eq!(closed_with(&mut socket.expect("open")).await, 4401);
     assert!(onsale::http::tokens::unix_now() >= end - 1);
@@ -277,11 +286,106 @@ async fn a_server_that_goes_down_says_so_to_its_sockets() {
     let scene = Scene::set().await;
     let mut socket = scene.socket().await;
     scene.shop.served.shutdown.cancel();
+    let message = goaway(&mut socket).await;
+    assert!(message["resumeTicket"].is_string(), "{message}");
+    assert_eq!(message["expiresIn"], 60);
+    assert_eq!(closed_with(&mut socket).await, 1001);
+}
+
+async fn goaway(socket: &mut Socket) -> Value {
     loop {
-        let message = heard(&mut socket).await;
-        if message == json!({"type": "goaway"}) {
-            break;
+        let message = heard(socket).await;
+        if message["type"] == "goaway" {
+            return message;
         }
     }
+}
+
+/// The place, as the queue ticket proves it.
+async fn place(node: &Served, state: &Value) -> u64 {
+    let ticket = state["queueTicket"].as_str().expect("a queue ticket");
+    node.app.tokens.verify_queue_ticket(ticket).await.expect("ours").about.plc.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_08_a_fan_goes_on_at_another_node_by_a_ticket_that_the_first_one_gave_once() {
+    let shop = Shop::open().await;
+    let slow = json!({"slots": 1, "rate_per_minute": 1, "paused": true});
+    let event = shop.draft(with_queue(slow)).await;
+    shop.steer(&event, "publish").await.expect(StatusCode::OK);
+    let fan = shop.fan("ann").await;
+    let page = "https://fans.example";
+    let allowed = || Config { allowed_origins: vec![page.into()], ..config() };
+    let (first, second) = (shop.served.beside(allowed()).await, shop.served.beside(allowed()).await);
+    let ticket = {
+        let url = format!("{}/api/v1/auth/socket-ticket", first.public);
+        let request = first.client.post(url).bearer_auth(&fan.access).header("origin", page);
+        let answer = crate::served::Answer::of(request.send().await.expect("an answer")).await;
+        format!("ticket.{}", answer.expect(StatusCode::OK)["ticket"].as_str().expect("a ticket"))
+    };
+    let open = async |node: &Served, event: &str, protocol: &str, origin: Option<&str>| {
+        let url = format!("ws://{}/api/v1/events/{event}/queue/socket", node.authority());
+        let mut request = url.into_client_request().expect("a URL");
+        let offered = HeaderValue::try_from(format!("onsale.v1, {protocol}")).expect("a value");
+        request.headers_mut().insert("sec-websocket-protocol", offered);
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_str(origin).expect("a value"));
+        }
+        opened(request).await
+    };
+    let mut socket = open(&first, &event, &ticket, Some(page)).await.1.expect("open");
+    let before = heard(&mut socket).await;
+    assert_eq!(before["state"], "waiting");
+    let used = open(&second, &event, &ticket, Some(page)).await.0;
+    assert_eq!(used, 401, "used at the other node");
+
+    first.shutdown.cancel();
+    let resume = goaway(&mut socket).await["resumeTicket"].as_str().expect("a ticket").to_owned();
     assert_eq!(closed_with(&mut socket).await, 1001);
+    let (as_resume, as_socket) = (format!("resume.{resume}"), format!("ticket.{resume}"));
+    let other_event = shop.published().await;
+    for (event, protocol, origin) in [
+        (&other_event, &as_resume, Some(page)),
+        (&event, &as_resume, None),
+        (&event, &as_resume, Some(second.public.as_str())),
+        (&event, &as_socket, Some(page)),
+        (&event, &ticket.replace("ticket.", "resume."), Some(page)),
+    ] {
+        assert_eq!(open(&second, event, protocol, origin).await.0, 401, "{protocol} from {origin:?}");
+    }
+    assert_eq!(second.get("/api/v1/auth/me", Some(&resume)).await.status, StatusCode::UNAUTHORIZED);
+    // None of these has used it up.
+    let (status, socket) = open(&second, &event, &as_resume, Some(page)).await;
+    assert_eq!(status, 101);
+    let after = heard(&mut socket.expect("open")).await;
+    assert_eq!(place(&second, &after).await, place(&first, &before).await);
+    assert_eq!(open(&second, &event, &as_resume, Some(page)).await.0, 401, "used");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_08_a_resume_ticket_ends_with_the_session_and_with_the_access_token() {
+    let scene = Scene::set().await;
+    let served = &scene.shop.served;
+    let now = onsale::http::tokens::unix_now();
+    let claim =
+        |sv, end| ResumeClaim { evt: scene.event.parse().expect("id"), socket: SocketClaim { org: None, end, sv } };
+    let offer = |life: u64, sv, end| {
+        let ticket = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, now - 1, now - 1 + life, claim(sv, end));
+        format!("onsale.v1, resume.{ticket}")
+    };
+    // Clocks may differ by five seconds.
+    let expired = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, now - 70, now - 10, claim(1, u64::MAX));
+    let expired = format!("onsale.v1, resume.{expired}");
+    for wrong in [&expired, &offer(60, 2, u64::MAX)] {
+        assert_eq!(scene.open(&[("sec-websocket-protocol", wrong)]).await.0, 401, "{wrong}");
+    }
+    let (status, socket) = scene.open(&[("sec-websocket-protocol", &offer(60, 1, now + 2))]).await;
+    assert_eq!(status, 101);
+    assert_eq!(closed_with(&mut socket.expect("open")).await, 4401);
+}
+
+fn with_queue(queue: Value) -> Value {
+    let mut concert = Shop::concert();
+    concert["queue"] = queue;
+    concert
 }
