@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::admin::{Admin, AdminOptions};
 use crate::failure::Failure;
+
+const STATUS: &str = "/keys";
+const ROTATE: &str = "/keys/rotate";
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// Show which generations of keys there are, and which each node goes by.
     Status {
         #[command(flatten)]
-        admin: Admin,
+        admin: AdminOptions,
     },
     /// Make a new generation of keys, and wait until it signs at every node.
     Rotate {
@@ -24,21 +28,10 @@ pub enum Command {
         #[arg(long)]
         no_wait: bool,
         #[command(flatten)]
-        admin: Admin,
+        admin: AdminOptions,
     },
 }
 
-#[derive(Debug, Clone, clap::Args)]
-pub struct Admin {
-    /// The admin listener of any node.
-    #[arg(long, default_value = "http://127.0.0.1:9090")]
-    pub admin_url: String,
-    /// Access token of an operator or an admin.
-    #[arg(long, env = "ONSALE_TOKEN", hide_env_values = true)]
-    pub token: String,
-}
-
-const DEADLINE: Duration = Duration::from_secs(10);
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_secs(1);
 /// Answers that do not come while one waits: a node may be restarted meanwhile.
@@ -69,12 +62,12 @@ struct Node {
 pub async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Status { admin } => {
-            let report = admin.ask(Method::GET, "", None).await?;
-            print(&report);
+            print(&Admin::new(admin)?.ask(Method::GET, STATUS, None).await?);
             Ok(())
         }
         Command::Rotate { reason, no_wait, admin } => {
-            let report = admin.ask(Method::POST, "/rotate", Some(json!({"reason": reason}))).await?;
+            let admin = Admin::new(admin)?;
+            let report: Report = admin.ask(Method::POST, ROTATE, Some(json!({"reason": reason}))).await?;
             print(&report);
             if no_wait || report.settled { Ok(()) } else { wait(&admin).await }
         }
@@ -86,7 +79,7 @@ async fn wait(admin: &Admin) -> Result<(), Failure> {
     let (mut told, mut silent) = (String::new(), 0);
     loop {
         tokio::time::sleep(LOOK).await;
-        let report = match admin.ask(Method::GET, "", None).await {
+        let report: Report = match admin.ask(Method::GET, STATUS, None).await {
             Ok(report) => report,
             Err(failure) if silent >= MOST_SILENT => return Err(failure),
             Err(_) => {
@@ -128,22 +121,4 @@ fn print(report: &Report) {
         println!("{:<34} {:>8} {:>8}", row.node, row.believes, row.signs);
     }
     println!("\n{}", progress(report));
-}
-
-impl Admin {
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Report, Failure> {
-        let url = format!("{}/api/v1/admin/keys{path}", self.admin_url.trim_end_matches('/'));
-        let mut request = reqwest::Client::new().request(method, url).bearer_auth(&self.token).timeout(DEADLINE);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await?;
-        let status = response.status();
-        let body: Value = response.json().await.map_err(|error| format!("{status}: {error}"))?;
-        if !status.is_success() {
-            let said = body["detail"].as_str().or(body["title"].as_str()).unwrap_or("refused");
-            return Err(format!("{status}: {said} ({})", body["code"].as_str().unwrap_or("no code")).into());
-        }
-        Ok(serde_json::from_value(body).map_err(|error| format!("not understood: {error}"))?)
-    }
 }
