@@ -12,15 +12,11 @@ use crate::{
     actors::{
         self,
         directory::{Directory, LocalDirectory},
-        operations::Alone,
+        operations::{Alone, Operations},
     },
     cluster::{
-        Cluster, Entered, Me,
-        bundle::Bundle,
-        credentials::Credentials,
-        measures,
-        placement::{Placement, Wishes},
-        route::Router as Routes,
+        Cluster, Entered, Me, bundle::Bundle, credentials::Credentials, measures, placement::Placement,
+        route::Router as Routes, steward::Steward,
     },
     config::Config,
     failure::Failure,
@@ -30,7 +26,7 @@ use crate::{
         metrics, now, sandbox,
         server::{self, Bound, Server},
     },
-    stores::{self, Stores, database::idempotency, keys::ring::KeyRing, membership::State, secret::RootSecret},
+    stores::{self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, secret::RootSecret},
 };
 
 /// A running node.
@@ -48,23 +44,14 @@ pub struct Node {
 struct Member {
     cluster: Cluster,
     routes: Arc<Routes>,
+    steward: Steward,
 }
 
-impl Member {
-    /// Has the events run that somebody must run.
-    fn begin(&self, stores: &Stores) {
-        let (journal, routes) = (stores.journal.clone(), self.routes.clone());
-        tokio::spawn(async move {
-            for event in journal.active().await.unwrap_or_default() {
-                let _ = routes.event(event).await;
-            }
-        });
-    }
-}
-
-/// For the list of members to say that this node is up.
+/// For the list of members to say that this node serves.
 const SEEN: Duration = Duration::from_secs(3);
-/// For events to be flushed and given up after the last request was answered.
+/// For events to be given to other nodes.
+const HAND_OVER: Duration = Duration::from_secs(10);
+/// For what is left to be flushed and given up after the last request was answered.
 const DRAIN: Duration = Duration::from_secs(4);
 /// For the database's connections to be closed in order; the server notices an end without it, too.
 const CLOSE: Duration = Duration::from_millis(500);
@@ -93,17 +80,18 @@ impl Node {
         let keys = KeyRing::open(secret, Arc::clone(&stores.keys)).await;
         let keys = keys.map_err(|error| format!("generations of keys: {error}"))?;
         let (directory, member) = match entered {
-            Some(entered) => {
-                let (directory, member) = join(entered, &stores, keys.clone(), config.actors).await?;
+            Some((entered, membership)) => {
+                let (directory, member) = join(entered, membership, &stores, keys.clone(), config.actors).await?;
                 (directory, Some(member))
             }
             None => (LocalDirectory::start(&stores, keys.clone(), config.actors).await?, None),
         };
-        let (public, admin) = (http.listen.clone(), http.admin_listen.clone());
-        let operations = Alone::start(config.node.clone(), public, admin, directory.clone());
-        let finds: Arc<dyn Directory> = match &member {
-            Some(member) => member.routes.clone(),
-            None => directory.clone(),
+        let (finds, operations): (Arc<dyn Directory>, Arc<dyn Operations>) = match &member {
+            Some(member) => (member.routes.clone(), Arc::new(member.steward.operator(stores.database.clone()))),
+            None => {
+                let (public, admin) = (http.listen.clone(), http.admin_listen.clone());
+                (directory.clone(), Arc::new(Alone::start(config.node.clone(), public, admin, directory.clone())))
+            }
         };
         let below = Below {
             database: stores.database.clone(),
@@ -112,17 +100,16 @@ impl Node {
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: finds,
-            operations: Arc::new(operations),
+            operations,
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();
         let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);
         if let Some(member) = &member {
-            member.cluster.announce(State::Up);
+            member.steward.open();
             // Before that nobody has this node run anything, itself included.
-            let _ = tokio::time::timeout(SEEN, member.cluster.announced(State::Up)).await;
-            member.begin(&stores);
+            let _ = tokio::time::timeout(SEEN, member.cluster.announced()).await;
         }
         Ok(Self { app, member, directory, server, shutdown, stores })
     }
@@ -147,12 +134,13 @@ impl Node {
     /// Stops intake, finishes what is under way, gives the events up.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        if let Some(member) = &self.member {
-            member.cluster.announce(State::Draining);
-        }
-        self.server.finished().await;
-        if let Some(member) = &self.member {
-            member.routes.shutdown();
+        match &self.member {
+            // Those who still have an answer to come are served while the events move.
+            Some(member) => {
+                tokio::join!(member.steward.leave(HAND_OVER), self.server.finished());
+                member.routes.shutdown();
+            }
+            None => self.server.finished().await,
         }
         self.directory.shutdown(DRAIN).await;
         if let Some(member) = self.member {
@@ -204,7 +192,7 @@ async fn enter(
     stores: &Stores,
     secret: &RootSecret,
     bundle: Option<&Bundle>,
-) -> Result<Option<Entered>, Failure> {
+) -> Result<Option<(Entered, Arc<Membership>)>, Failure> {
     let Some(membership) = &stores.membership else { return Ok(None) };
     metrics::recorder();
     measures::describe();
@@ -214,22 +202,26 @@ async fn enter(
     };
     let home = stores.data_dir.identity()?;
     let me = Me { home, public: http.listen.clone(), admin: http.admin_listen.clone() };
-    Ok(Some(Entered::new(&config.cluster, credentials, Arc::clone(membership), me).await?))
+    let entered = Entered::new(&config.cluster, credentials, Arc::clone(membership), me).await?;
+    Ok(Some((entered, Arc::clone(membership))))
 }
 
 /// Starts the actors of a node among others, and lets these reach it.
 async fn join(
     entered: Entered,
+    membership: Arc<Membership>,
     stores: &Stores,
     keys: Arc<KeyRing>,
     config: actors::config::Config,
 ) -> Result<(Arc<LocalDirectory>, Member), Failure> {
     let directory = LocalDirectory::start_member(stores, keys, config.clone()).await?;
-    let (_, wishes) = watch::channel(Arc::new(Wishes::default()));
-    let placement = Placement::new(entered.members(), wishes);
+    let wishes = membership.wishes().list().await.map_err(|error| format!("wishes of operators: {error}"))?;
+    let (wishes, known) = watch::channel(Arc::new(wishes));
+    let placement = Placement::new(entered.members(), known);
     let routes = Routes::new(&entered, directory.clone(), stores.ownership.clone(), placement, &config);
     let asked: Arc<dyn Directory> = routes.clone();
     directory.begin(Arc::downgrade(&asked));
     let cluster = entered.open(routes.clone());
-    Ok((directory, Member { cluster, routes }))
+    let steward = Steward::start(&cluster, stores, membership, directory.clone(), routes.clone(), wishes);
+    Ok((directory, Member { cluster, routes, steward }))
 }

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod link;
 pub mod measures;
 pub mod membership;
+pub mod operations;
 pub mod placement;
 pub mod route;
 pub mod steward;
@@ -146,9 +147,15 @@ impl Cluster {
         self.place.state.send_replace(state);
     }
 
-    /// Returns when the list of members says so of this node, as soon as etcd lets it.
-    pub async fn announced(&self, state: State) {
-        let so = |members: &Arc<Members>| members.get(&self.me.node).is_some_and(|record| record.state == state);
+    /// The same, for whoever decides how this node stands.
+    pub fn announcer(&self) -> watch::Sender<State> {
+        self.place.state.clone()
+    }
+
+    /// Returns when the list of members says that this node serves, or gives its events away.
+    pub async fn announced(&self) {
+        let so =
+            |members: &Arc<Members>| members.get(&self.me.node).is_some_and(|record| record.state != State::Starting);
         let _ = self.place.members.clone().wait_for(so).await;
     }
 

@@ -3,25 +3,16 @@
 //! Rendezvous hashing: each node has a rank of its own for each event, so that one which comes or goes moves its own share
 //! only. Decides nothing that must be right: who runs an event is what the owner key says.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio::sync::watch;
 
 use super::membership::Members;
-use crate::{domain::id::EventId, stores::membership::State};
-
-/// What operators want.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// Nodes that are to run nothing.
-    pub drained: BTreeSet<String>,
-    /// Events that are to run on this node, as long as it can.
-    pub pinned: BTreeMap<EventId, String>,
-}
+use crate::{
+    domain::id::EventId,
+    stores::{membership::State, wishes::Wishes},
+};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,6 +24,14 @@ pub struct Placement {
 impl Placement {
     pub fn new(members: watch::Receiver<Arc<Members>>, wishes: watch::Receiver<Arc<Wishes>>) -> Self {
         Self { members, wishes }
+    }
+
+    /// Whether nodes or wishes have changed since this was last asked.
+    pub fn has_changed(&mut self) -> bool {
+        let has_changed = self.members.has_changed().unwrap_or(false) || self.wishes.has_changed().unwrap_or(false);
+        self.members.mark_unchanged();
+        self.wishes.mark_unchanged();
+        has_changed
     }
 
     /// Where the event is to run; `None` where no node may run anything.

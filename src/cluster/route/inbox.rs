@@ -48,7 +48,9 @@ impl Inbox for Router {
             Question::Take(event) => {
                 drop(tokio::spawn(async move { reply.send(Answer::Taken(router.take(event).await)) }))
             }
-            Question::Status => reply.send(Answer::Incompatible),
+            Question::Status => drop(tokio::spawn(async move {
+                reply.send(router.portrait.get().map_or(Answer::Incompatible, |portrait| portrait.answer()));
+            })),
         }
     }
 
@@ -78,6 +80,10 @@ impl Inbox for Router {
 impl Router {
     /// Where another node has the event still, it is about to give it up.
     async fn take(&self, event: EventId) -> Taken {
+        // Whoever asks has not heard yet that this node takes nothing, perhaps what it has just given up.
+        if !self.placement.order(event).contains(&self.me.node) {
+            return Taken::NotNow;
+        }
         let taking = async {
             loop {
                 match self.local.activate(event).await {

@@ -33,6 +33,7 @@ use self::{
 use super::{
     Entered,
     gateway::{Answer, Question, Taken},
+    operations::Portrait,
     placement::Placement,
 };
 use crate::{
@@ -60,6 +61,8 @@ pub struct Router {
     visitors: Mutex<HashMap<Incarnation, Visitors>>,
     itself: Weak<Router>,
     following: OnceLock<AbortOnDropHandle<()>>,
+    /// Set once, when this node can say how it stands.
+    portrait: OnceLock<Arc<Portrait>>,
 }
 
 impl Router {
@@ -82,11 +85,17 @@ impl Router {
             visitors: Mutex::default(),
             itself: Weak::clone(itself),
             following: OnceLock::new(),
+            portrait: OnceLock::new(),
         });
         let _ = router.mirrors.set(Mirrors::new(Arc::clone(&router) as _, config));
         let following = tokio::spawn(follow(Arc::downgrade(&router)));
         let _ = router.following.set(AbortOnDropHandle::new(following));
         router
+    }
+
+    /// Lets this node say how it stands.
+    pub fn introduce(&self, portrait: Arc<Portrait>) {
+        let _ = self.portrait.set(portrait);
     }
 
     /// Sockets here that are attached to events elsewhere are told to go.

@@ -2,7 +2,10 @@
 
 mod bundles;
 mod clan;
+mod fleet;
 mod links;
 mod moves;
 mod names;
+mod operating;
 mod sale;
+mod steward;
