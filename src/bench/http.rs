@@ -11,6 +11,7 @@ use super::{
     Mode,
     load::{Fan, Outcome},
     report::{Report, Row, Tally},
+    sibling::Sibling,
     stage::{self, PER_FAN, Stage},
 };
 use crate::{
@@ -23,6 +24,7 @@ const TOKEN_SECONDS: u64 = 900;
 
 pub async fn run(
     stage: &Stage,
+    sibling: Option<&Sibling>,
     mode: Mode,
     callers: usize,
     duration: Duration,
@@ -50,7 +52,14 @@ pub async fn run(
         Mode::Noop => format!("/api/v1/events/{event}/noop"),
         _ => format!("/api/v1/events/{event}/holds"),
     };
-    let outcome = load(stage, &target, callers, duration, file.path()).await?;
+    let address = match (mode, sibling) {
+        (Mode::Remote, Some(sibling)) => {
+            sibling.reaches(event).await?;
+            sibling.address().to_owned()
+        }
+        _ => stage.node().address().to_string(),
+    };
+    let outcome = load(&address, &target, callers, duration, file.path()).await?;
     if let Some(refusal) = &outcome.first_refusal {
         eprintln!("  first refusal: {}", refusal.lines().last().unwrap_or_default());
     }
@@ -58,7 +67,7 @@ pub async fn run(
     for (value, count) in outcome.times {
         tally.times.saturating_record_n(value, count);
     }
-    if mode == Mode::Http {
+    if mode != Mode::Noop {
         let (stored, oversold) = stage.count_holds(event).await?;
         report.stored += stored;
         report.oversold += oversold;
@@ -67,9 +76,9 @@ pub async fn run(
     Ok(tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)))
 }
 
-async fn load(stage: &Stage, path: &str, callers: usize, duration: Duration, fans: &Path) -> Result<Outcome, Failure> {
+async fn load(address: &str, path: &str, callers: usize, duration: Duration, fans: &Path) -> Result<Outcome, Failure> {
     let output = itself()?
-        .args(["bench", "load", "--address", &stage.node().address().to_string(), "--path", path])
+        .args(["bench", "load", "--address", address, "--path", path])
         .args(["--callers", &callers.to_string(), "--seconds", &duration.as_secs_f64().to_string()])
         .args(["--per-fan", &PER_FAN.to_string(), "--fans"])
         .arg(fans)

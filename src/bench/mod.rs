@@ -6,6 +6,7 @@ mod http;
 mod load;
 mod report;
 mod restart;
+mod sibling;
 mod stage;
 mod sweep;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use self::{
     report::Report,
+    sibling::Sibling,
     stage::{Lagging, Stage},
 };
 use crate::{
@@ -42,7 +44,7 @@ pub struct HoldOptions {
     /// How often all of it is measured; rows show the medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// Which of cas, commit, http, noop.
+    /// Which of cas, commit, http, remote, noop; remote needs servers that two nodes share.
     #[arg(long, value_delimiter = ',', default_value = "cas,commit,http,noop")]
     modes: Vec<Mode>,
     /// Print one JSON object on standard output.
@@ -61,6 +63,8 @@ pub enum Mode {
     Commit,
     /// Holds over HTTP, with admission and idempotency key.
     Http,
+    /// The same, asked of a node that does not run the event.
+    Remote,
     /// A POST with the same headers, middleware and token check that does nothing: the limit.
     Noop,
 }
@@ -80,7 +84,14 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
         return Err(format!("{most} callers need more than the {limit} file descriptors that are allowed").into());
     }
     let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
-    let measured = measure_all(&stage, &options).await;
+    let sibling = match options.modes.contains(&Mode::Remote) {
+        true => Some(Sibling::start(stage.config()).await?),
+        false => None,
+    };
+    let measured = measure_all(&stage, sibling.as_ref(), &options).await;
+    if let Some(sibling) = sibling {
+        sibling.stop().await?;
+    }
     let left = stage.leave().await;
     let swept = left.sweep().await;
     let report = measured?;
@@ -92,7 +103,7 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn measure_all(stage: &Stage, options: &HoldOptions) -> Result<Report, Failure> {
+async fn measure_all(stage: &Stage, sibling: Option<&Sibling>, options: &HoldOptions) -> Result<Report, Failure> {
     let duration = Duration::from_secs_f64(options.seconds);
     let mut report = Report::default();
     for _ in 0..options.runs {
@@ -102,7 +113,9 @@ async fn measure_all(stage: &Stage, options: &HoldOptions) -> Result<Report, Fai
                 let row = match mode {
                     Mode::Cas => cas::run(stage, callers, duration).await,
                     Mode::Commit => commit::run(stage, callers, duration, &mut report).await,
-                    Mode::Http | Mode::Noop => http::run(stage, mode, callers, duration, &mut report).await,
+                    Mode::Http | Mode::Remote | Mode::Noop => {
+                        http::run(stage, sibling, mode, callers, duration, &mut report).await
+                    }
                 };
                 report.rows.push(row.map_err(|error| format!("{mode:?} with {callers} callers: {error}"))?);
             }

@@ -181,15 +181,11 @@ async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32)
     let mut config = config.clone();
     config.http.listen = child::free_address(0)?;
     config.http.admin_listen = child::free_address(0)?;
-    let text = toml::to_string(&config)?;
-    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("http://{}/api/v1", config.http.listen);
 
-    let mut command = child::itself()?;
     let began = Instant::now();
-    let mut node =
-        command.args(["serve", "--config"]).arg(file).spawn().map_err(|error| format!("the node: {error}"))?;
+    let mut node = child::serve(&config, file)?;
     let ready = client.get(format!("{url}/health/ready"));
     row.ready_s = until_ok(&mut node, began, ready).await?.1;
     let read = client.get(format!("{url}/holds/{}", asked.reference)).bearer_auth(&asked.access);

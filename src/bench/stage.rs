@@ -191,10 +191,10 @@ impl Stage {
         Ok((event, handle))
     }
 
-    /// A fresh event with one hot ticket type, on sale.
+    /// A fresh event with one hot ticket type, on sale; it runs on this stage's node.
     pub async fn open_event(&self) -> Result<(EventId, inventory::Handle), Failure> {
         let id = self.make_event().await?;
-        let handles = self.node.app().directory.event(id).await?;
+        let handles = self.node.directory().activate(id).await?;
         Ok((id, handles.inventory))
     }
 

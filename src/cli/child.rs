@@ -1,13 +1,13 @@
 //! This program as a process of its own, started and ended by another one of it.
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 
-use crate::failure::Failure;
+use crate::{config::Config, failure::Failure};
 
 /// For a node that was told to stop: longer than it gives itself.
 const STOP: Duration = Duration::from_secs(35);
@@ -18,6 +18,14 @@ pub fn itself() -> Result<Command, Failure> {
     let mut command = Command::new(file);
     command.stdin(Stdio::null()).kill_on_drop(true);
     Ok(command)
+}
+
+/// A node with this configuration, which is written to the file.
+pub fn serve(config: &Config, file: &Path) -> Result<Child, Failure> {
+    let text = toml::to_string(config)?;
+    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let node = itself()?.args(["serve", "--config"]).arg(file).spawn();
+    Ok(node.map_err(|error| format!("the node: {error}"))?)
 }
 
 /// Tells a node to stop (SIGTERM); it must end by itself, and well.
