@@ -4,6 +4,7 @@ mod cas;
 mod commit;
 mod http;
 mod load;
+mod recovery;
 mod report;
 mod restart;
 mod sibling;
@@ -19,7 +20,9 @@ use self::{
 };
 use crate::{
     cli::{self, ConfigOptions},
+    config::Config,
     failure::Failure,
+    stores::wishes::WishStore,
 };
 
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -28,6 +31,8 @@ pub enum Command {
     Hold(HoldOptions),
     /// How long a node needs, and how much memory, to be back with an event of very many reservations.
     Restart(restart::Options),
+    /// How long an event of a cluster is away when its node is killed, frozen, drained, told to stop, or loses its lease.
+    Recovery(recovery::Options),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
@@ -73,6 +78,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Hold(options) => cli::block_on(hold(options)),
         Command::Restart(options) => cli::block_on(restart::run(options)),
+        Command::Recovery(options) => cli::block_on(recovery::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }
@@ -84,13 +90,13 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
         return Err(format!("{most} callers need more than the {limit} file descriptors that are allowed").into());
     }
     let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
-    let sibling = match options.modes.contains(&Mode::Remote) {
-        true => Some(Sibling::start(stage.config()).await?),
+    let front = match options.modes.contains(&Mode::Remote) {
+        true => Some(Front::start(stage.config()).await?),
         false => None,
     };
-    let measured = measure_all(&stage, sibling.as_ref(), &options).await;
-    if let Some(sibling) = sibling {
-        sibling.stop().await?;
+    let measured = measure_all(&stage, front.as_ref().map(|front| &front.node), &options).await;
+    if let Some(front) = front {
+        front.stop().await?;
     }
     let left = stage.leave().await;
     let swept = left.sweep().await;
@@ -101,6 +107,25 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
         return Err("the journals do not hold what was acknowledged".into());
     }
     Ok(())
+}
+
+/// A node that runs no event and carries requests to the stage's.
+struct Front {
+    node: Sibling,
+    wishes: WishStore,
+}
+
+impl Front {
+    async fn start(of: &Config) -> Result<Self, Failure> {
+        let wishes = sibling::wishes(of).await?;
+        wishes.drain(&format!("{}-front", of.node)).await?;
+        Ok(Self { node: Sibling::start(of, "front").await?, wishes })
+    }
+
+    async fn stop(mut self) -> Result<(), Failure> {
+        self.node.stop().await?;
+        Ok(self.wishes.undrain(self.node.name()).await?)
+    }
 }
 
 async fn measure_all(stage: &Stage, sibling: Option<&Sibling>, options: &HoldOptions) -> Result<Report, Failure> {

@@ -1,6 +1,7 @@
-//! Another node on the servers of the stage, as a process of its own. It runs no event: it carries requests to the stage's.
+//! Another node on the servers of the stage, as a process of its own.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,69 +18,99 @@ use crate::{
 };
 
 const START: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
 
 pub struct Sibling {
-    child: Child,
-    address: String,
-    name: String,
-    wishes: WishStore,
+    config: Config,
+    file: PathBuf,
+    /// `None` while it is down.
+    child: Option<Child>,
     client: reqwest::Client,
 }
 
+/// What operators want is told the cluster this way too.
+pub async fn wishes(of: &Config) -> Result<WishStore, Failure> {
+    let stores = &of.stores;
+    let others = [&stores.redis, &stores.rabbitmq, &stores.database];
+    if stores.etcd.is_empty() || others.iter().any(|server| server.is_empty()) {
+        return Err("several nodes need servers that they share: --etcd, --redis, --rabbitmq and --database".into());
+    }
+    Ok(WishStore::new(Arc::new(Etcd::new(&stores.etcd).await?)))
+}
+
 impl Sibling {
-    pub async fn start(of: &Config) -> Result<Self, Failure> {
-        let stores = &of.stores;
-        let others = [&stores.redis, &stores.rabbitmq, &stores.database];
-        if stores.etcd.is_empty() || others.iter().any(|server| server.is_empty()) {
-            return Err("two nodes need servers that they share: --etcd, --redis, --rabbitmq and --database".into());
-        }
+    /// Returns when it is ready.
+    pub async fn start(of: &Config, letter: &str) -> Result<Self, Failure> {
+        let directory = &of.stores.data_dir;
         let mut config = of.clone();
-        config.node = format!("{}-front", of.node);
-        config.stores.data_dir = stores.data_dir.join("front");
+        config.node = format!("{}-{letter}", of.node);
+        config.stores.data_dir = directory.join(letter);
         config.http.listen = child::free_address(0)?;
         config.http.admin_listen = child::free_address(0)?;
         // As the stage's node has it, unless a file is given for all.
-        let own = stores.data_dir.join("root.secret");
-        config.http.root_secret_file = of.http.root_secret_file.clone().or(Some(own));
-        let wishes = WishStore::new(Arc::new(Etcd::new(&stores.etcd).await?));
-        wishes.drain(&config.node).await?;
-        let child = child::serve(&config, &stores.data_dir.join("front.toml"))?;
+        config.http.root_secret_file.get_or_insert_with(|| directory.join("root.secret"));
+        let file = directory.join(format!("{letter}.toml"));
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let mut sibling = Self { child, address: config.http.listen, name: config.node, wishes, client };
-        let began = Instant::now();
-        while !sibling.answers("/health/ready").await {
-            if sibling.child.try_wait()?.is_some() || began.elapsed() > START {
-                return Err("the other node did not become ready".into());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let mut sibling = Self { config, file, child: None, client };
+        sibling.start_again().await?;
         Ok(sibling)
     }
 
+    pub fn name(&self) -> &str {
+        &self.config.node
+    }
+
     pub fn address(&self) -> &str {
-        &self.address
+        &self.config.http.listen
+    }
+
+    /// Returns when it is ready.
+    pub async fn start_again(&mut self) -> Result<(), Failure> {
+        let child = self.child.insert(child::serve(&self.config, &self.file)?);
+        let began = Instant::now();
+        let url = format!("http://{}/api/v1/health/ready", self.config.http.listen);
+        while !is_ok(&self.client, &url).await {
+            if child.try_wait()?.is_some() || began.elapsed() > START {
+                return Err(format!("{} did not become ready", self.config.node).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Returns when the event's node is reached from here.
     pub async fn reaches(&self, event: EventId) -> Result<(), Failure> {
         let began = Instant::now();
-        let path = format!("/events/{event}/availability");
-        while !self.answers(&path).await {
+        let url = format!("http://{}/api/v1/events/{event}/availability", self.address());
+        while !is_ok(&self.client, &url).await {
             if began.elapsed() > START {
-                return Err("the other node does not reach the event".into());
+                return Err(format!("{} does not reach the event", self.name()).into());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }
 
-    async fn answers(&self, path: &str) -> bool {
-        let answer = self.client.get(format!("http://{}/api/v1{path}", self.address)).send().await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    /// SIGKILL.
+    pub async fn kill(&mut self) -> Result<(), Failure> {
+        match self.child.take() {
+            Some(mut child) => Ok(child.kill().await?),
+            None => Ok(()),
+        }
     }
 
-    pub async fn stop(self) -> Result<(), Failure> {
-        child::stop(self.child).await?;
-        Ok(self.wishes.undrain(&self.name).await?)
+    pub async fn signal(&self, name: &str) -> Result<(), Failure> {
+        child::signal(self.child.as_ref().ok_or("it is down")?, name).await
     }
+
+    pub async fn stop(&mut self) -> Result<(), Failure> {
+        match self.child.take() {
+            Some(child) => child::stop(child).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn is_ok(client: &reqwest::Client, url: &str) -> bool {
+    client.get(url).send().await.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }

@@ -198,7 +198,8 @@ impl Stage {
         Ok((id, handles.inventory))
     }
 
-    async fn make_event(&self) -> Result<EventId, Failure> {
+    /// A draft of it: nobody runs it yet.
+    pub async fn make_event(&self) -> Result<EventId, Failure> {
         let now = http::now();
         let id = EventId::from_uuid(Uuid::now_v7());
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(id);

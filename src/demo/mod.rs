@@ -11,17 +11,22 @@ mod setting;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde::Serialize;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    time::interval,
+};
 
 use self::{
     audit::Audit,
     display::Display,
     fans::{Outcome, Report, Step},
-    node::Node,
+    node::{Fault, Node, Nodes},
     setting::Setting,
 };
 use crate::{
@@ -47,9 +52,15 @@ pub struct Options {
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]
     json: bool,
-    /// Kill the node in the middle of the sale (SIGKILL) and start it again.
+    /// Kill the node in the middle of the sale (SIGKILL) and start it again; of several, one after the other.
     #[arg(long)]
     crash: bool,
+    /// Restart the node in the middle of the sale (SIGTERM); of several, one after the other.
+    #[arg(long, conflicts_with = "crash")]
+    roll: bool,
+    /// How many nodes there are.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
     /// Run on these servers instead of embedded stores (`scripts/demo --real` starts them).
     #[arg(long, value_name = "URLS", requires_all = ["redis", "rabbitmq", "database"])]
     etcd: Option<String>,
@@ -60,6 +71,9 @@ pub struct Options {
     #[arg(long, value_name = "URL", requires = "etcd")]
     database: Option<String>,
 }
+
+/// Whether it is time for the next fault.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -95,7 +109,7 @@ pub struct Said {
 pub async fn run(options: Options) -> Result<(), Failure> {
     raise_descriptor_limit(options.fans)?;
     let mut signals = Signals::listen_with_hangup()?;
-    let Played { setting, node, event, faults } = tokio::select! {
+    let Played { setting, nodes, event, faults } = tokio::select! {
         played = play(&options) => played?,
         // What was begun ends with it: the processes, then their directory.
         signal = signals.next() => return Err(format!("stopped before the end ({signal})").into()),
@@ -104,11 +118,17 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         display::how_to_join(&setting, event, options.stock);
         signals.next().await;
     }
-    node.stop().await?;
+    for node in nodes {
+        node.stop().await?;
+    }
     if faults == 0 {
         return Ok(());
     }
-    Err(format!("the audit found {faults} faults; data and the node's log stay in {}", setting.keep().display()).into())
+    Err(format!("the audit found {faults} faults; data and the node's log stay in {}", keep(setting)?.display()).into())
+}
+
+fn keep(setting: Arc<Setting>) -> Result<PathBuf, Failure> {
+    Ok(Arc::into_inner(setting).ok_or("a node is still being started")?.keep())
 }
 
 /// Two descriptors a fan at each end, and some for the rest.
@@ -124,10 +144,10 @@ fn raise_descriptor_limit(fans: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A sale that is over, on a node that is still up.
+/// A sale that is over, on nodes that are still up.
 struct Played {
-    setting: Setting,
-    node: Node,
+    setting: Arc<Setting>,
+    nodes: Vec<Node>,
     event: EventId,
     faults: usize,
 }
@@ -135,13 +155,16 @@ struct Played {
 async fn play(options: &Options) -> Result<Played, Failure> {
     let seed = options.seed.unwrap_or_else(|| crate::http::now().0);
     display::introduce();
-    let setting = Setting::prepare(options).await?;
-    let mut node = Node::start(&setting).await?;
+    if options.nodes > 1 && options.etcd.is_none() {
+        return Err("several nodes need servers that they share: scripts/demo --real --nodes N".into());
+    }
+    let setting = Arc::new(Setting::prepare(options).await?);
+    let mut nodes = Nodes::start(&setting).await?;
     let event = setting.open_event(options).await?;
-    eprintln!("Seed {seed}. Stores: {}. Public API: {}\n", setting.config().stores.technologies(), setting.url());
+    eprintln!("Seed {seed}. Stores: {}. Public API: {}\n", setting.config().stores.technologies(), setting.urls());
 
     let started = Instant::now();
-    let said = watch(&setting, &mut node, event, seed, options).await?;
+    let said = watch(&setting, &mut nodes, event, seed, options).await?;
     let seconds = started.elapsed().as_secs_f64();
     let audit = settled_audit(&setting, event, options, &said).await?;
     let summary = Summary {
@@ -162,13 +185,13 @@ async fn play(options: &Options) -> Result<Played, Failure> {
     } else {
         display::summary(&summary, &audit, &said);
     }
-    Ok(Played { setting, node, event, faults: audit.wrong.len() })
+    Ok(Played { setting, nodes: nodes.all().await?, event, faults: audit.wrong.len() })
 }
 
 /// Sends the fans, and shows and keeps what they say until the last one has ended.
 async fn watch(
     setting: &Setting,
-    node: &mut Node,
+    nodes: &mut Nodes,
     event: EventId,
     seed: u64,
     options: &Options,
@@ -178,20 +201,30 @@ async fn watch(
     let output = fans.stdout.take().ok_or("the fans have no output")?;
     let mut lines = BufReader::new(output).lines();
     let mut said = Said::default();
-    let mut crash_at = options.crash.then_some(options.fans / 3);
-    while let Some(line) = lines.next_line().await.map_err(|error| format!("the fans: {error}"))? {
+    let fault = Fault::asked(options);
+    let mut victims = (0..setting.nodes()).peekable();
+    let mut look = interval(LOOK);
+    loop {
+        let is_time =
+            |victim: &usize| said.outcomes.len() >= options.fans as usize * (victim + 1) / (setting.nodes() + 2);
+        if let Some(fault) = fault
+            && !nodes.is_busy().await?
+            && let Some(victim) = victims.next_if(is_time)
+        {
+            display.note(&format!("Node n{} is {fault}.", victim + 1));
+            nodes.befall(victim, fault);
+        }
+        let line = tokio::select! {
+            line = lines.next_line() => line.map_err(|error| format!("the fans: {error}"))?,
+            _ = look.tick() => continue,
+        };
+        let Some(line) = line else { break };
         let report: Report = serde_json::from_str(&line).map_err(|error| format!("the fans said {line:?}: {error}"))?;
         display.show(&report);
         if let Step::Done(outcome) = &report.step {
             said.outcomes.insert(report.fan, outcome.clone());
         }
         said.steps.push(report);
-        if crash_at.is_some_and(|at| said.outcomes.len() >= at as usize) {
-            crash_at = None;
-            display.note("The node is killed (SIGKILL) and started again.");
-            node.kill().await?;
-            *node = Node::start(setting).await?;
-        }
     }
     let status = fans.wait().await.map_err(|error| format!("the fans: {error}"))?;
     display.finish();

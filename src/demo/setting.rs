@@ -46,12 +46,18 @@ const PASSWORD: &str = "demonstration-only";
 pub struct Setting {
     /// Removed with it.
     directory: TempDir,
-    flags: Vec<(String, String)>,
+    /// At least one; the first one's stores are read.
+    sites: Vec<Site>,
     config: Config,
-    url: String,
-    admin_url: String,
     /// After the name, so that a database which served before can serve again.
     suffix: String,
+}
+
+/// Of one node.
+struct Site {
+    flags: Vec<(String, String)>,
+    url: String,
+    admin_url: String,
 }
 
 /// One account for each role that has powers, and one for somebody who tries it by hand.
@@ -66,13 +72,7 @@ const PEOPLE: [(&str, Role); 5] = [
 impl Setting {
     pub async fn prepare(options: &Options) -> Result<Self, Failure> {
         let directory = TempDir::with_prefix("onsale-demo-")?;
-        let listen = free_address(8080)?;
-        let admin_listen = free_address(9090)?;
-        let (url, admin_url) = (format!("http://{listen}"), format!("http://{admin_listen}"));
         let mut flags = vec![
-            ("stores.data_dir", directory.path().join("data").display().to_string()),
-            ("http.listen", listen),
-            ("http.admin_listen", admin_listen),
             ("http.insecure_demo", "true".into()),
             ("http.bcrypt_cost", BCRYPT_COST.to_string()),
             // One machine plays all fans, so the limits by address would only measure themselves.
@@ -92,8 +92,11 @@ impl Setting {
         ];
         flags.extend(servers.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))));
         let flags: Vec<(String, String)> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let config = config::load(None, [], &flags)?;
-        let mut setting = Self { directory, flags, config, url, admin_url, suffix: String::new() };
+        let sites = (1..=options.nodes).map(|n| Site::new(directory.path(), n, &flags));
+        let sites: Vec<Site> = sites.collect::<Result<_, _>>()?;
+        let first = sites.first().ok_or("a node is needed")?;
+        let config = config::load(None, [], &first.flags)?;
+        let mut setting = Self { directory, sites, config, suffix: String::new() };
         setting.make_accounts(options.fans).await?;
         Ok(setting)
     }
@@ -104,15 +107,23 @@ impl Setting {
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Of the public APIs, comma-separated.
+    pub fn urls(&self) -> String {
+        self.sites.iter().map(|site| site.url.as_str()).collect::<Vec<_>>().join(",")
+    }
+    pub fn url(&self, node: usize) -> &str {
+        self.sites.get(node).map_or("", |site| &site.url)
+    }
+    pub fn nodes(&self) -> usize {
+        self.sites.len()
     }
     pub fn accounts_file(&self) -> PathBuf {
         self.directory().join("accounts.jsonl")
     }
 
-    pub fn serve_arguments(&self) -> Vec<String> {
-        let sets = self.flags.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+    pub fn serve_arguments(&self, node: usize) -> Vec<String> {
+        let flags = self.sites.get(node).into_iter().flat_map(|site| &site.flags);
+        let sets = flags.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
         std::iter::once("serve".to_owned()).chain(sets).collect()
     }
 
@@ -170,7 +181,7 @@ impl Setting {
 
     /// As the organizer, through the public API: makes the event and publishes it.
     pub async fn open_event(&self, options: &Options) -> Result<EventId, Failure> {
-        let client = Client::new(&self.url)?;
+        let client = Client::new(&self.urls())?;
         let login = json!({"email": self.address("organizer"), "password": PASSWORD});
         let login = client.send(Method::POST, "/auth/login", Default::default(), Some(&login)).await?;
         let access = login.text("access_token")?;
@@ -196,7 +207,8 @@ impl Setting {
 
     /// What somebody can paste into a shell, from the first line to the last.
     pub fn lines_to_try(&self, event: EventId, stock: u32) -> String {
-        let (url, admin_url, suffix) = (&self.url, &self.admin_url, &self.suffix);
+        let (url, suffix) = (self.url(0), &self.suffix);
+        let admin_url = self.sites.first().map_or("", |site| &site.admin_url);
         let socket_url = url.replacen("http", "ws", 1);
         let more = division(stock).0 + 50;
         let names: Vec<_> = PEOPLE.iter().map(|(name, _)| *name).collect();
@@ -254,6 +266,26 @@ Data and the node's log: {}"#,
     /// The data and the node's log are not removed.
     pub fn keep(self) -> PathBuf {
         self.directory.keep()
+    }
+}
+
+impl Site {
+    /// All have the first one's root secret.
+    fn new(directory: &Path, n: u16, shared: &[(String, String)]) -> Result<Self, Failure> {
+        let data_dir = |n: u16| directory.join(if n == 1 { "data".to_owned() } else { format!("data-{n}") });
+        let listen = free_address(if n == 1 { 8080 } else { 0 })?;
+        let admin_listen = free_address(if n == 1 { 9090 } else { 0 })?;
+        let (url, admin_url) = (format!("http://{listen}"), format!("http://{admin_listen}"));
+        let mut flags = shared.to_vec();
+        let mut set = |key: &str, value: String| flags.push((key.to_owned(), value));
+        set("stores.data_dir", data_dir(n).display().to_string());
+        set("http.listen", listen);
+        set("http.admin_listen", admin_listen);
+        set("node", format!("n{n}"));
+        if n > 1 {
+            set("http.root_secret_file", data_dir(1).join("root.secret").display().to_string());
+        }
+        Ok(Self { flags, url, admin_url })
     }
 }
 

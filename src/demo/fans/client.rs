@@ -1,6 +1,12 @@
 //! The public API as a fan's program would call it: JSON over HTTP, and the queue's WebSocket.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload};
@@ -15,6 +21,15 @@ use crate::domain::id::EventId;
 
 pub struct Client {
     http: reqwest::Client,
+    /// At least one.
+    doors: Vec<Door>,
+    /// Which one is used: the next, when it does not answer.
+    at: AtomicUsize,
+}
+
+/// One node's public API.
+#[derive(Clone)]
+struct Door {
     url: String,
     /// host:port
     authority: String,
@@ -50,17 +65,35 @@ pub struct Headers<'a> {
 }
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Overload and restarts are answered with 429 and 503; a fan tries again this often, for nearly two minutes in all: a
-/// checkout whose node died may be taken up again after one.
-const TRIES: u32 = 110;
+/// Overload and restarts are answered with 429 and 503; a fan tries again this often, for more than three minutes in all: a
+/// checkout whose node died may be taken up again after one, and that node may die, too.
+const TRIES: u32 = 200;
 
 impl Client {
-    pub fn new(url: &str) -> Result<Self, String> {
-        let url = url.trim_end_matches('/').to_owned();
-        let authority = url.strip_prefix("http://").ok_or("the demonstration speaks http:// only")?.to_owned();
+    /// Of several URLs, comma-separated, the first is used until it does not answer.
+    pub fn new(urls: &str) -> Result<Self, String> {
+        let doors = urls.split(',').map(Door::parse).collect::<Result<_, _>>()?;
         let http =
             reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(|error| error.to_string())?;
-        Ok(Self { http, url, authority })
+        Ok(Self { http, doors, at: AtomicUsize::new(0) })
+    }
+
+    /// As many as there are URLs, each with another one first.
+    pub fn each_first(urls: &str) -> Result<Vec<Arc<Self>>, String> {
+        let count = urls.split(',').count();
+        let client = |at| Self::new(urls).map(|client| Arc::new(Self { at: AtomicUsize::new(at), ..client }));
+        (0..count).map(client).collect()
+    }
+
+    /// With its number.
+    fn door(&self) -> (usize, &Door) {
+        let at = self.at.load(Ordering::Relaxed);
+        (at, &self.doors[at % self.doors.len()])
+    }
+
+    /// Whoever noticed it with others moves on but once.
+    fn next_door(&self, from: usize) {
+        let _ = self.at.compare_exchange(from, from + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// One request; answers that ask to try again are obeyed, always with the same key.
@@ -90,7 +123,8 @@ impl Client {
         headers: Headers<'_>,
         body: Option<&Value>,
     ) -> Result<Reply, String> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}/api/v1{path}", self.url) };
+        let (at, door) = self.door();
+        let url = format!("{}/api/v1{path}", door.url);
         let mut request = self.http.request(method.clone(), url);
         if let Some(access) = headers.access {
             request = request.bearer_auth(access);
@@ -104,7 +138,10 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| format!("{method} {path}: {error}"))?;
+        let response = request.send().await.map_err(|error| {
+            self.next_door(at);
+            format!("{method} {path}: {error}")
+        })?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| format!("{method} {path}: {error}"))?;
         Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
@@ -117,6 +154,20 @@ impl Client {
     }
 
     pub async fn open_queue(&self, event: EventId, access: &str) -> Result<Socket, String> {
+        let (at, door) = self.door();
+        let opened = door.open_queue(event, access).await;
+        opened.inspect_err(|_| self.next_door(at))
+    }
+}
+
+impl Door {
+    fn parse(url: &str) -> Result<Self, String> {
+        let url = url.trim_end_matches('/').to_owned();
+        let authority = url.strip_prefix("http://").ok_or("the demonstration speaks http:// only")?.to_owned();
+        Ok(Self { url, authority })
+    }
+
+    async fn open_queue(&self, event: EventId, access: &str) -> Result<Socket, String> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| format!("connect: {error}"))?;
         let request = Request::get(format!("{}/api/v1/events/{event}/queue/socket", self.url))
             .header("Host", &self.authority)

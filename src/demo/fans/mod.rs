@@ -83,7 +83,8 @@ pub enum Outcome {
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Base URL of the public API.
+    /// Base URL of the public API; of several, comma-separated, each fan goes to one, and to the next when that does not
+    /// answer.
     #[arg(long)]
     pub url: String,
     #[arg(long)]
@@ -134,7 +135,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         .lines()
         .map(|line| serde_json::from_str(line).map_err(|error| format!("an account: {error}")))
         .collect::<Result<_, String>>()?;
-    let client = Arc::new(Client::new(&options.url)?);
+    let clients = Client::each_first(&options.url)?;
     let (reports, mut printed) = tokio::sync::mpsc::unbounded_channel::<Report>();
     let printer = std::thread::spawn(move || {
         use std::io::Write;
@@ -148,9 +149,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         }
     });
     let mut lives = tokio::task::JoinSet::new();
-    for (index, account) in (0..).zip(accounts) {
+    for ((index, account), client) in (0..).zip(accounts).zip(clients.iter().cycle()) {
         let plan = plan(options.seed, index, options.arrive);
-        let life = life::Life::new(client.clone(), options.event, account, plan, reports.clone());
+        let life = life::Life::new(Arc::clone(client), options.event, account, plan, reports.clone());
         lives.spawn(life.live());
     }
     drop(reports);
