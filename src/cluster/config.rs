@@ -63,6 +63,15 @@ impl Config {
     }
 }
 
+/// What to tell others of another listener of this node: one on every address of the machine is told by the name in `link`.
+pub fn reached_at(listener: &str, link: &str) -> String {
+    let host = link.rsplit_once(':').map(|(host, _)| host);
+    match (listener.parse::<SocketAddr>(), host) {
+        (Ok(address), Some(host)) if address.ip().is_unspecified() => format!("{host}:{}", address.port()),
+        _ => listener.to_owned(),
+    }
+}
+
 async fn resolve(key: &'static str, address: &str) -> Result<Vec<SocketAddr>, InvalidConfig> {
     let failed = |source| InvalidConfig::Address { key, address: address.to_owned(), source };
     let found: Vec<_> = lookup_host(address).await.map_err(failed)?.collect();
@@ -96,6 +105,19 @@ mod tests {
         }
         let nowhere = config("0.0.0.0:7400", "").addresses(true).await;
         assert!(matches!(nowhere, Err(InvalidConfig::NoAdvertise)), "{nowhere:?}");
+    }
+
+    #[test]
+    fn no_listener_is_told_as_every_address() {
+        for (listener, link, told) in [
+            ("0.0.0.0:8080", "n1.example:7400", "n1.example:8080"),
+            ("[::]:8080", "[fe80::1]:7400", "[fe80::1]:8080"),
+            ("127.0.0.1:9090", "n1.example:7400", "127.0.0.1:9090"),
+            ("10.0.0.1:8080", "n1.example:7400", "10.0.0.1:8080"),
+            ("shop.example:8080", "10.0.0.1:7400", "shop.example:8080"),
+        ] {
+            assert_eq!(reached_at(listener, link), told);
+        }
     }
 
     #[test]

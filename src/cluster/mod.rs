@@ -25,7 +25,7 @@ use std::{io, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};
 
 use self::{
-    config::{Config, InvalidConfig},
+    config::{Config, InvalidConfig, reached_at},
     credentials::Credentials,
     gateway::Inbox,
     link::{Links, Peers, door::Door},
@@ -92,9 +92,9 @@ impl Entered {
             boot: me.boot,
             home,
             cluster: credentials.cluster.clone(),
+            public: reached_at(&public, &link),
+            admin: reached_at(&admin, &link),
             link,
-            public,
-            admin,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: State::Starting,
             since_ms: now_ms(),

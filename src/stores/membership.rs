@@ -99,7 +99,7 @@ pub struct Record {
     pub cluster: String,
     /// `host:port` for links between nodes.
     pub link: String,
-    /// Addresses of the public and the admin listener.
+    /// Addresses of the public and the admin listener, for people and proxies. One on loopback is for the machine itself.
     pub public: String,
     pub admin: String,
     pub version: String,
