@@ -272,7 +272,7 @@ impl Drop for Node {
 }
 
 /// Below the range from which the kernel takes ports for outgoing connections: nobody takes it while the node is down.
-fn free_address() -> String {
+pub fn free_address() -> String {
     loop {
         let address = format!("127.0.0.1:{}", rand::random_range(10_000..20_000));
         if std::net::TcpListener::bind(&address).is_ok() {

@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use onsale::{
+    demo::fans::Client,
     domain::{
         id::{EventId, OrderId, OrderRef},
         inventory::{
@@ -66,8 +67,14 @@ impl Rush {
 
     /// The fans are spread over several nodes, and stay with theirs.
     pub async fn open_over(sites: &[Site], random: &mut StdRng) -> Self {
-        let event: EventId = sites[0].event(event_body(), Some(seat_plan())).await.parse().expect("an id");
-        let clients: Vec<_> = sites.iter().map(|site| Arc::new(site.client())).collect();
+        let clients = sites.iter().map(Site::client).collect();
+        Self::open_by(&sites[0], clients, random).await
+    }
+
+    /// The fans go by these ways.
+    pub async fn open_by(site: &Site, clients: Vec<Client>, random: &mut StdRng) -> Self {
+        let event: EventId = site.event(event_body(), Some(seat_plan())).await.parse().expect("an id");
+        let clients: Vec<_> = clients.into_iter().map(Arc::new).collect();
         let fans = clients.iter().cycle().take(FANS);
         let fans = join_all(fans.map(|client| Fan::register(Arc::clone(client), event, random.random()))).await;
         Self { event, fans }
