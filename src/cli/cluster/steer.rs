@@ -17,6 +17,8 @@ use crate::{
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
+/// An event that no node runs for so long, while all answer, is not on its way: nobody asks for it.
+const IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Drain {
@@ -114,27 +116,35 @@ impl Move {
         let mut report: ClusterReport = admin.ask(Method::POST, &path, body).await?;
         let mut progress = Progress::new("the event moves");
         progress.show(0, 1);
+        let mut seen = began;
         let owner = loop {
             let owner = owner(&report, event);
-            let is_there = to.is_none() || owner == to;
-            if is_there || began.elapsed() >= Duration::from_secs(steer.wait) {
+            if owner.is_some() || report.nodes.iter().any(|node| !node.answers) {
+                seen = Instant::now();
+            }
+            let is_over = to.is_none() || owner == to || seen.elapsed() >= IDLE;
+            if is_over || began.elapsed() >= Duration::from_secs(steer.wait) {
                 break owner;
             }
             look(&admin, &mut report).await;
         };
         progress.end();
-        let (seconds, is_there) = (began.elapsed().as_secs_f64(), owner == to);
+        let seconds = began.elapsed().as_secs_f64();
         if steer.json {
             println!("{}", json!({"event": event, "to": to, "owner": owner, "seconds": seconds}));
         }
-        let now = owner.unwrap_or_else(|| "no node".to_owned());
-        match to {
-            None if !steer.json => println!("{event} runs wherever placement has it; at this moment: {now}"),
-            Some(to) if is_there && !steer.json => println!("{event} runs on {to} after {seconds:.1} s"),
-            Some(to) if !is_there && steer.wait > 0 => {
-                return Err(format!("{event} does not run on {to} yet, but on {now}; it shall go on moving").into());
+        match (to, owner) {
+            (Some(to), Some(owner)) if owner != to && steer.wait > 0 => {
+                return Err(format!("{event} still runs on {owner}; that it shall run on {to} is noted").into());
             }
-            _ => {}
+            _ if steer.json => {}
+            (Some(to), Some(owner)) if owner != to => println!("{event} shall run on {to}; at this moment: {owner}"),
+            (Some(to), Some(_)) => println!("{event} runs on {to} after {seconds:.1} s"),
+            (Some(to), None) => println!("{event} will run on {to} when somebody asks for it; no node runs it now"),
+            (None, owner) => {
+                let owner = owner.unwrap_or_else(|| "no node".to_owned());
+                println!("{event} runs wherever placement has it; at this moment: {owner}");
+            }
         }
         Ok(())
     }
