@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::config::Config;
+use super::{breather::Sale, config::Config};
 use crate::stores::{
     Stores, database::Database, journal::InventoryJournal, keys::ring::KeyRing, order_bus::OrderBus,
     ownership::Ownership, queue::QueueStore,
@@ -25,6 +25,7 @@ pub(super) struct Foundation {
     pub keys: Arc<KeyRing>,
     pub config: Arc<Config>,
     pub recoveries: Arc<Semaphore>,
+    pub sale: Sale,
 }
 
 impl Foundation {
@@ -38,6 +39,7 @@ impl Foundation {
             keys,
             config: Arc::new(config),
             recoveries: Arc::new(Semaphore::new(RECOVERIES)),
+            sale: Sale::new(),
         }
     }
 }

@@ -302,6 +302,8 @@ impl State {
             bus: Arc::clone(&self.on.bus),
             database: self.on.database.clone(),
             keys: Arc::clone(&self.on.keys),
+            sale: self.on.sale.clone(),
+            outbox_limit: self.on.config.outbox_limit,
             facts,
         };
         let orders = orders::start(arguments, me.get_cell()).await?;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use crate::{
-    actors::{backoff::Backoff, breather::Breather, foundation::Foundation, measures, orders::Envelope},
+    actors::{backoff::Backoff, foundation::Foundation, measures, orders::Envelope},
     domain::{id::EventId, inventory::fact::OrderFact},
     stores::{
         database::{Database, orders},
@@ -30,9 +30,9 @@ pub(super) async fn run(on: Foundation) {
         backoff.wait().await;
     };
     while let Some(batch) = next_batch(&mut deliveries).await {
-        let (breather, full) = (Breather::start(), batch.len() == BATCH);
+        let breather = on.sale.breather();
         take_in(&on.database, batch).await;
-        breather.rest_if(full).await;
+        breather.rest().await;
     }
 }
 

@@ -26,7 +26,7 @@ pub use self::{
     handle::Handle,
 };
 use self::{message::Message, state::State};
-use super::inventory;
+use super::{breather::Sale, inventory};
 use crate::{
     domain::{
         id::{EventId, OrderRef, PaymentId},
@@ -70,6 +70,8 @@ pub(super) struct Arguments {
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     pub keys: Arc<KeyRing>,
+    pub sale: Sale,
+    pub outbox_limit: u64,
     /// The inventory begins with those that it recovered unpublished.
     pub facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::envelope::Envelope;
 use crate::{
-    actors::{backoff::Backoff, breather::Breather},
+    actors::{backoff::Backoff, breather::Sale},
     domain::{id::EventId, inventory::fact::OrderFact},
     stores::order_bus::{Message, OrderBus, Topic},
 };
@@ -21,6 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Publisher {
     event: EventId,
     bus: Arc<dyn OrderBus>,
+    sale: Sale,
+    /// With more behind it, it does not rest: otherwise new holds would soon be refused.
+    hurry_above: usize,
     /// Taken from the channel, not yet published.
     backlog: VecDeque<OrderFact>,
     facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
@@ -35,27 +38,40 @@ pub(super) enum Round {
 }
 
 impl Publisher {
-    pub fn new(event: EventId, bus: Arc<dyn OrderBus>, facts: mpsc::UnboundedReceiver<Vec<OrderFact>>) -> Self {
-        Self { event, bus, backlog: VecDeque::new(), facts }
+    pub fn new(
+        event: EventId,
+        bus: Arc<dyn OrderBus>,
+        sale: Sale,
+        hurry_above: usize,
+        facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    ) -> Self {
+        Self { event, bus, sale, hurry_above, backlog: VecDeque::new(), facts }
     }
 
     pub async fn round(mut self) -> Round {
         while let Ok(facts) = self.facts.try_recv() {
-            self.backlog.extend(facts);
+            self.arrived(facts);
         }
         if self.backlog.is_empty() {
             let Some(facts) = self.facts.recv().await else { return Round::Finished };
-            self.backlog.extend(facts);
+            self.arrived(facts);
         }
         let batch = self.backlog.len().min(BATCH);
         let facts: Vec<OrderFact> = self.backlog.drain(..batch).collect();
         let up_to = facts.last().map_or(0, |fact| fact.number);
         let messages: Vec<Message> =
             facts.into_iter().map(|fact| Envelope::new(self.event, fact).to_message()).collect();
-        let breather = Breather::start();
+        let breather = self.sale.breather();
         self.publish(&messages).await;
-        breather.rest_if(batch == BATCH).await;
+        if self.backlog.len() <= self.hurry_above {
+            breather.rest().await;
+        }
         Round::Published { up_to, publisher: self }
+    }
+
+    fn arrived(&mut self, facts: Vec<OrderFact>) {
+        self.sale.goes_on();
+        self.backlog.extend(facts);
     }
 
     async fn publish(&self, messages: &[Message]) {

@@ -38,8 +38,9 @@ pub(super) struct State {
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, epoch, inventory, journal, bus, database, keys, facts } = arguments;
-        let publisher = Publisher::new(event, bus, facts);
+        let Arguments { event, epoch, inventory, journal, bus, database, keys, sale, outbox_limit, facts } = arguments;
+        let hurry_above = usize::try_from(outbox_limit / 2).unwrap_or(usize::MAX);
+        let publisher = Publisher::new(event, bus, sale, hurry_above, facts);
         Self {
             event,
             epoch,
