@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     AskError,
+    inlet::{Asked, Inlet},
     message::{Begun, Message, Reply},
     show::Shown,
 };
@@ -47,6 +48,7 @@ enum Way {
 
 struct Here {
     actor: ActorRef<Message>,
+    inlet: Inlet,
     gate: Gate,
     deadline: Millis,
     clock: Clock,
@@ -57,13 +59,13 @@ struct Here {
 impl Handle {
     pub(super) fn new(
         actor: ActorRef<Message>,
-        in_flight: usize,
-        deadline: Millis,
+        inlet: Inlet,
+        (in_flight, deadline): (usize, Millis),
         clock: Clock,
         view: watch::Receiver<Arc<View>>,
         shown: Arc<Shown>,
     ) -> Self {
-        let here = Here { actor, gate: Gate::new(in_flight), deadline, clock, view, shown };
+        let here = Here { actor, inlet, gate: Gate::new(in_flight), deadline, clock, view, shown };
         Self { way: Way::Here(Arc::new(here)) }
     }
 
@@ -71,7 +73,8 @@ impl Handle {
         Self { way: Way::There(reflection) }
     }
 
-    /// Answers only what is durable. Costs one message and one channel: no timer, the actor watches deadlines itself.
+    /// Answers only what is durable. Costs one channel, and one message for all that ask at once: no timer, the actor watches
+    /// deadlines itself.
     pub async fn ask(&self, request: Request) -> Result<Answer, AskError> {
         match &self.way {
             Way::Here(here) => here.ask(request, here.deadline).await,
@@ -182,7 +185,9 @@ impl Here {
     async fn ask(&self, request: Request, within: Millis) -> Result<Answer, AskError> {
         let deadline = self.clock.now() + within;
         let (permit, (reply, answer)) = (self.enter()?, oneshot::channel());
-        self.tell(Message::Ask { request, deadline, reply, permit })?;
+        if self.inlet.push(Asked { request, deadline, reply, permit })? {
+            self.tell(Message::Asked)?;
+        }
         answer.await.unwrap_or(Err(AskError::Unknown))
     }
 

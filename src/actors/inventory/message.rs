@@ -11,10 +11,9 @@ use crate::{
         id::{FanId, OrderId},
         inventory::{
             SeatState,
-            request::{Admission, Answer, HoldView, Request},
+            request::{Admission, HoldView},
         },
         queue::Place,
-        time::EventTime,
     },
     stores::journal::AppendError,
 };
@@ -23,12 +22,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, AskError>>;
 
 #[derive(RactorMessage)]
 pub(super) enum Message {
-    Ask {
-        request: Request,
-        deadline: EventTime,
-        reply: Reply<Answer>,
-        permit: Permit,
-    },
+    /// Requests wait in the inlet.
+    Asked,
     /// A strong read of one order.
     Order {
         order: OrderId,

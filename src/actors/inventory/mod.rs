@@ -12,6 +12,7 @@
 
 mod handle;
 mod in_flight;
+mod inlet;
 mod message;
 pub mod recovery;
 mod show;
@@ -32,7 +33,14 @@ pub(super) use self::message::Begun;
 #[cfg(test)]
 pub(super) use self::show::unconfigured;
 pub use self::{handle::Handle, message::AdmissionChange};
-use self::{message::Message, recovery::Folded, show::Shown, slots::Caller, state::State};
+use self::{
+    inlet::{Inlet, Outlet},
+    message::Message,
+    recovery::Folded,
+    show::Shown,
+    slots::Caller,
+    state::State,
+};
 use super::{clock::Clock, config::Config};
 use crate::{
     domain::{
@@ -89,12 +97,14 @@ pub async fn start(arguments: Arguments, supervisor: Option<ActorCell>) -> Resul
     let view = View { seq: folded.seq, ..folded.inventory.view(clock.now()) };
     let (view, seen) = watch::channel(Arc::new(view));
     let shown = Arc::new(Shown::new(&arguments.folded.inventory));
-    let arguments = (arguments, view, Arc::clone(&shown));
+    let inlet = Inlet::default();
+    let arguments = (arguments, inlet.outlet(), view, Arc::clone(&shown));
     let (actor, _) = match supervisor {
         Some(supervisor) => Actor::spawn_linked(None, EventInventory, arguments, supervisor).await?,
         None => Actor::spawn(None, EventInventory, arguments).await?,
     };
-    Ok(Handle::new(actor, config.inventory_in_flight, Millis(config.ask_deadline_ms), clock, seen, shown))
+    let limits = (config.inventory_in_flight, Millis(config.ask_deadline_ms));
+    Ok(Handle::new(actor, inlet, limits, clock, seen, shown))
 }
 
 struct EventInventory;
@@ -102,14 +112,14 @@ struct EventInventory;
 impl Actor for EventInventory {
     type Msg = Message;
     type State = State;
-    type Arguments = (Arguments, watch::Sender<Arc<View>>, Arc<Shown>);
+    type Arguments = (Arguments, Outlet, watch::Sender<Arc<View>>, Arc<Shown>);
 
     async fn pre_start(
         &self,
         me: ActorRef<Message>,
-        (arguments, view, shown): Self::Arguments,
+        (arguments, outlet, view, shown): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let mut state = State::new(arguments, view, shown);
+        let mut state = State::new(arguments, outlet, view, shown);
         state.activate(&me)?;
         me.send_interval(PULSE, || Message::Pulse);
         Ok(state)
@@ -122,7 +132,7 @@ impl Actor for EventInventory {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Ask { request, deadline, reply, permit } => state.ask(&me, request, deadline, reply, permit)?,
+            Message::Asked => state.form(&me)?,
             Message::Order { order, reply, permit } => state.read(&me, Caller::Order(order, reply), Some(permit))?,
             Message::Seats { reply, permit } => state.read(&me, Caller::Seats(reply), Some(permit))?,
             Message::Begin { places, reply } => state.read(&me, Caller::Begin(places, reply), None)?,
@@ -136,7 +146,7 @@ impl Actor for EventInventory {
             Message::Published(number) => state.published(&me, number)?,
             Message::SnapshotReturned(made) => state.snapshot_returned(made),
             Message::Pulse => state.pulse(&me)?,
-            Message::Drain { reply } => state.drain(reply),
+            Message::Drain { reply } => state.drain(&me, reply)?,
         }
         state.end_if_drained(&me);
         Ok(())

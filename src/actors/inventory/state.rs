@@ -9,7 +9,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     AdmissionChange, Arguments, AskError,
     in_flight::{self, Admitted, Counters, InFlight},
-    message::{Begun, Message, Reply, SnapshotMade},
+    inlet::{Asked, Outlet},
+    message::{Begun, Message, SnapshotMade},
     show::Shown,
     slots::{Caller, Slot, Slots},
     snapshot,
@@ -22,10 +23,9 @@ use crate::{
             View,
             batch::{Batcher, Effect, Input, Outcome},
             fact::OrderFact,
-            request::{Answer, Request},
         },
         queue::Place,
-        time::{EventTime, Millis},
+        time::Millis,
     },
     stores::{
         journal::{Append, AppendError, Epoch, InventoryJournal},
@@ -42,6 +42,7 @@ pub(super) struct State {
     ownership: Arc<dyn Ownership>,
     facts: mpsc::UnboundedSender<Vec<OrderFact>>,
     admissions: mpsc::UnboundedSender<AdmissionChange>,
+    outlet: Outlet,
     batcher: Batcher<Slot>,
     effects: Vec<Effect<Slot>>,
     slots: Slots,
@@ -83,7 +84,7 @@ struct Making {
 }
 
 impl State {
-    pub fn new(arguments: Arguments, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
+    pub fn new(arguments: Arguments, outlet: Outlet, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
         let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
         let make_at_bytes = config.snapshot_tail_bytes.max(folded.snapshot_bytes);
         let tail = Tail { bytes: folded.tail_bytes, make_at_bytes, making: None };
@@ -99,6 +100,7 @@ impl State {
             ownership,
             facts,
             admissions,
+            outlet,
             batcher,
             effects: Vec::new(),
             slots: Slots::default(),
@@ -120,20 +122,20 @@ impl State {
         self.run_effects(me)
     }
 
-    pub fn ask(
-        &mut self,
-        me: &ActorRef<Message>,
-        request: Request,
-        deadline: EventTime,
-        reply: Reply<Answer>,
-        permit: Permit,
-    ) -> Result<(), ActorProcessingErr> {
-        if self.drained.is_some() {
-            let _ = reply.send(Err(AskError::Unavailable));
-            return Ok(());
+    /// Takes what waits in the inlet. While a batch is in flight it is left there, but for its deadlines: whoever asks then has
+    /// no need to tell the actor.
+    fn take_in(&mut self) -> Result<(), ActorProcessingErr> {
+        let mut waiting = self.outlet.take();
+        for Asked { request, deadline, reply, permit } in waiting.drain(..) {
+            if self.drained.is_some() {
+                let _ = reply.send(Err(AskError::Unavailable));
+                continue;
+            }
+            let reply = self.slots.add(Caller::Answer(reply), deadline, Some(permit));
+            self.batcher.step(Input::Ask { request, reply, deadline }, &mut self.effects)?;
         }
-        let reply = self.slots.add(Caller::Answer(reply), deadline, Some(permit));
-        self.step(me, Input::Ask { request, reply, deadline })
+        self.outlet.give_back(waiting);
+        Ok(())
     }
 
     pub fn read(
@@ -193,14 +195,18 @@ impl State {
         }
         // Whoever is not in a batch is dropped by the batcher when it forms the next one.
         if self.in_flight.is_some() {
+            self.take_in()?;
             self.slots.let_go(now);
         }
         self.refresh_view();
         Ok(())
     }
 
-    pub fn drain(&mut self, reply: oneshot::Sender<()>) {
+    pub fn drain(&mut self, me: &ActorRef<Message>, reply: oneshot::Sender<()>) -> Result<(), ActorProcessingErr> {
+        // Whoever asked before is answered yet.
+        self.take_in()?;
         self.drained = Some(reply);
+        self.form(me)
     }
 
     pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
@@ -244,19 +250,22 @@ impl State {
         self.form(me)
     }
 
-    fn form(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
-        if self.gathering.is_some() {
+    /// Unless a batch is in flight, or one is being gathered: then what waits is looked at in time anyway.
+    pub fn form(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        if self.gathering.is_some() || self.in_flight.is_some() {
             return Ok(());
         }
+        self.take_in()?;
         self.batcher.form(self.clock.now(), &mut self.effects)?;
         self.run_effects(me)
     }
 
     /// Forms the next batch once nobody more has come since the last look.
     pub fn gathered(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        self.take_in()?;
         let Some(gathering) = &mut self.gathering else { return Ok(()) };
         let waiting = self.batcher.waiting();
-        // The first look comes before the questions that were asked meanwhile: they stand behind it in the mailbox.
+        // At the first look those who run elsewhere may not have had time to ask.
         let grows = gathering.rounds == 0 || waiting > gathering.waiting;
         if grows && gathering.rounds < GATHERING_ROUNDS {
             *gathering = Gathering { waiting, rounds: gathering.rounds + 1 };
