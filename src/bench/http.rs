@@ -4,7 +4,7 @@ use std::{
     io::{BufWriter, Write},
     path::Path,
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -18,9 +18,13 @@ use crate::{
     cli::child::itself,
     domain::claims::{Access, AdmissionClaim, Kind},
     failure::Failure,
+    stores::order_bus::Topic,
 };
 
 const TOKEN_SECONDS: u64 = 900;
+/// Between two looks at what the orders side has left to do.
+const LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub async fn run(
     stage: &Stage,
@@ -68,12 +72,32 @@ pub async fn run(
         tally.times.saturating_record_n(value, count);
     }
     if mode != Mode::Noop {
+        let (behind, took) = orders_done(stage).await?;
+        eprintln!("  order messages behind at the end: {behind}; caught up after {:.1} s", took.as_secs_f64());
         let (stored, oversold) = stage.count_holds(event).await?;
         report.stored += stored;
         report.oversold += oversold;
         report.acknowledged += tally.ok;
     }
     Ok(tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)))
+}
+
+/// Waits until the orders side has caught up, so that it takes no part in the next measurement. Gives how many messages it was
+/// behind, and how long that took.
+async fn orders_done(stage: &Stage) -> Result<(u64, Duration), Failure> {
+    let (began, mut at_first) = (Instant::now(), None);
+    loop {
+        let unpublished: u64 = stage.node().directory().running().iter().map(|running| running.outbox).sum();
+        let behind = unpublished + stage.node().app().bus.depth(Topic::Orders).await?;
+        let at_first = *at_first.get_or_insert(behind);
+        if behind == 0 {
+            return Ok((at_first, began.elapsed()));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("{behind} order messages are left after {PATIENCE:?}").into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn load(address: &str, path: &str, callers: usize, duration: Duration, fans: &Path) -> Result<Outcome, Failure> {
