@@ -80,6 +80,10 @@ impl Rush {
         Self { event, fans }
     }
 
+    pub fn event(&self) -> EventId {
+        self.event
+    }
+
     /// Fans shop for as long as something else takes. What they are told afterwards is known, what is unanswered stays so.
     pub async fn shop_during<T>(&mut self, what: impl Future<Output = T>) -> T {
         let stop = CancellationToken::new();

@@ -1,14 +1,8 @@
 //! How an event comes to this node, and how it goes to another.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::plan::Outcome;
 use crate::{
@@ -24,8 +18,6 @@ use crate::{
 
 /// The other node tries for five seconds before it says no.
 const TAKE: Duration = Duration::from_secs(6);
-/// Before it is asked again.
-const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) struct Hands {
     pub local: Arc<LocalDirectory>,
@@ -52,23 +44,16 @@ impl Hands {
         }
     }
 
-    /// Gives the event up here, and has the other node run it; without one, whoever needs the event will.
+    /// Gives the event up here, and has the other node run it; without one, whoever needs the event will. Asked before that, the
+    /// other one would look into etcd and the database in vain, again and again.
     pub async fn give(&self, event: EventId, to: Option<Remote>) -> Outcome {
         let began = Instant::now();
-        let Some(to) = to else {
-            self.local.give_up(event).await;
-            self.routes.moved(event);
-            return Outcome::Done;
-        };
-        let is_given_up = AtomicBool::new(false);
-        let giving_up = async {
-            self.local.give_up(event).await;
-            is_given_up.store(true, Ordering::Relaxed);
-            // Sockets here attach again, and wait for the other node.
-            self.routes.moved(event);
-        };
-        let ((), was_taken) = tokio::join!(giving_up, take(&to, event, &is_given_up));
-        let was_moved = was_taken || self.went_elsewhere(event).await;
+        self.local.give_up(event).await;
+        // Sockets here attach again, and find or wait for the other node.
+        self.routes.moved(event);
+        let Some(to) = to else { return Outcome::Done };
+        let taken = to.ask(Question::Take(event), TAKE).await;
+        let was_moved = taken == Ok(Answer::Taken(Taken::Here)) || self.went_elsewhere(event).await;
         measures::moved(was_moved, began.elapsed());
         let node = &to.peer.node;
         if was_moved {
@@ -90,18 +75,6 @@ impl Hands {
         match self.local.activate(event).await {
             Err(DirectoryError::Elsewhere) => Outcome::Done,
             Ok(_) | Err(_) => Outcome::Failed,
-        }
-    }
-}
-
-/// Asks until the other node runs it. It may take this node longer to give the event up than the other tries.
-async fn take(to: &Remote, event: EventId, is_given_up: &AtomicBool) -> bool {
-    loop {
-        let was_given_up = is_given_up.load(Ordering::Relaxed);
-        match to.ask(Question::Take(event), TAKE).await {
-            Ok(Answer::Taken(Taken::Here)) => return true,
-            Ok(Answer::Taken(Taken::NotNow)) if !was_given_up => sleep(LOOK).await,
-            Ok(_) | Err(_) => return false,
         }
     }
 }

@@ -2,18 +2,23 @@
 //!
 //! After each fault every fan finds all that was ever answered; at the end the stores are read.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use onsale::stores::{etcd::Etcd, wishes::WishStore};
 use rand::{Rng as _, rngs::StdRng};
 use tokio::time::sleep;
 
 use crate::{
+    harness::{open_etcd, until},
     node::{Node, Site},
     rush::{self, Rush},
 };
 
 const NODES: usize = 3;
 const FAULTS: u32 = 4;
+const MOVES: usize = 4;
+/// For a node to end after it was told to.
+const ENDED: Duration = Duration::from_secs(30);
 
 struct Stage {
     sites: Vec<Site>,
@@ -65,6 +70,55 @@ async fn nodes_killed_amid_a_sale_lose_nothing_that_any_node_answered() {
             .await;
         nodes.insert(victim, node);
         site.let_a_minute_pass().await;
+        rush.check().await;
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_moves_from_node_to_node_amid_its_sale_loses_nothing() {
+    let Some(mut stage) = Stage::set().await else { return };
+    let endpoints = stage.sites[0].config().stores.etcd;
+    let wishes = WishStore::new(Arc::new(Etcd::new(&endpoints).await.expect("addresses")));
+    let ownership = open_etcd(&endpoints, "reader").await.ownership;
+    let event = stage.rush.event();
+    let first = stage.victim();
+    for at in (first..).take(MOVES) {
+        let node = stage.sites[at % NODES].config().node;
+        println!("the event goes to node {}", at % NODES);
+        let moving = async {
+            wishes.pin(event, &node).await.expect("noted");
+            until("the event runs there", async || {
+                ownership.owner(event).await.expect("read").is_some_and(|owner| owner.node == node)
+            })
+            .await;
+        };
+        stage.rush.shop_during(moving).await;
+        stage.rush.goes_on().await;
+        stage.rush.check().await;
+    }
+    wishes.unpin(event).await.expect("noted");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_told_to_stop_one_after_the_other_amid_a_sale_lose_nothing() {
+    let Some(mut stage) = Stage::set().await else { return };
+    for at in 0..NODES {
+        let after = Duration::from_millis(stage.random.random_range(200..1_500));
+        println!("node {at} is told to stop after {after:?}");
+        let Stage { sites, nodes, rush, .. } = &mut stage;
+        let (node, site) = (nodes.remove(at), &sites[at]);
+        let node = rush
+            .shop_during(async {
+                sleep(after).await;
+                node.signal("TERM").await;
+                let (status, log) = node.ended(ENDED).await;
+                assert!(status.success(), "{status}: {log}");
+                site.start().await
+            })
+            .await;
+        nodes.insert(at, node);
         rush.check().await;
     }
     stage.end().await;
