@@ -100,7 +100,8 @@ impl Stage {
         // Measured is the path of a hold, not the limits that protect it.
         config.http.max_connections = config.http.max_connections.max(10_000);
         if lagging == Lagging::Unlimited {
-            config.actors.outbox_limit = u64::MAX;
+            // As large as a configuration file may say.
+            config.actors.outbox_limit = u64::from(u32::MAX);
         }
         config.http.bcrypt_cost = 4;
         config.http.insecure_demo = true;
