@@ -322,9 +322,12 @@ async fn s_03_what_another_node_has_just_made_is_looked_for_and_what_nobody_made
     let (maker, lagging, other) = (open().await, open().await, open().await);
     let generation = maker.rotate(Millis(0), LIVES.longest()).await.expect("rotated");
     let made = Tokens::new(maker, "onsale", LIVES);
-    while made.0.keys.in_force().signs != generation {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    let signs = async {
+        while made.0.keys.in_force().signs != generation {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), signs).await.expect("it signs after its overlap");
     let token = made.sign(Kind::Access, FAN, 60, about(Kind::Access));
     let lagging = Tokens::new(lagging, "onsale", LIVES);
     assert_eq!(verify(&lagging, Kind::Access, &token), Err(Refused::Unknown(generation)));

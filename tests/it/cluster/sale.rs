@@ -52,18 +52,30 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_killed_amid_a_sale_lose_nothing_that_any_node_answered() {
     let Some(mut stage) = Stage::set().await else { return };
+    let endpoints = stage.sites[0].config().stores.etcd;
+    let ownership = open_etcd(&endpoints, "reader").await.ownership;
+    let event = stage.rush.event();
+    let owner = async || ownership.owner(event).await.expect("read").map(|owner| owner.node);
     for fault in 1..=FAULTS {
-        let victim = stage.victim();
+        // By turns the event's own node, which stays away until another one has the event, and any.
+        let running = owner().await;
+        let is_owner = |site: &Site| running.as_ref() == Some(&site.config().node);
+        let at = stage.sites.iter().position(is_owner).filter(|_| fault % 2 == 1);
+        assert!(fault % 2 == 0 || at.is_some(), "nobody runs the event amid its sale");
+        let victim = at.unwrap_or_else(|| stage.victim());
         let after = Duration::from_millis(stage.random.random_range(200..1_500));
         println!("fault {fault}: node {victim} is killed after {after:?}");
         let Stage { sites, nodes, rush, .. } = &mut stage;
         let node = nodes.remove(victim);
         let site = &sites[victim];
+        let name = site.config().node;
         let node = rush
             .shop_during(async {
                 sleep(after).await;
                 node.kill().await;
-                // The others sell on, or take the event over, meanwhile.
+                if at.is_some() {
+                    until("another node runs the event", async || owner().await.is_some_and(|node| node != name)).await;
+                }
                 sleep(after).await;
                 site.start().await
             })
