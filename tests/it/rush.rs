@@ -11,20 +11,13 @@ use onsale::{
     demo::fans::Client,
     domain::{
         id::{EventId, OrderId, OrderRef},
-        inventory::{
-            Inventory,
-            entry::{Entry, Segment},
-            request::HoldState,
-        },
+        inventory::{entry::Entry, request::HoldState},
         order::OrderState,
         queue::Place,
         time::{EventTime, Millis},
     },
     http::{now, shapes::Timestamp},
-    stores::{
-        self,
-        database::{Database, checks, orders, outbox, tickets},
-    },
+    stores::database::{Database, checks, orders, outbox, tickets},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -34,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     crowd::{Fan, Order},
     harness::until,
+    ledger::Ledger,
     node::{Node, Site},
 };
 
@@ -178,35 +172,24 @@ async fn lags(site: &Site, event: EventId, told: &BTreeMap<OrderRef, Order>) -> 
 /// What the stores say, against itself and against what the fans were told.
 async fn audit(site: &Site, event: EventId, told: &BTreeMap<OrderRef, Order>) {
     let config = site.config().stores;
-    let journal = stores::open_journal(&config).await.expect("the journal opens");
-    let recovered = journal.recover(event).await.expect("the journal is whole");
-    let mut inventory = match &recovered.snapshot {
-        Some((_, bytes)) => Inventory::from_snapshot(bytes).expect("the snapshot is whole"),
-        None => Inventory::default(),
-    };
+    let ledger = Ledger::read(&config, event).await;
     let (mut held, mut admitted): (BTreeSet<OrderId>, Vec<Place>) = Default::default();
-    let mut number = 0;
-    for (seq, bytes) in &recovered.segments {
-        let segment = Segment::from_bytes(bytes).expect("the segment is whole");
-        assert_eq!(segment.seq, *seq);
-        for entry in &segment.entries {
-            match entry {
-                Entry::Held { order, .. } => assert!(held.insert(*order), "{order} is held twice"),
-                Entry::Admitted { place, .. } => admitted.push(*place),
-                _ => {}
-            }
-            inventory.apply(segment.at, entry).expect("the journal does not contradict itself");
+    for entry in ledger.entries() {
+        match entry {
+            Entry::Held { order, .. } => assert!(held.insert(*order), "{order} is held twice"),
+            Entry::Admitted { place, .. } => admitted.push(*place),
+            _ => {}
         }
-        number = inventory.outbox(0, usize::MAX).last().map_or(number, |fact| fact.number);
     }
-    if recovered.snapshot.is_none() {
+    if ledger.has_snapshot {
+        assert!(site.config().actors.snapshot_tail_bytes < 1_000_000, "a snapshot was not asked for");
+    } else {
         let known: BTreeSet<OrderId> = told.keys().map(|reference| reference.order).collect();
         assert_eq!(held, known, "each hold was answered, each answer is a hold");
         assert!(admitted.is_sorted_by(|a, b| a < b), "nobody is admitted twice or overtaken: {admitted:?}");
-    } else {
-        assert!(site.config().actors.snapshot_tail_bytes < 1_000_000, "a snapshot was not asked for");
     }
-    assert!(recovered.published >= number, "{} of {number} facts are published", recovered.published);
+    let (Ledger { inventory, segments, published, .. }, facts) = (&ledger, ledger.last_fact());
+    assert!(*published >= facts, "{published} of {facts} facts are published");
 
     let database = Database::connect(&config).await.expect("connect");
     let mut sold = 0;
@@ -239,7 +222,7 @@ async fn audit(site: &Site, event: EventId, told: &BTreeMap<OrderRef, Order>) {
     assert_eq!(checks::miscounted(&database, event).await.expect("check"), []);
     assert_eq!(checks::paid_twice(&database, event).await.expect("check"), []);
     database.close().await;
-    println!("{} orders, {sold} tickets, {} segments", told.len(), recovered.segments.len());
+    println!("{} orders, {sold} tickets, {} segments", told.len(), segments.len());
 }
 
 pub fn event_body() -> Value {

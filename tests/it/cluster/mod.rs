@@ -8,5 +8,6 @@ mod links;
 mod moves;
 mod names;
 mod operating;
+mod quiet;
 mod sale;
 mod steward;
