@@ -1,13 +1,17 @@
 //! Benchmarks, each beside what it is compared to, in one run.
 
+mod asking;
 mod cas;
 mod commit;
 mod http;
 mod load;
+mod members;
+mod memory;
 mod recovery;
 mod report;
 mod restart;
 mod sibling;
+mod spread;
 mod stage;
 mod sweep;
 
@@ -31,8 +35,10 @@ pub enum Command {
     Hold(HoldOptions),
     /// How long a node needs, and how much memory, to be back with an event of very many reservations.
     Restart(restart::Options),
-    /// How long an event of a cluster is away when its node is killed, frozen, drained, told to stop, or loses its lease.
+    /// How long an event of a cluster is away when its node or etcd's leader is killed or frozen, and more.
     Recovery(recovery::Options),
+    /// Very many events over three nodes: how they are spread, what memory they take, how fast they leave a node.
+    Spread(spread::Options),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
@@ -79,6 +85,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Hold(options) => cli::block_on(hold(options)),
         Command::Restart(options) => cli::block_on(restart::run(options)),
         Command::Recovery(options) => cli::block_on(recovery::run(options)),
+        Command::Spread(options) => cli::block_on(spread::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }
@@ -118,8 +125,9 @@ struct Front {
 impl Front {
     async fn start(of: &Config) -> Result<Self, Failure> {
         let wishes = sibling::wishes(of).await?;
-        wishes.drain(&format!("{}-front", of.node)).await?;
-        Ok(Self { node: Sibling::start(of, "front").await?, wishes })
+        let node = Sibling::start(of, "front").await?;
+        wishes.drain(node.name()).await?;
+        Ok(Self { node, wishes })
     }
 
     async fn stop(mut self) -> Result<(), Failure> {

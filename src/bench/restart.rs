@@ -5,7 +5,7 @@
 //! memory it had by then.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +16,10 @@ use serde_json::Value;
 use tokio::process::Child;
 use uuid::Uuid;
 
-use super::stage::{self, Lagging, Stage};
+use super::{
+    memory,
+    stage::{self, Lagging, Stage},
+};
 use crate::{
     actors::inventory::{AskError, Handle, recovery},
     cli::{ConfigOptions, child},
@@ -191,7 +194,7 @@ async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32)
     let read = client.get(format!("{url}/holds/{}", asked.reference)).bearer_auth(&asked.access);
     let (hold, first_read_s) = until_ok(&mut node, began, read).await?;
     row.first_read_s = first_read_s;
-    row.peak_mb = peak_mb(&node)?;
+    row.peak_mb = memory::peak_mb(child::id(&node)?)?;
     if hold["state"] != "held" {
         return Err(format!("the hold came back as {hold}").into());
     }
@@ -201,7 +204,7 @@ async fn measure(config: &Config, file: &Path, asked: &Asked, reservations: u32)
         return Err(format!("after {reservations} reservations the stock is {availability}").into());
     }
     tokio::time::sleep(LATER).await;
-    row.peak_later_mb = peak_mb(&node)?;
+    row.peak_later_mb = memory::peak_mb(child::id(&node)?)?;
     child::stop(node).await?;
     Ok(row)
 }
@@ -244,16 +247,6 @@ async fn look_at_journal(config: &Config, event: EventId) -> Result<Row, Failure
 
 fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-/// The most resident memory that the process ever had, as the kernel counts it.
-fn peak_mb(node: &Child) -> Result<f64, Failure> {
-    let pid = node.id().ok_or("the node has ended")?;
-    let path = PathBuf::from(format!("/proc/{pid}/status"));
-    let status = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    Ok(kib.map(|kib| mb(kib * 1024)).ok_or_else(|| format!("{} has no VmHWM", path.display()))?)
 }
 
 impl Report {

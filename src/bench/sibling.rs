@@ -91,6 +91,15 @@ impl Sibling {
         Ok(())
     }
 
+    /// What its metrics say; 0 before the first time.
+    pub async fn measure(&self, name: &str) -> Result<f64, Failure> {
+        measure(&self.client, &self.config.http.admin_listen, name).await
+    }
+
+    pub fn process(&self) -> Result<u32, Failure> {
+        child::id(self.child.as_ref().ok_or("it is down")?)
+    }
+
     /// SIGKILL.
     pub async fn kill(&mut self) -> Result<(), Failure> {
         match self.child.take() {
@@ -100,7 +109,7 @@ impl Sibling {
     }
 
     pub async fn signal(&self, name: &str) -> Result<(), Failure> {
-        child::signal(self.child.as_ref().ok_or("it is down")?, name).await
+        child::signal(self.process()?, name).await
     }
 
     pub async fn stop(&mut self) -> Result<(), Failure> {
@@ -109,6 +118,12 @@ impl Sibling {
             None => Ok(()),
         }
     }
+}
+
+pub async fn measure(client: &reqwest::Client, admin: &str, name: &str) -> Result<f64, Failure> {
+    let text = client.get(format!("http://{admin}/metrics")).send().await?.text().await?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(line.map_or(Ok(0.0), str::parse)?)
 }
 
 async fn is_ok(client: &reqwest::Client, url: &str) -> bool {

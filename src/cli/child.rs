@@ -28,16 +28,20 @@ pub fn serve(config: &Config, file: &Path) -> Result<Child, Failure> {
     Ok(node.map_err(|error| format!("the node: {error}"))?)
 }
 
+/// Of a child that was not waited for.
+pub fn id(node: &Child) -> Result<u32, Failure> {
+    Ok(node.id().ok_or("the node has ended by itself")?)
+}
+
 /// Such as TERM; by the shell's own `kill`: a bare system has no program of that name.
-pub async fn signal(node: &Child, name: &str) -> Result<(), Failure> {
-    let id = node.id().ok_or("the node has ended by itself")?;
-    let told = Command::new("sh").args(["-c", &format!("kill -{name} \"$0\""), &id.to_string()]).status().await?;
-    if told.success() { Ok(()) } else { Err(format!("the node was not sent {name}").into()) }
+pub async fn signal(process: u32, name: &str) -> Result<(), Failure> {
+    let told = Command::new("sh").args(["-c", &format!("kill -{name} \"$0\""), &process.to_string()]).status().await?;
+    if told.success() { Ok(()) } else { Err(format!("process {process} was not sent {name}").into()) }
 }
 
 /// Tells a node to stop (SIGTERM); it must end by itself, and well.
 pub async fn stop(mut node: Child) -> Result<(), Failure> {
-    signal(&node, "TERM").await?;
+    signal(id(&node)?, "TERM").await?;
     let status = timeout(STOP, node.wait()).await.map_err(|_| "the node did not stop in time")??;
     if status.success() { Ok(()) } else { Err(format!("the node ended with {status}").into()) }
 }

@@ -91,11 +91,17 @@ pub struct Operator {
     database: Database,
     /// This node's steward is to look.
     hint: Arc<Notify>,
+    draining: watch::Receiver<bool>,
 }
 
 impl Operator {
-    pub fn new(portrait: Arc<Portrait>, database: Database, hint: Arc<Notify>) -> Self {
-        Self { store: portrait.membership.wishes(), portrait, database, hint }
+    pub fn new(
+        portrait: Arc<Portrait>,
+        database: Database,
+        hint: Arc<Notify>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Self { store: portrait.membership.wishes(), portrait, database, hint, draining }
     }
 
     fn record(&self, node: &str) -> Option<Record> {
@@ -121,6 +127,10 @@ async fn ask(remote: Option<Remote>) -> Option<NodeStatus> {
 
 #[async_trait]
 impl Operations for Operator {
+    fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.clone()
+    }
+
     async fn status(&self) -> ClusterStatus {
         let (members, peers) = (Arc::clone(&self.portrait.members.borrow()), Arc::clone(&self.portrait.peers.borrow()));
         let nodes =

@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Report {
-    /// `ready` or `not_ready`.
+    /// `ready`, `not_ready`, or `draining`: an operator wants this node to run nothing, and others are to be asked.
     pub status: &'static str,
     pub dependencies: Vec<Dependency>,
 }
@@ -41,14 +41,14 @@ pub async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-/// Whether every store answers.
+/// Whether every store answers, and fans are welcome here.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "Ready.", body = Report),
-    (status = 503, description = "A dependency is down, or the server is going down.", body = Report),
+    (status = 503, description = "A dependency is down, or the node is drained or going down; it answers all the same.", body = Report),
 ))]
 pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut last = app.readiness.0.lock().await;
-    let report = match &*last {
+    let mut report = match &*last {
         Some((at, report)) if at.elapsed() < FRESH => report.clone(),
         _ => {
             let report = look(&app).await;
@@ -56,6 +56,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
             report
         }
     };
+    if report.status == "ready" && *app.operations.draining().borrow() {
+        report.status = "draining";
+    }
     let status = if report.status == "ready" && !app.closing.is_cancelled() {
         StatusCode::OK
     } else {

@@ -128,7 +128,8 @@ async fn serve(
     let reader = tokio::spawn(reader::read(reading, hear));
     let teller = Teller::new(app.tokens.clone(), event, opener.account);
     let tokens = app.tokens.clone();
-    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader }
+    let draining = app.operations.draining();
+    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader, draining }
         .run(writing, &app.closing, &seat.displaced)
         .await;
 }

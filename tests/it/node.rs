@@ -229,12 +229,16 @@ impl Node {
         self.child.id().expect("it runs")
     }
 
+    /// As far as it can be: one that is drained says so.
     pub async fn ready(&mut self) {
         let client = reqwest::Client::builder().no_proxy().build().expect("client");
         let deadline = Instant::now() + READY;
         loop {
             let reply = client.get(format!("{}/health/ready", self.url)).send().await;
-            if reply.is_ok_and(|reply| reply.status().is_success()) {
+            if let Ok(reply) = reply
+                && let Ok(report) = reply.json::<serde_json::Value>().await
+                && ["ready", "draining"].iter().any(|status| report["status"] == *status)
+            {
                 return;
             }
             let ended = self.child.try_wait().expect("ours");

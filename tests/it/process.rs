@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use onsale::{
-    demo::fans::{Client, Headers, Socket},
+    demo::fans::{Client, Headers, Pass, Socket},
     domain::id::EventId,
 };
 use reqwest::Method;
@@ -44,7 +44,7 @@ async fn stopped_amid_a_sale(site: Site) {
     let fans = join_all((0..16).map(|n| Fan::register(Arc::clone(&client), event, n))).await;
     let mut sockets = Vec::new();
     for fan in &fans {
-        let mut socket = client.open_queue(event, fan.access()).await.expect("a socket");
+        let mut socket = client.open_queue(event, &Pass::Access(fan.access().to_owned())).await.expect("a socket");
         socket.next().await.expect("open").expect("the first message");
         sockets.push(socket);
     }

@@ -33,9 +33,10 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(600);
 /// Callers that wait for the event to run; more are told to try again.
 const FINDERS: usize = 1_024;
-/// How long the broker may take to accept what is left when an event is given up; the rest is published by whoever runs
-/// it next.
+/// How long the broker may take to accept what is left when an event is given up; the rest is published by whoever runs it
+/// next. Where another node waits for the event, nobody can buy meanwhile.
 const FLUSH: Duration = Duration::from_secs(5);
+const SHORT_FLUSH: Duration = Duration::from_millis(300);
 
 pub(in crate::actors) struct State {
     event: EventId,
@@ -330,10 +331,11 @@ impl State {
         };
         self.slot.show(None);
         let (ownership, event) = (Arc::clone(&self.on.ownership), self.event);
+        let flush = if self.alone { FLUSH } else { SHORT_FLUSH };
         let work = beside::run(me, async move {
             handles.waiting_room.drain().await;
             handles.inventory.drain().await;
-            let _ = tokio::time::timeout(FLUSH, handles.orders.drain()).await;
+            let _ = tokio::time::timeout(flush, handles.orders.drain()).await;
             if let Err(error) = ownership.release(event, handles.epoch).await {
                 tracing::warn!(%event, %error, "the event was not given up; its ownership lapses by itself");
             }

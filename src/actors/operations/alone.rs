@@ -6,7 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::{Instant, interval};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{ClusterStatus, NodeStatus, OperationError, Operations, Rates};
@@ -61,6 +64,10 @@ async fn look(directory: Arc<LocalDirectory>, rates: Arc<Mutex<Rates>>) {
 
 #[async_trait]
 impl Operations for Alone {
+    fn draining(&self) -> watch::Receiver<bool> {
+        watch::channel(false).1
+    }
+
     async fn status(&self) -> ClusterStatus {
         let running = self.directory.running();
         let events = self.rates.lock().unwrap_or_else(PoisonError::into_inner).status(running);

@@ -10,6 +10,7 @@ pub use self::{alone::Alone, rates::Rates};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::{
     domain::id::EventId,
@@ -111,6 +112,9 @@ pub enum OperationError {
 /// Each of these notes what is wanted and returns; how far it has come, [`Operations::status`] tells.
 #[async_trait]
 pub trait Operations: Send + Sync + 'static {
+    /// Whether the node that is asked is to run nothing, as long as it is not stopping.
+    fn draining(&self) -> watch::Receiver<bool>;
+
     /// Never fails: what does not answer is shown so.
     async fn status(&self) -> ClusterStatus;
 

@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::envelope::Envelope;
 use crate::{
@@ -24,6 +25,8 @@ pub(super) struct Publisher {
     sale: Sale,
     /// With more behind it, it does not rest: otherwise new holds would soon be refused.
     hurry_above: usize,
+    /// Nor does it once this is cancelled: somebody waits for the last fact to be published.
+    hurry: CancellationToken,
     /// Taken from the channel, not yet published.
     backlog: VecDeque<OrderFact>,
     facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
@@ -43,9 +46,10 @@ impl Publisher {
         bus: Arc<dyn OrderBus>,
         sale: Sale,
         hurry_above: usize,
+        hurry: CancellationToken,
         facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
     ) -> Self {
-        Self { event, bus, sale, hurry_above, backlog: VecDeque::new(), facts }
+        Self { event, bus, sale, hurry_above, hurry, backlog: VecDeque::new(), facts }
     }
 
     pub async fn round(mut self) -> Round {
@@ -64,7 +68,8 @@ impl Publisher {
         let breather = self.sale.breather();
         self.publish(&messages).await;
         if self.backlog.len() <= self.hurry_above {
-            breather.rest().await;
+            // Cancelled or not, the next round goes on.
+            let _ = self.hurry.run_until_cancelled(breather.rest()).await;
         }
         Round::Published { up_to, publisher: self }
     }

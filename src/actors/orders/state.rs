@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ractor::ActorRef;
 use tokio::{sync::oneshot, task::JoinSet};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Arguments, PaymentFact, SettleError,
@@ -27,6 +27,8 @@ pub(super) struct State {
     settling: JoinSet<()>,
     /// `None` once the inventory has ended and everything is published.
     publishing: Option<AbortOnDropHandle<()>>,
+    /// Ends the publisher's rests.
+    hurry: CancellationToken,
     /// The broker has everything up to this number,
     confirmed: u64,
     /// and the journal's cursor stands here.
@@ -40,7 +42,8 @@ impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
         let Arguments { event, epoch, inventory, journal, bus, database, keys, sale, outbox_limit, facts } = arguments;
         let hurry_above = usize::try_from(outbox_limit / 2).unwrap_or(usize::MAX);
-        let publisher = Publisher::new(event, bus, sale, hurry_above, facts);
+        let hurry = CancellationToken::new();
+        let publisher = Publisher::new(event, bus, sale, hurry_above, hurry.clone(), facts);
         Self {
             event,
             epoch,
@@ -49,6 +52,7 @@ impl State {
             journal,
             settling: JoinSet::new(),
             publishing: Some(begin_round(me, publisher)),
+            hurry,
             confirmed: 0,
             marked: 0,
             marking: None,
@@ -108,6 +112,7 @@ impl State {
 
     pub fn drain(&mut self, me: &ActorRef<Message>, reply: oneshot::Sender<()>) {
         self.draining = Some(reply);
+        self.hurry.cancel();
         self.mark(me);
     }
 

@@ -69,6 +69,7 @@ pub struct Steward {
     phase: watch::Sender<Phase>,
     /// Events still to be given away by a node that leaves.
     left: watch::Receiver<Option<usize>>,
+    draining: watch::Receiver<bool>,
     hint: Arc<Notify>,
     portrait: Arc<Portrait>,
     _work: AbortOnDropHandle<()>,
@@ -93,6 +94,7 @@ impl Steward {
         let (members, peers) = (cluster.members(), cluster.peers());
         let (phase, phases) = watch::channel(Phase::Opening);
         let (tell_left, left) = watch::channel(None);
+        let (tell_draining, draining) = watch::channel(false);
         let hint = Arc::new(Notify::new());
         let hands =
             Hands { local: Arc::clone(&local), routes, ownership: Arc::clone(&stores.ownership), me: me.clone() };
@@ -114,11 +116,12 @@ impl Steward {
             hint: Arc::clone(&hint),
             phase: phases,
             left: tell_left,
+            draining: tell_draining,
             looked: Instant::now(),
             tasks: JoinSet::new(),
             events: HashMap::new(),
         };
-        Self { phase, left, hint, portrait, _work: AbortOnDropHandle::new(tokio::spawn(work.run())) }
+        Self { phase, left, draining, hint, portrait, _work: AbortOnDropHandle::new(tokio::spawn(work.run())) }
     }
 
     /// From here on this node says that it is up, unless it is to run nothing, and runs what is its.
@@ -128,7 +131,7 @@ impl Steward {
 
     /// What operators ask, answered here.
     pub fn operator(&self, database: Database) -> Operator {
-        Operator::new(Arc::clone(&self.portrait), database, Arc::clone(&self.hint))
+        Operator::new(Arc::clone(&self.portrait), database, Arc::clone(&self.hint), self.draining.clone())
     }
 
     /// Says that this node is going, and gives away all that others can take. Returns when that is done or `within` has passed.
@@ -160,6 +163,7 @@ struct Work {
     hint: Arc<Notify>,
     phase: watch::Receiver<Phase>,
     left: watch::Sender<Option<usize>>,
+    draining: watch::Sender<bool>,
     looked: Instant,
     tasks: JoinSet<Outcome>,
     events: HashMap<task::Id, EventId>,
@@ -204,8 +208,11 @@ impl Work {
         if *self.phase.borrow() == Phase::Opening {
             return;
         }
-        let state = if self.standing() == Standing::Serving { State::Up } else { State::Draining };
+        let standing = self.standing();
+        let state = if standing == Standing::Serving { State::Up } else { State::Draining };
         self.state.send_if_modified(|said| std::mem::replace(said, state) != state);
+        let is_drained = standing == Standing::Drained;
+        self.draining.send_if_modified(|said| std::mem::replace(said, is_drained) != is_drained);
     }
 
     async fn look(&mut self) {

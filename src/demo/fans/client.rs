@@ -153,10 +153,15 @@ impl Client {
         request.send().await.map(|response| response.status()).map_err(|error| format!("POST {url}: {error}"))
     }
 
-    pub async fn open_queue(&self, event: EventId, access: &str) -> Result<Socket, String> {
+    pub async fn open_queue(&self, event: EventId, pass: &Pass) -> Result<Socket, String> {
         let (at, door) = self.door();
-        let opened = door.open_queue(event, access).await;
-        opened.inspect_err(|_| self.next_door(at))
+        let opened = door.open_queue(event, pass).await.inspect_err(|_| self.next_door(at))?;
+        Ok(Socket { socket: opened, at })
+    }
+
+    /// The node of this socket wants it to move.
+    pub fn turn_from(&self, socket: &Socket) {
+        self.next_door(socket.at);
     }
 }
 
@@ -167,7 +172,7 @@ impl Door {
         Ok(Self { url, authority })
     }
 
-    async fn open_queue(&self, event: EventId, access: &str) -> Result<Socket, String> {
+    async fn open_queue(&self, event: EventId, pass: &Pass) -> Result<Frames, String> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| format!("connect: {error}"))?;
         let request = Request::get(format!("{}/api/v1/events/{event}/queue/socket", self.url))
             .header("Host", &self.authority)
@@ -175,7 +180,7 @@ impl Door {
             .header("Upgrade", "websocket")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", fastwebsockets::handshake::generate_key())
-            .header("Authorization", format!("Bearer {access}"))
+            .header(pass.header().0, pass.header().1)
             .body(Empty::<Bytes>::new())
             .map_err(|error| error.to_string())?;
         let executor = TokioExecutor::new();
@@ -184,7 +189,24 @@ impl Door {
             .await
             .map_err(|_| "handshake: no answer".to_owned())?
             .map_err(|error| format!("handshake: {error}"))?;
-        Ok(Socket { socket: FragmentCollector::new(socket) })
+        Ok(FragmentCollector::new(socket))
+    }
+}
+
+/// By what a socket is opened.
+#[derive(Debug, Clone)]
+pub enum Pass {
+    Access(String),
+    /// From a node that said goodbye.
+    Resume(String),
+}
+
+impl Pass {
+    fn header(&self) -> (&'static str, String) {
+        match self {
+            Self::Access(token) => ("Authorization", format!("Bearer {token}")),
+            Self::Resume(ticket) => ("Sec-WebSocket-Protocol", format!("onsale.v1, resume.{ticket}")),
+        }
     }
 }
 
@@ -192,9 +214,13 @@ fn wants_retry(reply: &Reply) -> bool {
     matches!(reply.status.as_u16(), 429 | 502..=504) || reply.code() == "request_running"
 }
 
+type Frames = FragmentCollector<TokioIo<Upgraded>>;
+
 /// The queue's socket of one fan.
 pub struct Socket {
-    socket: FragmentCollector<TokioIo<Upgraded>>,
+    socket: Frames,
+    /// The door's number.
+    at: usize,
 }
 
 impl Socket {

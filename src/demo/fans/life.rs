@@ -1,6 +1,6 @@
 //! One fan's life: sign in, wait, be admitted, hold, pay or not.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Account, Outcome, Report, Step,
-    client::{Client, Headers, Reply, Socket},
+    client::{Client, Headers, Pass, Reply, Socket},
 };
 use crate::domain::id::{EventId, OrderRef};
 
@@ -107,7 +107,9 @@ impl Life {
     }
 
     async fn wait(&self, access: &str) -> Result<Waited, String> {
-        let mut socket = self.open(access).await?;
+        let by_token = || Pass::Access(access.to_owned());
+        let mut socket = self.open(by_token(), access).await?;
+        let mut pass = by_token();
         let mut reported = false;
         let mut reconnected = !self.plan.reconnects;
         let mut best_position = u64::MAX;
@@ -116,9 +118,14 @@ impl Life {
                 tokio::time::timeout(SILENCE, socket.next()).await.map_err(|_| "the socket is silent".to_owned())?;
             let Ok(Some(update)) = next else {
                 // Closed or cut, the server may be restarting: the place is kept.
-                socket = self.open(access).await?;
+                socket = self.open(mem::replace(&mut pass, by_token()), access).await?;
                 continue;
             };
+            if let Some(ticket) = update["resumeTicket"].as_str() {
+                self.client.turn_from(&socket);
+                pass = Pass::Resume(ticket.to_owned());
+                continue;
+            }
             if !reported {
                 reported = true;
                 self.report(Step::Joined);
@@ -153,19 +160,20 @@ impl Life {
                 reconnected = true;
                 socket.close().await;
                 tokio::time::sleep(self.plan.thinks).await;
-                socket = self.open(access).await?;
+                socket = self.open(by_token(), access).await?;
             }
         }
     }
 
-    /// Opens the queue's socket, over restarts of the server.
-    async fn open(&self, access: &str) -> Result<Socket, String> {
+    /// Opens the queue's socket, over restarts of the server. A resume ticket is tried once.
+    async fn open(&self, mut pass: Pass, access: &str) -> Result<Socket, String> {
         let mut last = String::new();
         for _ in 0..120 {
-            match self.client.open_queue(self.event, access).await {
+            match self.client.open_queue(self.event, &pass).await {
                 Ok(socket) => return Ok(socket),
                 Err(error) => last = error,
             }
+            pass = Pass::Access(access.to_owned());
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         Err(last)

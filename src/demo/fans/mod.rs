@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    client::{Client, Headers, Reply, Socket},
+    client::{Client, Headers, Pass, Reply, Socket},
     life::Plan,
 };
 use crate::{

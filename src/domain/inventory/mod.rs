@@ -8,6 +8,7 @@ mod admissions;
 mod apply;
 pub mod batch;
 mod best;
+mod blocks;
 pub mod configuration;
 mod decide;
 pub mod entry;

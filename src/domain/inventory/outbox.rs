@@ -1,10 +1,8 @@
 //! Order facts not yet published, numbered from 1 by the fold.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
-use super::fact::OrderFact;
+use super::{blocks::Blocks, fact::OrderFact};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Outbox {
@@ -13,7 +11,7 @@ pub(super) struct Outbox {
     /// Facts up to this number are with the broker. Can run ahead of `made` during recovery.
     published: u64,
     /// The newest ones without a gap, up to `made`.
-    facts: VecDeque<OrderFact>,
+    facts: Blocks<OrderFact>,
 }
 
 impl Outbox {
@@ -30,20 +28,20 @@ impl Outbox {
         self.made += 1;
         debug_assert_eq!(fact.number, self.made);
         if self.made > self.published {
-            self.facts.push_back(fact);
+            self.facts.push(fact);
         }
     }
 
     pub fn after(&self, number: u64, limit: usize) -> Vec<OrderFact> {
         let oldest = self.next_number() - self.facts.len() as u64;
         let skip = usize::try_from((number + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
-        self.facts.range(skip.min(self.facts.len())..).take(limit).cloned().collect()
+        (skip..self.facts.len()).take(limit).filter_map(|at| self.facts.get(at)).cloned().collect()
     }
 
     pub fn published(&mut self, number: u64) {
         self.published = self.published.max(number);
         while self.facts.front().is_some_and(|fact| fact.number <= number) {
-            self.facts.pop_front();
+            self.facts.drop_front();
         }
     }
 }

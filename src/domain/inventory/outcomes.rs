@@ -2,14 +2,13 @@
 //!
 //! Owns the memory. What an answer looks like is rebuilt from the order, which is kept at least as long.
 
-use std::collections::VecDeque;
-
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
+    blocks::Blocks,
     request::{Identity, REMEMBERED},
-    slab::{Roomy, hash},
+    slab::hash,
 };
 use crate::domain::time::EventTime;
 
@@ -45,7 +44,7 @@ struct Outcome {
 pub(super) struct Outcomes {
     /// Number of the oldest one.
     first: u32,
-    list: VecDeque<Outcome>,
+    list: Blocks<Outcome>,
     /// By key, as numbers. Never walked.
     index: HashTable<u32>,
 }
@@ -60,7 +59,7 @@ impl Outcome {
 }
 
 /// Numbers wrap; there are never four billion at a time.
-fn at(list: &VecDeque<Outcome>, first: u32, number: u32) -> Option<&Outcome> {
+fn at(list: &Blocks<Outcome>, first: u32, number: u32) -> Option<&Outcome> {
     list.get(number.wrapping_sub(first) as usize)
 }
 
@@ -84,7 +83,7 @@ impl Outcomes {
         }
         let outcome = Outcome { key: identity.key.to_le_bytes(), body: identity.body, at: at_time, done };
         let number = self.first.wrapping_add(self.list.len() as u32);
-        self.list.push_back(outcome);
+        self.list.push(outcome);
         let (list, first) = (&self.list, self.first);
         self.index.insert_unique(hash(identity.key), number, |&other| at(list, first, other).map_or(0, Outcome::hash));
     }
@@ -102,7 +101,7 @@ impl Outcomes {
                 return;
             }
             self.unlink(self.first);
-            self.list.pop_front();
+            self.list.drop_front();
             self.first = self.first.wrapping_add(1);
         }
     }
@@ -116,10 +115,9 @@ impl Serialize for Outcomes {
 
 impl<'de> Deserialize<'de> for Outcomes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (first, Roomy(list)) = <(u32, Roomy<Outcome>)>::deserialize(deserializer)?;
-        let list = VecDeque::from(list);
+        let (first, list) = <(u32, Blocks<Outcome>)>::deserialize(deserializer)?;
         let mut index = HashTable::with_capacity(list.len());
-        for (place, outcome) in (0..).zip(&list) {
+        for (place, outcome) in (0..).zip(list.iter()) {
             let number = first.wrapping_add(place);
             // The later of two with one key counts, as when they were remembered.
             let same = |&other: &u32| at(&list, first, other).is_some_and(|other| other.key == outcome.key);

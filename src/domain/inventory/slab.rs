@@ -3,10 +3,10 @@
 //! The index keeps four bytes a record and is never walked, so its order decides nothing. Slots are given out the same way
 //! for the same history, and a snapshot keeps them.
 
-use std::{fmt, marker::PhantomData};
-
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::blocks::Blocks;
 
 pub(super) trait Keyed {
     fn key(&self) -> u128;
@@ -14,7 +14,7 @@ pub(super) trait Keyed {
 
 #[derive(Debug, Clone)]
 pub(super) struct Slab<T> {
-    slots: Vec<Option<T>>,
+    slots: Blocks<Option<T>>,
     vacant: Vec<u32>,
     index: HashTable<u32>,
 }
@@ -29,7 +29,7 @@ pub(super) fn hash(key: u128) -> u64 {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), vacant: Vec::new(), index: HashTable::new() }
+        Self { slots: Blocks::default(), vacant: Vec::new(), index: HashTable::new() }
     }
 }
 
@@ -55,7 +55,7 @@ impl<T: Keyed> Slab<T> {
         let key = record.key();
         let slot = match self.vacant.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = Some(record);
+                *self.slots.get_mut(slot as usize).expect("a slot that was given out") = Some(record);
                 slot
             }
             None => {
@@ -81,10 +81,10 @@ impl<T: Keyed> Slab<T> {
 
     /// In the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.slots).filter_map(|(slot, record)| Some((slot, record.as_ref()?)))
+        (0..).zip(self.slots.iter()).filter_map(|(slot, record)| Some((slot, record.as_ref()?)))
     }
 
-    fn from_parts(slots: Vec<Option<T>>, vacant: Vec<u32>) -> Option<Self> {
+    fn from_parts(slots: Blocks<Option<T>>, vacant: Vec<u32>) -> Option<Self> {
         let empty = slots.iter().filter(|slot| slot.is_none()).count();
         let vacant_fit = vacant.iter().all(|&slot| slots.get(slot as usize).is_some_and(Option::is_none));
         if empty != vacant.len() || !vacant_fit {
@@ -92,7 +92,7 @@ impl<T: Keyed> Slab<T> {
         }
         let mut index = HashTable::with_capacity(slots.len());
         let hash_of = |slot: u32| slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |r| hash(r.key()));
-        for (slot, record) in (0..).zip(&slots) {
+        for (slot, record) in (0..).zip(slots.iter()) {
             let Some(record) = record else { continue };
             index.insert_unique(hash(record.key()), slot, |&other| hash_of(other));
         }
@@ -108,40 +108,8 @@ impl<T: Serialize> Serialize for Slab<T> {
 
 impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Slab<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (Roomy(slots), vacant) = <(Roomy<Option<T>>, Vec<u32>)>::deserialize(deserializer)?;
+        let (slots, vacant) = Deserialize::deserialize(deserializer)?;
         Self::from_parts(slots, vacant).ok_or_else(|| de::Error::custom("slots contradict each other"))
-    }
-}
-
-/// A long list, read into room for twice as many as it says that it has: grown step by step, or by the first that is added
-/// afterwards, it would leave as much behind again, at the very moment when a recovery needs most. Room that is not used is
-/// never touched, and costs nothing.
-pub(super) struct Roomy<T>(pub Vec<T>);
-
-/// What is claimed beyond this is believed when it is seen.
-const MOST_RESERVED: usize = 1 << 24;
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Roomy<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(RoomyVisitor(PhantomData))
-    }
-}
-
-struct RoomyVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> de::Visitor<'de> for RoomyVisitor<T> {
-    type Value = Roomy<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Roomy<T>, A::Error> {
-        let mut found = Vec::with_capacity(list.size_hint().unwrap_or(0).saturating_mul(2).min(MOST_RESERVED));
-        while let Some(next) = list.next_element()? {
-            found.push(next);
-        }
-        Ok(Roomy(found))
     }
 }
 
