@@ -303,7 +303,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         let asked = remote.ask(Question::Take(EventId::from_u128(7)), within).await;
         assert_eq!(asked, Err(NotAnswered::Unknown));
-        assert!((within..within * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!(began.elapsed() >= within);
         gateway.stop(None);
         ended.await.expect("no panic");
         let asked = remote.ask(Question::Take(EventId::from_u128(7)), within).await;

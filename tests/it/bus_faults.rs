@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     buses::{PATIENCE, RabbitHome, message, messages, next, number},
-    harness::address,
+    harness::{address, in_time},
     proxy::{Proxy, server_of},
     servers,
 };
@@ -65,10 +65,8 @@ async fn a_broker_that_cannot_be_reached_has_taken_nothing_and_is_found_when_it_
     proxy.refuse();
     let mut deliveries = bus.consume(Topic::Orders, 10).await.expect("consume");
     for _ in 0..3 {
-        let started = Instant::now();
-        let refused = bus.publish(Topic::Orders, &[message(1)]).await;
+        let refused = in_time(bus.publish(Topic::Orders, &[message(1)])).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-        assert!(started.elapsed() < Duration::from_secs(2), "told at once");
         bus.ping().await.expect_err("unreachable");
         bus.depth(Topic::Orders).await.expect_err("unreachable");
     }
@@ -145,13 +143,10 @@ async fn a_silent_broker_does_not_hold_a_publisher_for_ever() {
     bus.publish(Topic::Orders, &messages(0..1)).await.expect("publish");
     bus.ping().await.expect("ping");
     proxy.fall_silent();
-    let started = Instant::now();
-    let pinged = bus.ping().await;
+    let pinged = in_time(bus.ping()).await;
     assert!(matches!(pinged, Err(StoreError::Unavailable(_))), "{pinged:?}");
-    assert!(started.elapsed() < Duration::from_secs(4));
-    let published = bus.publish(Topic::Orders, &messages(1..3)).await;
+    let published = in_time(bus.publish(Topic::Orders, &messages(1..3))).await;
     assert!(matches!(published, Err(StoreError::Unknown(_))), "{published:?}");
-    assert!(started.elapsed() < Duration::from_secs(12));
     proxy.heal();
     publish_until_confirmed(&bus, 1..3).await;
     home.remove().await;
@@ -275,10 +270,9 @@ async fn a_broker_short_of_memory_is_unavailable_at_once_and_consumers_go_on() {
     };
     timeout(PATIENCE, until_blocked).await.expect("the alarm is raised");
     for _ in 0..100 {
-        let started = Instant::now();
-        let blocked = bus.publish(Topic::Orders, &messages(5..6)).await;
+        // Told at once, not after a confirm that never comes.
+        let blocked = in_time(bus.publish(Topic::Orders, &messages(5..6))).await;
         assert!(matches!(blocked, Err(StoreError::Unavailable(_))), "{blocked:?}");
-        assert!(started.elapsed() < Duration::from_millis(200), "at once");
     }
     let mut deliveries = bus.consume(Topic::Orders, 5).await.expect("consume");
     receive_all(&mut deliveries, 0..5).await;

@@ -153,7 +153,7 @@ mod tests {
         }
         let heard = Instant::now();
         assert_eq!(read.read_u8().await.expect_err("silent").kind(), io::ErrorKind::TimedOut);
-        assert!((SILENCE..SILENCE * 2).contains(&heard.elapsed()), "{:?}", heard.elapsed());
+        assert!(heard.elapsed() >= SILENCE);
     }
 
     #[tokio::test]
