@@ -150,10 +150,19 @@ impl Node {
         let _ = tokio::time::timeout(CLOSE, self.stores.database.close()).await;
     }
 
-    /// Returns, with the store's name, when a store has failed in a way that this process cannot judge: then the process must
-    /// end, and the next one recovers what is durable.
+    /// Returns, with its name, when a part has failed that this process cannot judge or go on without: then the process must end,
+    /// and the next one recovers what is durable.
     pub async fn poisoned(&self) -> &'static str {
-        self.stores.poisoned().await
+        let steward_ended = async {
+            match &self.member {
+                Some(member) => member.steward.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            store = self.stores.poisoned() => store,
+            () = steward_ended => "steward",
+        }
     }
 
     /// Returns when another process has taken this node's name: then this one must end.

@@ -45,10 +45,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     );
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        store = node.poisoned() => {
-            tracing::error!(store, "a store has failed: this process ends, the next one recovers what is durable");
+        part = node.poisoned() => {
+            tracing::error!(part, "a part has failed: this process ends, the next one recovers what is durable");
             node.abandon().await;
-            return Err(format!("the {store} has failed; start again to recover").into());
+            return Err(format!("the {part} has failed; start again to recover").into());
         }
         () = node.ousted() => {
             tracing::error!(node = %node_name, "another process runs under this node's name: this one ends");

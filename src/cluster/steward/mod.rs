@@ -22,7 +22,7 @@ use tokio::{
     task::{self, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
     handover::Hands,
@@ -72,6 +72,7 @@ pub struct Steward {
     draining: watch::Receiver<bool>,
     hint: Arc<Notify>,
     portrait: Arc<Portrait>,
+    ended: CancellationToken,
     _work: AbortOnDropHandle<()>,
 }
 
@@ -121,7 +122,18 @@ impl Steward {
             tasks: JoinSet::new(),
             events: HashMap::new(),
         };
-        Self { phase, left, draining, hint, portrait, _work: AbortOnDropHandle::new(tokio::spawn(work.run())) }
+        let ended = CancellationToken::new();
+        let ends = ended.clone().drop_guard();
+        let work = tokio::spawn(async move {
+            let _ends = ends;
+            work.run().await;
+        });
+        Self { phase, left, draining, hint, portrait, ended, _work: AbortOnDropHandle::new(work) }
+    }
+
+    /// Returns if it has failed: nobody here sees to anything any more.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// From here on this node says that it is up, unless it is to run nothing, and runs what is its.
