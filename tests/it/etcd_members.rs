@@ -12,6 +12,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Members {
     urls: Vec<String>,
+    commands: Vec<Command>,
     processes: Vec<Option<Process>>,
     _folder: TempDir,
 }
@@ -24,15 +25,17 @@ impl Members {
         let urls: Vec<String> = (0..count).map(url).collect();
         let peers: Vec<String> = (0..count).map(url).collect();
         let named: Vec<String> = peers.iter().enumerate().map(|(n, peer)| format!("m{n}={peer}")).collect();
-        let processes = urls.iter().zip(&peers).enumerate().map(|(n, (url, peer))| {
+        let commands = urls.iter().zip(&peers).enumerate().map(|(n, (url, peer))| {
             let mut command = Command::new("etcd");
             command.args(["--name", &format!("m{n}"), "--initial-cluster", &named.join(",")]);
             command.args(["--listen-client-urls", url, "--advertise-client-urls", url]);
             command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
             command.arg("--data-dir").arg(folder.path().join(format!("m{n}"))).args(options);
-            Some(Process::start(&mut command))
+            command
         });
-        let members = Self { processes: processes.collect(), urls, _folder: folder };
+        let mut commands: Vec<_> = commands.collect();
+        let processes = commands.iter_mut().map(|command| Some(Process::start(command))).collect();
+        let members = Self { urls, commands, processes, _folder: folder };
         timeout(START_DEADLINE, members.leader()).await.expect("the members elect a leader in time");
         members
     }
@@ -58,6 +61,11 @@ impl Members {
 
     pub fn kill(&mut self, member: usize) {
         self.processes[member] = None;
+    }
+
+    /// With what it knew when it was killed.
+    pub fn start_again(&mut self, member: usize) {
+        self.processes[member] = Some(Process::start(&mut self.commands[member]));
     }
 
     pub fn hang(&self, member: usize) {

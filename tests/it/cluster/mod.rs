@@ -9,5 +9,6 @@ mod moves;
 mod names;
 mod operating;
 mod quiet;
+mod quorum;
 mod sale;
 mod steward;

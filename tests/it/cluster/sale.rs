@@ -20,23 +20,28 @@ const MOVES: usize = 4;
 /// For a node to end after it was told to.
 const ENDED: Duration = Duration::from_secs(30);
 
-struct Stage {
-    sites: Vec<Site>,
-    nodes: Vec<Node>,
-    rush: Rush,
+pub struct Stage {
+    pub sites: Vec<Site>,
+    pub nodes: Vec<Node>,
+    pub rush: Rush,
     random: StdRng,
 }
 
 impl Stage {
     async fn set() -> Option<Self> {
-        let sites = Site::on_servers().await?.with_siblings(NODES - 1);
+        Some(Self::set_on(Site::on_servers().await?).await)
+    }
+
+    /// All nodes on the servers of this one.
+    pub async fn set_on(first: Site) -> Self {
+        let sites = first.with_siblings(NODES - 1);
         let mut random = rush::random();
         let mut nodes = Vec::new();
         for site in &sites {
             nodes.push(site.start().await);
         }
         let rush = Rush::open_over(&sites, &mut random).await;
-        Some(Self { sites, nodes, rush, random })
+        Self { sites, nodes, rush, random }
     }
 
     /// Which node the next fault comes to.
@@ -44,7 +49,7 @@ impl Stage {
         self.random.random_range(0..NODES)
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.rush.end(&self.sites[0], self.nodes).await;
     }
 }
