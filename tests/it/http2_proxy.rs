@@ -28,6 +28,8 @@ pub struct Direction {
     flow: watch::Sender<Flow>,
     /// Complete messages that have arrived at the proxy.
     complete: watch::Sender<u64>,
+    /// Frames that have arrived with a segment of a journal in them.
+    commits: watch::Sender<u64>,
 }
 
 pub struct Proxy {
@@ -40,7 +42,11 @@ pub struct Proxy {
 
 impl Direction {
     fn new() -> Arc<Self> {
-        Arc::new(Self { flow: watch::Sender::new(Flow::Pass), complete: watch::Sender::new(0) })
+        Arc::new(Self {
+            flow: watch::Sender::new(Flow::Pass),
+            complete: watch::Sender::new(0),
+            commits: watch::Sender::new(0),
+        })
     }
 
     pub fn set(&self, flow: Flow) {
@@ -55,6 +61,24 @@ impl Direction {
     pub async fn wait_for(&self, complete: u64) {
         let mut seen = self.complete.subscribe();
         in_time(seen.wait_for(|seen| *seen >= complete)).await.expect("the proxy runs");
+    }
+}
+
+/// In each commit of a segment, and in little else.
+const COMMIT: &[u8] = b"onsale/journal/";
+
+/// Commits.
+impl Direction {
+    /// How many there were.
+    pub fn commits(&self) -> u64 {
+        *self.commits.borrow()
+    }
+
+    /// Waits until one more arrives. Whatever was set before holds for it.
+    pub async fn next_commit(&self) {
+        let mut seen = self.commits.subscribe();
+        let before = *seen.borrow_and_update();
+        in_time(seen.wait_for(|seen| *seen > before)).await.expect("the proxy runs");
     }
 }
 
@@ -132,6 +156,8 @@ async fn pump(from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, direction: 
             passed = 0;
         }
         let frame: Frame = tokio::select! {
+            // What is set holds for every frame that comes after.
+            biased;
             changed = flow.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -143,6 +169,9 @@ async fn pump(from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, direction: 
         };
         if frame.ends_message {
             direction.complete.send_modify(|complete| *complete += 1);
+        }
+        if frame.bytes.windows(COMMIT.len()).any(|some| some == COMMIT) {
+            direction.commits.send_modify(|commits| *commits += 1);
         }
         let before = passed;
         passed += u64::from(frame.ends_message);

@@ -20,6 +20,7 @@ mod journal_late;
 mod keys;
 mod keys_contract;
 mod killed;
+mod late_commits;
 mod ledger;
 mod mirrors;
 mod node;
