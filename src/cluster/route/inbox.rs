@@ -21,6 +21,7 @@ use crate::{
     },
     cluster::{
         gateway::{Answer, Fate, Inbox, Notice, Parcel, Piece, Question, Remote, Reply, Taken},
+        measures,
         wire::Opaque,
     },
     domain::id::EventId,
@@ -164,5 +165,9 @@ impl Visitors {
 
 fn read<T: serde::de::DeserializeOwned>(body: &Opaque) -> Option<T> {
     let read = postcard::from_bytes(&body.0);
-    read.inspect_err(|error| tracing::warn!(%error, "what another node says cannot be read")).ok()
+    let refused = |error: &postcard::Error| {
+        measures::unreadable();
+        tracing::warn!(%error, "what another node says cannot be read");
+    };
+    read.inspect_err(refused).ok()
 }

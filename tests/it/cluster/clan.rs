@@ -8,7 +8,7 @@ use onsale::{
         bundle::Bundle,
         config::Config,
         credentials::Credentials,
-        gateway::{NothingHere, Remote},
+        gateway::{Inbox, NothingHere, Remote},
         measures,
     },
     http,
@@ -78,15 +78,21 @@ impl Clan {
 
     /// This process as a member that runs nothing.
     pub async fn here(&self, letter: char) -> Here {
-        self.here_with(letter, Credentials::of_secret(&self.secret())).await
+        self.here_with_inbox(letter, Arc::new(NothingHere)).await
+    }
+
+    /// The same, with this process told what others say.
+    pub async fn here_with_inbox(&self, letter: char, inbox: Arc<dyn Inbox>) -> Here {
+        self.here_with(letter, Credentials::of_secret(&self.secret()), inbox).await
     }
 
     pub async fn here_by(&self, letter: char, bundle: &std::path::Path) -> Here {
         let bundle = Bundle::read(bundle, &self.name(letter)).expect("a good bundle");
-        self.here_with(letter, Credentials::of_bundle(&bundle).expect("good certificates")).await
+        let credentials = Credentials::of_bundle(&bundle).expect("good certificates");
+        self.here_with(letter, credentials, Arc::new(NothingHere)).await
     }
 
-    async fn here_with(&self, letter: char, credentials: Credentials) -> Here {
+    async fn here_with(&self, letter: char, credentials: Credentials, inbox: Arc<dyn Inbox>) -> Here {
         static ONE: Mutex<()> = Mutex::const_new(());
         let alone = ONE.lock().await;
         // As the boot does it.
@@ -99,7 +105,7 @@ impl Clan {
         let me = Me { home: self.name(letter), public: String::new(), admin: String::new() };
         let config = Config::default();
         let entered = in_time(Entered::new(&config, credentials, Arc::new(store), me)).await.expect("a member");
-        Here { cluster: entered.open(Arc::new(NothingHere)), _alone: alone }
+        Here { cluster: entered.open(inbox), _alone: alone }
     }
 
     pub async fn etcd_client(&self) -> etcd_client::Client {

@@ -12,3 +12,4 @@ mod quiet;
 mod quorum;
 mod sale;
 mod steward;
+mod versions;
