@@ -23,6 +23,7 @@ mod killed;
 mod late_commits;
 mod ledger;
 mod mirrors;
+mod netns;
 mod node;
 mod operations;
 mod outages;

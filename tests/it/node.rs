@@ -100,6 +100,13 @@ impl Site {
         self
     }
 
+    /// On a host of its own, where every port is free.
+    pub fn at(mut self, host: &str) -> Self {
+        let [public, admin, link] = [8080, 9090, 7400].map(|port| format!("{host}:{port}"));
+        self.url = format!("http://{public}");
+        self.set("http.listen", &public).set("http.admin_listen", &admin).set("cluster.listen", &link)
+    }
+
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -122,6 +129,12 @@ impl Site {
 
     pub fn client(&self) -> Client {
         Client::new(&self.url).expect("an address")
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        let client = reqwest::Client::builder().no_proxy().build().expect("client");
+        let reply = client.get(format!("{}/health/ready", self.url)).send().await;
+        reply.is_ok_and(|reply| reply.status().is_success())
     }
 
     /// What the admin listener says.

@@ -56,7 +56,12 @@ pub struct Proxy {
 impl Proxy {
     /// To a server that is addressed as `host:port`.
     pub async fn to(server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::at("127.0.0.1", server).await
+    }
+
+    /// At an address of this machine.
+    pub async fn at(here: &str, server: &str) -> Self {
+        let listener = TcpListener::bind((here, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let state = State { weather: Weather::Fair, generation: 0, eaten_bytes: 0, trigger: None };
         let state = Arc::new(watch::Sender::new(state));
@@ -67,6 +72,10 @@ impl Proxy {
     /// `host:port`, to be used in place of the server's.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// The same URL with the proxy in the server's place.

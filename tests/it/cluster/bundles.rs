@@ -19,7 +19,7 @@ use crate::{
 const REFUSED: Duration = Duration::from_secs(30);
 
 /// By the command line, as an operator would.
-async fn onsale(arguments: &[&str]) -> String {
+pub async fn onsale(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_onsale")).args(arguments).output().await.expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()

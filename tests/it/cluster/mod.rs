@@ -8,6 +8,7 @@ mod links;
 mod moves;
 mod names;
 mod operating;
+mod partitions;
 mod quiet;
 mod quorum;
 mod sale;
