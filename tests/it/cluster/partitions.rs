@@ -12,7 +12,8 @@ use onsale::{
         wishes::WishStore,
     },
 };
-use tokio::time::{Instant, sleep_until};
+use rand::{Rng as _, rngs::StdRng};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bundles::onsale;
 use crate::{
@@ -29,9 +30,12 @@ const NODES: usize = 3;
 const VICTIM: usize = 1;
 /// Longer than a lease.
 const AWAY: Duration = Duration::from_secs(8);
+/// So that a lease may run out now and then.
+const FLAPS: Duration = Duration::from_secs(12);
 
 struct Scene {
     rush: Rush,
+    random: StdRng,
     nodes: Vec<Node>,
     ground: Ground,
 }
@@ -65,7 +69,8 @@ impl Scene {
             sites.push(site);
             nodes.push(node);
         }
-        let rush = Rush::open_over(&sites, &mut rush::random()).await;
+        let mut random = rush::random();
+        let rush = Rush::open_over(&sites, &mut random).await;
         let ownership = open_etcd(&etcd, "reader").await.ownership;
         let (event, port) = (rush.event(), Other::Port(relays[0].port()));
         let ground = Ground { sites, event, ownership, etcd: port, _relays: relays, net };
@@ -73,7 +78,7 @@ impl Scene {
         let wishes = WishStore::new(Arc::new(Etcd::new(&etcd).await.expect("addresses")));
         wishes.pin(event, &ground.victim()).await.expect("noted");
         until("it runs there", async || ground.owner().await.is_some_and(|owner| owner.node == ground.victim())).await;
-        let mut scene = Self { rush, nodes, ground };
+        let mut scene = Self { rush, random, nodes, ground };
         scene.rush.goes_on().await;
         Some(scene)
     }
@@ -232,5 +237,30 @@ async fn a_node_that_hears_nobody_pauses_and_comes_back_by_itself() {
     };
     let healed = rush.shop_during(deaf).await;
     scene.recovers(what, healed).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_fails_here_and_there_for_moments_loses_nothing() {
+    let Some(mut scene) = Scene::open().await else { return };
+    let Scene { rush, ground, random, .. } = &mut scene;
+    let flapping = async {
+        let until = Instant::now() + FLAPS;
+        while Instant::now() < until {
+            // Whoever was cut off before may stay so.
+            let host = random.random_range(0..NODES);
+            let others = (0..NODES).filter(|other| *other != host).map(Other::Host).chain([ground.etcd]);
+            let others: Vec<_> = others.filter(|_| random.random_bool(0.6)).collect();
+            let lost = [Lost::ToIt, Lost::FromIt, Lost::Both][random.random_range(0..3)];
+            ground.net.heal(host);
+            ground.net.cut(host, &others, lost);
+            sleep(Duration::from_millis(random.random_range(100..1_000))).await;
+            ground.net.heal(random.random_range(0..NODES));
+        }
+        (0..NODES).for_each(|host| ground.net.heal(host));
+        Instant::now()
+    };
+    let healed = rush.shop_during(flapping).await;
+    scene.recovers("flapping", healed).await;
     scene.end().await;
 }
