@@ -7,6 +7,10 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::{Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use crate::servers::is_root;
@@ -28,6 +32,8 @@ pub enum Lost {
     Both,
 }
 
+static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+
 /// Taken away when dropped, after what runs there.
 pub struct Net {
     tag: String,
@@ -43,8 +49,9 @@ impl Net {
         }
         sweep();
         let tag = format!("onsale-{}-{:04x}", std::process::id(), rand::random::<u16>());
-        // RFC 2544: for trials like this.
-        let subnet = format!("198.{}.{}", rand::random_range(18..=19), rand::random::<u8>());
+        // RFC 2544: for trials like this. Of this process's nets no two are the same.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let subnet = format!("198.{}.{}", 18 + number / 256 % 2, number % 256);
         let net = Self { tag, subnet, hosts };
         if let Err(why) = ip(&["netns", "add", &net.tag]) {
             return skipped(&why);

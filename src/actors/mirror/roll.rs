@@ -16,8 +16,8 @@ use crate::{
 
 /// In one attendance: 16 bytes each.
 const FANS: usize = 8_192;
-/// Until everything is said again, while the mirror is not live.
-const REPEAT: Duration = Duration::from_millis(500);
+/// Until everything is said again, while the mirror is not live: for as long an event that has moved is away here at the most.
+const REPEAT: Duration = PULSE;
 /// Until everything is said again because the stand-in has not said that it heard.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long who was cut off may take to attach again. Without this a fan who is called meanwhile would have to claim.
