@@ -18,7 +18,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    domain::{id::FanId, inventory::request::Identity},
+    domain::{id::FanId, inventory::request::Identity, time::EventTime},
     stores::{
         database::{
             Write,
@@ -43,7 +43,8 @@ pub fn identity(account: FanId, route: &str, key: &IdempotencyKey, body: &impl S
 
 /// Runs a database command once for its key; a repeat gets the same answer. `work` writes its effect and ends with
 /// [`Attempt::finish`]. It runs to its end also when the client has gone. When it refuses, nothing may have been done, and
-/// the key is free again; when its outcome is unknown, the key stays taken for a minute and the next attempt resumes it.
+/// the key is free again; when its outcome is unknown, the next attempt resumes it. If the process dies, the key stays taken for a
+/// minute.
 pub async fn once<F, W>(
     app: &Arc<App>,
     account: FanId,
@@ -58,7 +59,8 @@ where
 {
     let key = hex(key_hash(account, route, key).as_ref());
     let body = hex(body_hash(body).as_ref());
-    let resumed = match idempotency::begin(&app.database, &key, &body, now()).await? {
+    let began = now();
+    let resumed = match idempotency::begin(&app.database, &key, &body, began).await? {
         Begun::Yours { resumed } => resumed,
         Begun::Running { .. } => {
             return Err(Problem::new(Code::RequestRunning).retry_after(RUNNING_RETRY_AFTER_S));
@@ -72,8 +74,7 @@ where
         async move {
             let outcome = work(Attempt { key: key.clone(), resumed }).await;
             if let Err(problem) = &outcome
-                && is_certain(problem.code())
-                && let Err(error) = idempotency::abandon(&app.database, &key).await
+                && let Err(error) = let_go(&app, &key, began, problem.code()).await
             {
                 // It frees itself in a minute.
                 tracing::warn!(error = &error as &dyn std::error::Error, "idempotency key not freed");
@@ -91,9 +92,18 @@ where
     }
 }
 
-/// Whether this answer means that nothing was done.
-fn is_certain(code: Code) -> bool {
-    !matches!(code, Code::OutcomeUnknown | Code::Internal | Code::RequestTimeout | Code::RequestRunning)
+/// By an attempt that has ended, with this for an answer.
+async fn let_go(app: &App, key: &str, began: EventTime, code: Code) -> Result<(), StoreError> {
+    match code {
+        // Another attempt has it.
+        Code::RequestRunning => Ok(()),
+        // A fan who pays while the event goes to another node must not wait for a minute.
+        Code::OutcomeUnknown | Code::Internal | Code::RequestTimeout => {
+            idempotency::hand_on(&app.database, key, began).await
+        }
+        // Nothing was done.
+        _ => idempotency::abandon(&app.database, key).await,
+    }
 }
 
 /// A command that holds its key.

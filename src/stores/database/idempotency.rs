@@ -1,7 +1,8 @@
 //! Requests that must have one effect: what each key was used for, and what it answered.
 //!
-//! A key is *running* until its answer is there. One that has run for a minute belongs to a request that died: whoever asks
-//! next takes it over and must continue under the same keys at others.
+//! A key is *running* until its answer is there. One that has run for a minute belongs to a request that died, one that was
+//! handed on to a request that ended without knowing its outcome: whoever asks next takes it over and must continue under the
+//! same keys at others.
 
 use super::{Database, Write, fault, row::millis};
 use crate::{
@@ -80,6 +81,15 @@ pub async fn abandon(database: &Database, key: &str) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
     let delete = sqlx::query("DELETE FROM idempotency_keys WHERE key = $1 AND status IS NULL");
     write.execute(delete.bind(key.to_owned())).await?;
+    write.commit().await
+}
+
+/// The attempt that [`begin`] let in at `began` has ended and does not know what became of it: whoever asks next resumes it at
+/// once. A commit of it that is still under way holds the row, so that its outcome is waited for. Does nothing to a finished
+/// one, nor to one that somebody has resumed.
+pub async fn hand_on(database: &Database, key: &str, began: EventTime) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    resume(&mut write, key, began, began - RESUMABLE).await?;
     write.commit().await
 }
 

@@ -114,6 +114,25 @@ async fn of_many_with_one_key_one_works_and_the_others_get_its_answer() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_handed_on_is_resumed_at_once_by_one_and_not_taken_from_that_one() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        let hand_on = async |began: EventTime| idempotency::hand_on(&database, "key", began).await.expect("handed on");
+        let (first, second) = (at(70_000), at(70_001));
+        assert_eq!(begin(&database, "body", first).await, Begun::Yours { resumed: false });
+        hand_on(first).await;
+        assert_eq!(begin(&database, "body", second).await, Begun::Yours { resumed: true });
+        // Late: it is somebody else's.
+        hand_on(first).await;
+        assert_eq!(begin(&database, "body", at(70_002)).await, Begun::Running { since: second });
+        finish(&database, "{}").await.expect("finish");
+        hand_on(second).await;
+        let done = Begun::Done { status: 201, response: "{}".into() };
+        assert_eq!(begin(&database, "body", at(70_003)).await, done, "what is finished stays so");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_free_again_when_given_up_and_after_a_day() {
     for home in Home::all().await {
         let database = home.open().await;

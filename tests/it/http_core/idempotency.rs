@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use axum::{body::to_bytes, response::IntoResponse};
@@ -71,19 +71,28 @@ async fn of_many_at_once_one_has_an_effect_and_the_others_wait_or_are_told_to() 
 }
 
 #[tokio::test]
-async fn a_refused_command_leaves_its_key_free_and_an_unknown_outcome_keeps_it() {
+async fn a_refused_command_leaves_its_key_free_and_one_of_unknown_outcome_is_resumed_by_the_next_attempt() {
     let served = Served::start(config()).await;
     let app = &served.app;
     let key = |text: &str| IdempotencyKey(text.to_owned());
     let fail = async |name: &str, code: Code| {
-        let answer = once(app, FAN, "/x", &key(name), &json!({}), move |_| async move { Err(code.into()) }).await;
-        answer.expect_err("refused").code()
+        let resumed = Arc::new(AtomicBool::new(false));
+        let seen = resumed.clone();
+        let work = move |attempt: Attempt| async move {
+            seen.store(attempt.resumed, Ordering::SeqCst);
+            Err(code.into())
+        };
+        let answer = once(app, FAN, "/x", &key(name), &json!({}), work).await;
+        (answer.expect_err("refused").code(), resumed.load(Ordering::SeqCst))
     };
     for _ in 0..2 {
-        assert_eq!(fail("refused", Code::SoldOut).await, Code::SoldOut, "attempted anew");
+        assert_eq!(fail("refused", Code::SoldOut).await, (Code::SoldOut, false), "attempted anew");
     }
-    assert_eq!(fail("unknown", Code::OutcomeUnknown).await, Code::OutcomeUnknown);
-    assert_eq!(fail("unknown", Code::OutcomeUnknown).await, Code::RequestRunning, "it may have happened");
+    for code in [Code::OutcomeUnknown, Code::Internal] {
+        let name = code.row().name;
+        assert_eq!(fail(name, code).await, (code, false));
+        assert_eq!(fail(name, code).await, (code, true), "at once, and it knows that something may have happened");
+    }
 }
 
 #[tokio::test]
