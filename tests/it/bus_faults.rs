@@ -269,10 +269,14 @@ async fn a_broker_short_of_memory_is_unavailable_at_once_and_consumers_go_on() {
         assert!(matches!(blocked, StoreError::Unknown(_)), "{blocked}");
     };
     timeout(PATIENCE, until_blocked).await.expect("the alarm is raised");
-    for _ in 0..100 {
-        // Told at once, not after a confirm that never comes.
-        let blocked = in_time(bus.publish(Topic::Orders, &messages(5..6))).await;
-        assert!(matches!(blocked, Err(StoreError::Unavailable(_))), "{blocked:?}");
+    let mut told_at_once = 0;
+    while told_at_once < 100 {
+        match in_time(bus.publish(Topic::Orders, &messages(5..6))).await {
+            Err(StoreError::Unavailable(_)) => told_at_once += 1,
+            // By a connection that was just made, and does not know of the alarm yet.
+            Err(StoreError::Unknown(_)) => {}
+            other => unreachable!("{other:?}"),
+        }
     }
     let mut deliveries = bus.consume(Topic::Orders, 5).await.expect("consume");
     receive_all(&mut deliveries, 0..5).await;
