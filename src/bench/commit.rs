@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use uuid::Uuid;
-
 use super::{
     Mode,
     report::{Report, Row, Tally},
@@ -15,8 +13,8 @@ use super::{
 use crate::{
     actors::inventory::{AskError, Handle},
     domain::{
-        id::{FanId, OrderId},
-        inventory::request::{Answer, Command, Hold, Identity, Request, Want},
+        id::FanId,
+        inventory::request::{Answer, Want},
     },
     failure::Failure,
 };
@@ -59,18 +57,8 @@ async fn call(
             if Instant::now() >= end {
                 return Ok(tally);
             }
-            let id = Uuid::new_v4().as_u128();
-            let hold = Hold {
-                order: OrderId::from_u128(id),
-                fan: *fan,
-                admission: stage::place(n),
-                want: want.clone(),
-                channel: None,
-                seen_version: None,
-            };
-            let request = Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) };
             let begun = Instant::now();
-            let ok = match inventory.ask(request).await {
+            let ok = match inventory.ask(stage::hold(*fan, n, want.clone())).await {
                 Ok(Answer::Held(_)) => true,
                 Ok(other) => return Err(format!("a hold was answered {other:?}").into()),
                 Err(AskError::Refused(_) | AskError::Overloaded | AskError::TooLate) => false,

@@ -44,6 +44,16 @@ pub enum Command {
     Load(load::Options),
 }
 
+/// What every benchmark takes.
+#[derive(Debug, Clone, clap::Args)]
+struct Common {
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigOptions,
+}
+
 #[derive(Debug, Clone, clap::Args)]
 pub struct HoldOptions {
     /// Callers at once, comma-separated.
@@ -58,11 +68,8 @@ pub struct HoldOptions {
     /// Which of cas, commit, http, remote, noop; remote needs servers that two nodes share.
     #[arg(long, value_delimiter = ',', default_value = "cas,commit,http,noop")]
     modes: Vec<Mode>,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigOptions,
+    common: Common,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
@@ -96,7 +103,7 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
     if limit < most as u64 * 2 + 500 {
         return Err(format!("{most} callers need more than the {limit} file descriptors that are allowed").into());
     }
-    let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
+    let stage = Stage::open(&options.common.config, Lagging::Unlimited).await?;
     let front = match options.modes.contains(&Mode::Remote) {
         true => Some(Front::start(stage.config()).await?),
         false => None,
@@ -108,7 +115,7 @@ async fn hold(options: HoldOptions) -> Result<(), Failure> {
     let left = stage.leave().await;
     let swept = left.sweep().await;
     let report = measured?;
-    report.print(&left.config.stores.technologies(), options.json);
+    report.print(&left.config.stores.technologies(), options.common.json);
     swept?;
     if report.stored != report.acknowledged || report.oversold > 0 {
         return Err("the journals do not hold what was acknowledged".into());

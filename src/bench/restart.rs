@@ -17,17 +17,17 @@ use tokio::process::Child;
 use uuid::Uuid;
 
 use super::{
-    memory,
+    Common, memory,
     stage::{self, Lagging, Stage},
 };
 use crate::{
     actors::inventory::{AskError, Handle, recovery},
-    cli::{ConfigOptions, child},
+    cli::child,
     config::Config,
     domain::{
         claims::{Access, Kind},
-        id::{EventId, FanId, OrderId, OrderRef},
-        inventory::request::{Answer, Command as Ask, Hold as HoldCommand, HoldView, Identity, Refusal, Request, Want},
+        id::{EventId, FanId, OrderRef},
+        inventory::request::{Answer, HoldView, Refusal, Want},
     },
     failure::Failure,
     stores,
@@ -45,11 +45,8 @@ pub struct Options {
     /// Without it, as many as are left when the node stops.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     unpublished: Option<u32>,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigOptions,
+    common: Common,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +89,7 @@ struct Asked {
 }
 
 pub async fn run(options: Options) -> Result<(), Failure> {
-    let stage = Stage::open(&options.config, Lagging::AsConfigured).await?;
+    let stage = Stage::open(&options.common.config, Lagging::AsConfigured).await?;
     let began = Instant::now();
     let asked = fill(&stage, &options).await?;
     eprintln!("{} reservations made in {:.1} s", options.reservations, began.elapsed().as_secs_f64());
@@ -101,7 +98,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let swept = left.sweep().await;
     let results = measured?;
     let stores = left.config.stores.technologies();
-    Report { stores, reservations: options.reservations, results }.print(options.json);
+    Report { stores, reservations: options.reservations, results }.print(options.common.json);
     swept
 }
 
@@ -143,17 +140,9 @@ async fn reserve(
     let mut first = None;
     let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
     for n in (caller..reservations).step_by(CALLERS as usize) {
-        let fan = n / EACH;
-        let id = Uuid::new_v4().as_u128();
-        let hold = HoldCommand {
-            order: OrderId::from_u128(id),
-            fan: *fans.get(fan as usize).ok_or("as many fans as are needed")?,
-            admission: stage::place(fan + 1),
-            want: want.clone(),
-            channel: None,
-            seen_version: None,
-        };
-        let request = Request { identity: Some(Identity { key: id, body: 1 }), command: Ask::Hold(hold) };
+        let at = n / EACH;
+        let fan = *fans.get(at as usize).ok_or("as many fans as are needed")?;
+        let request = stage::hold(fan, at + 1, want.clone());
         let held = loop {
             match inventory.ask(request.clone()).await {
                 Ok(Answer::Held(held)) => break *held,

@@ -38,6 +38,22 @@ pub async fn wishes(of: &Config) -> Result<WishStore, Failure> {
     Ok(WishStore::new(Arc::new(Etcd::new(&stores.etcd).await?)))
 }
 
+/// Beside the stage's node.
+pub async fn start_three(of: &Config, nodes: &mut Vec<Sibling>) -> Result<(), Failure> {
+    for letter in ["a", "b", "c"] {
+        nodes.push(Sibling::start(of, letter).await?);
+    }
+    Ok(())
+}
+
+pub async fn stop_all(nodes: Vec<Sibling>) {
+    for mut node in nodes {
+        if let Err(error) = node.stop().await {
+            eprintln!("{}: {error}", node.name());
+        }
+    }
+}
+
 impl Sibling {
     /// Returns when it is ready.
     pub async fn start(of: &Config, letter: &str) -> Result<Self, Failure> {

@@ -9,21 +9,17 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use super::{
+    Common,
     asking::Asking,
     memory,
     sibling::{self, Sibling},
     stage::{self, Lagging, Stage},
 };
 use crate::{
-    actors::{directory::EventHandles, inventory::AskError},
-    cli::ConfigOptions,
-    domain::{
-        id::{EventId, OrderId},
-        inventory::request::{Command, Hold, Identity, Request, Want},
-    },
+    actors::directory::EventHandles,
+    domain::{id::EventId, inventory::request::Want},
     failure::Failure,
     stores::wishes::WishStore,
 };
@@ -39,11 +35,8 @@ pub struct Options {
     /// How often a node is emptied; each in its turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigOptions,
+    common: Common,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +52,9 @@ struct Report {
     active_kb: f64,
     emptied: Vec<Emptied>,
     joined: Joined,
+    /// Holds at the events of which that was counted.
+    stored: u64,
+    acknowledged: u64,
 }
 
 /// Another node, from when it is ready.
@@ -81,7 +77,6 @@ struct Emptied {
     seconds: f64,
 }
 
-const NODES: [&str; 3] = ["a", "b", "c"];
 /// Events begun at once, by whoever asks for them.
 const AT_ONCE: usize = 32;
 /// Events at which fans ask for holds while a node joins, each of them so many fans, this often.
@@ -95,34 +90,46 @@ const LOOK: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(5);
 
 pub async fn run(options: Options) -> Result<(), Failure> {
-    let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
+    let stage = Stage::open(&options.common.config, Lagging::Unlimited).await?;
     let wishes = sibling::wishes(stage.config()).await?;
     // The stage's node asks for the events: it runs none.
     wishes.drain(&stage.config().node).await?;
-    let mut scene = Scene { stage: &stage, wishes, nodes: Vec::new() };
+    let mut scene = Scene { stage: &stage, wishes, nodes: Vec::new(), watched: Vec::new() };
     let played = scene.play(&options).await;
-    scene.end().await;
+    let watched = scene.end().await;
+    let mut stored = 0;
+    for event in watched {
+        stored += stage.count_holds(event).await?.0;
+    }
     let swept = stage.leave().await.sweep().await;
-    played?.print(options.json);
-    swept
+    let report = Report { stored, ..played? };
+    report.print(options.common.json);
+    swept?;
+    if stored != report.acknowledged {
+        return Err("the journals do not hold what was acknowledged".into());
+    }
+    Ok(())
 }
 
 struct Scene<'a> {
     stage: &'a Stage,
     wishes: WishStore,
     nodes: Vec<Sibling>,
+    /// Where fans hold on.
+    watched: Vec<EventId>,
 }
 
 impl Scene<'_> {
     async fn play(&mut self, options: &Options) -> Result<Report, Failure> {
-        for letter in NODES {
-            self.nodes.push(Sibling::start(self.stage.config(), letter).await?);
-        }
+        sibling::start_three(self.stage.config(), &mut self.nodes).await?;
         let count = options.events;
         let empty = self.memory_kb()?;
         eprintln!("{count} events begin ...");
-        let events: Vec<(EventId, EventHandles)> =
-            stream::iter(0..count).map(|_| self.begin()).buffer_unordered(AT_ONCE).try_collect().await?;
+        let events: Vec<(EventId, EventHandles)> = stream::iter(0..count)
+            .map(|_| self.stage.begin_elsewhere())
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
         sleep(CALM).await;
         let idle = self.memory_kb()?;
         eprintln!("{} fans at each of them ...", options.fans);
@@ -137,11 +144,12 @@ impl Scene<'_> {
         let spread = self.spread().await?;
         let mut emptied = Vec::new();
         for run in 0..options.runs as usize {
-            let node = self.nodes[run % NODES.len()].name();
+            let node = self.nodes[run % self.nodes.len()].name();
             emptied.push(self.empty(node, count as usize).await?);
         }
-        let joined = self.join(&events, options.fans).await?;
-        let even = f64::from(count) / NODES.len() as f64;
+        self.watched = events.iter().take(WATCHED).map(|(event, _)| *event).collect();
+        let joined = self.join(options.fans).await?;
+        let even = f64::from(count) / self.nodes.len() as f64;
         let off = spread.values().map(|of_one| (*of_one as f64 / even - 1.0).abs());
         Ok(Report {
             events: count,
@@ -151,16 +159,17 @@ impl Scene<'_> {
             idle_kb: (idle - empty) / f64::from(count),
             active_kb: (active - empty) / f64::from(count),
             emptied,
+            acknowledged: joined.answered + self.watched.len() as u64 * u64::from(options.fans),
+            stored: 0,
             joined,
         })
     }
 
-    async fn join(&mut self, events: &[(EventId, EventHandles)], holding: u32) -> Result<Joined, Failure> {
+    async fn join(&mut self, holding: u32) -> Result<Joined, Failure> {
         eprintln!("a fourth node joins ...");
         // Whoever holds something already may not have so many more.
         let fans = holding as usize..WATCHED_FANS.max(holding + 1) as usize;
-        let asking =
-            events.iter().take(WATCHED).map(|(event, _)| Asking::start(self.stage, *event, fans.clone(), PACE));
+        let asking = self.watched.iter().map(|event| Asking::start(self.stage, *event, fans.clone(), PACE));
         let asking = asking.collect::<Result<Vec<_>, _>>()?;
         let node = Sibling::start(self.stage.config(), "d").await?;
         let (ready, mut first_s) = (Instant::now(), None);
@@ -175,9 +184,8 @@ impl Scene<'_> {
         let (mut answered, mut refused, mut longest_gap) = (0, 0, Duration::ZERO);
         for asking in asking {
             longest_gap = longest_gap.max(asking.longest_gap_since(ready).await?);
-            let told = asking.told.borrow().clone();
-            (answered, refused) = (answered + told.acknowledged, refused + told.refused);
-            asking.stop().await;
+            refused += asking.told.borrow().refused;
+            answered += asking.stop().await;
         }
         let first_s = first_s.ok_or("the fourth node runs nothing after ten seconds")?;
         Ok(Joined { first_s, events_after_ten_s, answered, refused, longest_gap_ms: longest_gap.as_secs_f64() * 1e3 })
@@ -188,33 +196,13 @@ impl Scene<'_> {
         self.nodes.iter().map(|node| Ok(memory::resident_mb(node.process()?)? * 1e3)).sum()
     }
 
-    async fn begin(&self) -> Result<(EventId, EventHandles), Failure> {
-        let event = self.stage.make_event().await?;
-        let began = Instant::now();
-        loop {
-            match self.stage.node().app().directory.event(event).await {
-                Ok(handles) => return Ok((event, handles)),
-                Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
-                Err(_) => sleep(LOOK).await,
-            }
-        }
-    }
-
     async fn populate(&self, handles: &EventHandles, admitted: u32, holding: u32) -> Result<(), Failure> {
         let fans = &self.stage.fans()[..admitted as usize];
         self.stage.admit(&handles.inventory, fans).await?;
+        let want = Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]);
         for (fan, n) in fans.iter().zip(1..=holding) {
-            let id = Uuid::new_v4().as_u128();
-            let hold = Hold {
-                order: OrderId::from_u128(id),
-                fan: *fan,
-                admission: stage::place(n),
-                want: Want::Quantities(vec![(stage::HOT.parse().expect("a code"), 1)]),
-                channel: None,
-                seen_version: None,
-            };
-            let request = Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) };
-            handles.inventory.ask(request).await.map_err(|error: AskError| error.to_string())?;
+            let request = stage::hold(*fan, n, want.clone());
+            handles.inventory.ask(request).await?;
         }
         Ok(())
     }
@@ -261,14 +249,11 @@ impl Scene<'_> {
         }
     }
 
-    async fn end(self) {
-        for mut node in self.nodes {
-            if let Err(error) = node.stop().await {
-                eprintln!("{}: {error}", node.name());
-            }
-        }
+    async fn end(self) -> Vec<EventId> {
+        sibling::stop_all(self.nodes).await;
         // Left, it means a node that nobody has any more.
         let _ = self.wishes.undrain(&self.stage.config().node).await;
+        self.watched
     }
 }
 
@@ -299,5 +284,6 @@ impl Report {
              {:.0} ms at most between two at one event",
             joined.first_s, joined.events_after_ten_s, joined.answered, joined.refused, joined.longest_gap_ms
         );
+        println!("stored {}, acknowledged {}", self.stored, self.acknowledged);
     }
 }

@@ -1,16 +1,20 @@
 //! Where benchmarks run: a node in this process, on stores of its own or on the configured servers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rand::{SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 use uuid::Uuid;
 
 use super::sweep;
 use crate::{
     actors::{
         clock::Clock,
+        directory::EventHandles,
         inventory::{self, recovery},
     },
     boot::Node,
@@ -19,13 +23,13 @@ use crate::{
     domain::{
         account::Role,
         event::Phase,
-        id::{EventId, FanId},
+        id::{EventId, FanId, OrderId},
         inventory::{
             Inventory,
             configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
             entry::{Entry, Segment},
             fact::OrderFact,
-            request::{Admittee, Answer, Command, Request},
+            request::{Admittee, Answer, Command, Hold, Identity, Request, Want},
         },
         money::Currency,
         queue::Place,
@@ -46,6 +50,9 @@ pub const STOCK: u32 = 10_000_000;
 pub const HOT: &str = "HOT";
 /// Admitted in one command.
 const ADMIT_AT_ONCE: usize = 500;
+/// For another node to run an event.
+const BEGIN: Duration = Duration::from_secs(40);
+const LOOK: Duration = Duration::from_millis(20);
 /// Order messages between two marks of how far they are published.
 const MARK_EVERY: u64 = 10_000;
 
@@ -230,6 +237,19 @@ impl Stage {
         Ok(id)
     }
 
+    /// A fresh event, run by another node.
+    pub async fn begin_elsewhere(&self) -> Result<(EventId, EventHandles), Failure> {
+        let event = self.make_event().await?;
+        let began = Instant::now();
+        loop {
+            match self.node.app().directory.event(event).await {
+                Ok(handles) => return Ok((event, handles)),
+                Err(error) if began.elapsed() > BEGIN => return Err(error.into()),
+                Err(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
     /// Admits these fans; fan number n has place number n+1 of the first term.
     pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), Failure> {
         let all: Vec<Admittee> =
@@ -273,6 +293,14 @@ impl Stage {
         let events = self.events.into_inner().unwrap_or_else(PoisonError::into_inner);
         Left { config: self.config, events, _temporary: self.temporary }
     }
+}
+
+/// Of fan number n, under an identity of its own.
+pub fn hold(fan: FanId, n: u32, want: Want) -> Request {
+    let id = Uuid::new_v4().as_u128();
+    let order = OrderId::from_u128(id);
+    let hold = Hold { order, fan, admission: place(n), want, channel: None, seen_version: None };
+    Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) }
 }
 
 pub fn place(n: u32) -> Place {

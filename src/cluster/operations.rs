@@ -91,17 +91,12 @@ pub struct Operator {
     database: Database,
     /// This node's steward is to look.
     hint: Arc<Notify>,
-    draining: watch::Receiver<bool>,
+    state: watch::Receiver<State>,
 }
 
 impl Operator {
-    pub fn new(
-        portrait: Arc<Portrait>,
-        database: Database,
-        hint: Arc<Notify>,
-        draining: watch::Receiver<bool>,
-    ) -> Self {
-        Self { store: portrait.membership.wishes(), portrait, database, hint, draining }
+    pub fn new(portrait: Arc<Portrait>, database: Database, hint: Arc<Notify>, state: watch::Receiver<State>) -> Self {
+        Self { store: portrait.membership.wishes(), portrait, database, hint, state }
     }
 
     fn record(&self, node: &str) -> Option<Record> {
@@ -127,8 +122,8 @@ async fn ask(remote: Option<Remote>) -> Option<NodeStatus> {
 
 #[async_trait]
 impl Operations for Operator {
-    fn draining(&self) -> watch::Receiver<bool> {
-        self.draining.clone()
+    fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
     }
 
     async fn status(&self) -> ClusterStatus {

@@ -9,7 +9,10 @@ use tokio::{sync::Mutex, time::Instant};
 use utoipa::ToSchema;
 
 use super::{app::App, extract::Json};
-use crate::{domain::id::EventId, stores::error::StoreError};
+use crate::{
+    domain::id::EventId,
+    stores::{error::StoreError, membership::State as NodeState},
+};
 
 /// A dependency that has not answered by then is down.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -56,7 +59,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
             report
         }
     };
-    if report.status == "ready" && *app.operations.draining().borrow() {
+    if report.status == "ready" && *app.operations.state().borrow() == NodeState::Draining {
         report.status = "draining";
     }
     let status = if report.status == "ready" && !app.closing.is_cancelled() {

@@ -20,7 +20,8 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use self::sockets::{Seat, Sockets};
 use self::{
@@ -33,7 +34,7 @@ use super::{
     problem::{Code, Problem},
     queue::{open_event, state::Teller},
 };
-use crate::{actors::connection, domain::id::EventId};
+use crate::{actors::connection, domain::id::EventId, stores::membership::State as NodeState};
 
 /// The one protocol spoken here.
 const PROTOCOL: &str = "onsale.v1";
@@ -41,6 +42,8 @@ const PROTOCOL: &str = "onsale.v1";
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Messages between the connection's actor, the socket's reader and its writer.
 const WAITING: usize = 8;
+/// For all sockets of a node that is drained to be told.
+const MOVING: Duration = Duration::from_secs(3);
 
 /// Why a socket is closed: RFC 6455, and ours from 4000 on.
 mod code {
@@ -97,6 +100,27 @@ pub async fn open(
     Ok(response)
 }
 
+/// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
+/// opens one at a node that is drained has been told before, or has no choice.
+async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
+    state.mark_unchanged();
+    let drained = async {
+        loop {
+            if state.changed().await.is_err() {
+                // It never changes.
+                return std::future::pending().await;
+            }
+            if *state.borrow_and_update() == NodeState::Draining {
+                return tokio::time::sleep(MOVING.mul_f64(rand::random())).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = closing.cancelled() => {}
+        () = drained => {}
+    }
+}
+
 /// The extractor looks at neither of these.
 fn is_upgrade(headers: &HeaderMap) -> bool {
     let has = |name, token: &str| {
@@ -128,8 +152,8 @@ async fn serve(
     let reader = tokio::spawn(reader::read(reading, hear));
     let teller = Teller::new(app.tokens.clone(), event, opener.account);
     let tokens = app.tokens.clone();
-    let draining = app.operations.draining();
-    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader, draining }
-        .run(writing, &app.closing, &seat.displaced)
+    let goodbye = goodbye(app.closing.clone(), app.operations.state());
+    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader }
+        .run(writing, goodbye, &seat.displaced)
         .await;
 }

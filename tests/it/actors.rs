@@ -1,11 +1,8 @@
 //! The running actors of a node on embedded stores: a whole sale, crashes in the middle of it, and a restart.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use futures_util::future::join_all;
@@ -37,7 +34,7 @@ use onsale::{
 use tokio::sync::mpsc;
 
 use crate::{
-    harness::{address, eventually},
+    harness::{address, eventually, until},
     shop::{Shop, configuration, hold_of, new_fan},
 };
 
@@ -86,9 +83,9 @@ async fn killing_any_actor_in_the_middle_of_a_sale_loses_nothing_that_was_answer
     let event = shop.new_event(ample).await;
     shop.event(event).await;
 
-    let over = AtomicBool::new(false);
-    let buyers = join_all((0..16).map(|_| buy_until(&shop, event, &over)));
-    let (bought, killed) = tokio::join!(buyers, kill_in_turn(&shop, event, &over));
+    let sale = Sale::default();
+    let buyers = join_all((0..16).map(|_| sale.buy(&shop, event)));
+    let (bought, killed) = tokio::join!(buyers, sale.kill_in_turn(&shop, event));
     println!("killed: {killed:?}, bought: {}", bought.iter().flatten().count());
     assert!(killed.iter().all(|&count| count > 0), "each was there to be killed: {killed:?}");
 
@@ -103,33 +100,51 @@ async fn killing_any_actor_in_the_middle_of_a_sale_loses_nothing_that_was_answer
     shop.close().await;
 }
 
-/// How often each was there to be killed.
-async fn kill_in_turn(shop: &Shop, event: EventId, over: &AtomicBool) -> [u32; 5] {
-    let mut killed = [0; 5];
-    let [parts @ .., intake] = &mut killed;
-    for _ in 0..4 {
-        for (count, part) in parts.iter_mut().zip([Part::Inventory, Part::WaitingRoom, Part::Orders, Part::Keeper]) {
-            *count += u32::from(shop.directory.kill(event, part).await);
-            // Long enough for some to be answered in between, short enough to hit the recovery too.
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
-        shop.directory.kill_intake().await;
-        *intake += 1;
-    }
-    over.store(true, Ordering::Relaxed);
-    killed
+#[derive(Default)]
+struct Sale {
+    is_over: AtomicBool,
+    bought: AtomicU32,
 }
 
-/// Each time another fan: admitted, holding, paid. Gives back what was answered.
-async fn buy_until(shop: &Shop, event: EventId, over: &AtomicBool) -> Vec<HoldView> {
-    let mut held = Vec::new();
-    while !over.load(Ordering::Relaxed) {
-        let admission = shop.admitted(event, new_fan()).await;
-        let hold = shop.hold(event, admission, 2).await.expect("stock is there");
-        shop.pay(event, &hold).await;
-        held.push(hold);
+impl Sale {
+    /// How often each was there to be killed.
+    async fn kill_in_turn(&self, shop: &Shop, event: EventId) -> [u32; 5] {
+        let mut killed = [0; 5];
+        let [parts @ .., intake] = &mut killed;
+        for round in 0..4 {
+            for (count, part) in parts.iter_mut().zip([Part::Inventory, Part::WaitingRoom, Part::Orders, Part::Keeper])
+            {
+                *count += u32::from(shop.directory.kill(event, part).await);
+                // In every other round the next one is killed amid the recovery from this one.
+                if round % 2 == 0 {
+                    self.goes_on().await;
+                }
+            }
+            shop.directory.kill_intake().await;
+            *intake += 1;
+            self.goes_on().await;
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+        killed
     }
-    held
+
+    async fn goes_on(&self) {
+        let before = self.bought.load(Ordering::Relaxed);
+        until("somebody buys", async || self.bought.load(Ordering::Relaxed) > before).await;
+    }
+
+    /// Each time another fan: admitted, holding, paid. Gives back what was answered.
+    async fn buy(&self, shop: &Shop, event: EventId) -> Vec<HoldView> {
+        let mut held = Vec::new();
+        while !self.is_over.load(Ordering::Relaxed) {
+            let admission = shop.admitted(event, new_fan()).await;
+            let hold = shop.hold(event, admission, 2).await.expect("stock is there");
+            shop.pay(event, &hold).await;
+            self.bought.fetch_add(1, Ordering::Relaxed);
+            held.push(hold);
+        }
+        held
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

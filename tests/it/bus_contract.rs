@@ -3,32 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use onsale::stores::{
     error::StoreError,
     order_bus::{Message, OrderBus, Topic, embedded::EmbeddedBus},
 };
-use tokio::time::timeout;
 
-use crate::buses::{Home, PATIENCE, message, messages, next, number, quick};
+use crate::{
+    buses::{Home, message, messages, next, number, quick},
+    harness::until,
+};
 
 /// Waits until a count is as expected: brokers count behind their own backs.
 async fn becomes<F: Future<Output = u64>>(expected: u64, count: impl Fn() -> F) {
-    let mut last = None;
-    let until = async {
-        loop {
-            let now = count().await;
-            if now == expected {
-                return;
-            }
-            last = Some(now);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let in_time = timeout(PATIENCE, until).await.is_ok();
-    assert!(in_time, "{expected} expected, {last:?} in the end");
+    until(&format!("the count becomes {expected}"), async || count().await == expected).await;
 }
 
 async fn depth_becomes(bus: &Arc<dyn OrderBus>, expected: u64) {

@@ -12,14 +12,11 @@ use onsale::stores::{
     error::StoreError,
     order_bus::{Delivery, OrderBus, Topic, rabbitmq::RabbitBus},
 };
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     buses::{PATIENCE, RabbitHome, message, messages, next, number},
-    harness::{address, in_time},
+    harness::{address, in_time, until},
     proxy::{Proxy, server_of},
     servers,
 };
@@ -35,12 +32,7 @@ async fn behind_a_proxy() -> Option<(RabbitHome, Proxy, RabbitBus)> {
 /// As the outbox does: until all are confirmed.
 async fn publish_until_confirmed(bus: &RabbitBus, numbers: std::ops::Range<u32>) {
     let messages = messages(numbers);
-    let publish = async {
-        while bus.publish(Topic::Orders, &messages).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, publish).await.expect("the bus works again by itself");
+    until("the bus works again by itself", async || bus.publish(Topic::Orders, &messages).await.is_ok()).await;
 }
 
 async fn depth_exceeds(bus: &RabbitBus, depth: u64) {

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use onsale::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,6 +28,8 @@ use crate::harness::PASSWORD;
 
 /// For an answer that is certain, over restarts of the server.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Before a fan tries again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 pub struct Fan {
     client: Arc<Client>,
@@ -37,6 +42,8 @@ pub struct Fan {
     pub orders: BTreeMap<OrderRef, Order>,
     /// Sent, and not answered for certain.
     unanswered: Option<Attempt>,
+    /// While shopping; the whole crowd's.
+    pub answers: Arc<AtomicU64>,
 }
 
 /// As last told.
@@ -98,6 +105,7 @@ impl Fan {
             admission: None,
             orders: BTreeMap::new(),
             unanswered: None,
+            answers: Arc::default(),
         }
     }
 
@@ -118,9 +126,10 @@ impl Fan {
     /// Until the server does not answer, or `stop` says so; with what is not answered then left so.
     pub async fn shop(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
-            if self.step().await.is_err() {
-                // Going down, or overloaded for a moment: what is unanswered comes first.
-                sleep(Duration::from_millis(20)).await;
+            match self.step().await {
+                Ok(()) => drop(self.answers.fetch_add(1, Ordering::Relaxed)),
+                // Going down, or overloaded for a moment: what is unanswered comes first, unless all is over.
+                Err(NoAnswer) => drop(timeout(AGAIN, stop.cancelled()).await),
             }
         }
         self

@@ -36,10 +36,10 @@ async fn sale(site: Site) {
     let mut node = site.start().await;
     let mut rush = Rush::open(&site, &mut random).await;
     for kill in 1..=KILLS {
-        let after = Duration::from_millis(random.random_range(200..1_500));
-        println!("kill {kill} after {after:?}");
+        let (after, progress) = (random.random_range(5..100), rush.progress());
+        println!("kill {kill} after {after} more answers");
         rush.shop_during(async {
-            sleep(after).await;
+            progress.more(after).await;
             node.kill().await;
         })
         .await;

@@ -2,11 +2,10 @@
 //!
 //! `journal_late` shows the same of the journal alone, case by case.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use onsale::stores::{etcd::Etcd, wishes::WishStore};
 use rand::Rng as _;
-use tokio::time::sleep;
 
 use crate::{
     harness::{one_etcd, open_etcd, until},
@@ -41,11 +40,11 @@ async fn commits_whose_replies_are_lost_and_commits_that_land_late_amid_a_sale_c
     rush.goes_on().await;
     let mut held_back = 0;
     for round in 1..=ROUNDS {
-        let after = Duration::from_millis(random.random_range(0..500));
+        let (after, progress) = (random.random_range(0..40), rush.progress());
         let is_lost = round % 2 == 0;
-        println!("after {after:?}, {}", if is_lost { "a reply is lost" } else { "a request is late" });
+        println!("after {after} more answers, {}", if is_lost { "a reply is lost" } else { "a request is late" });
         let fault = async {
-            sleep(after).await;
+            progress.more(after).await;
             let (road, detour) = in_use(&proxies).await;
             let before = road.requests.commits();
             if is_lost {

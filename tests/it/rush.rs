@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -51,6 +54,18 @@ pub fn random() -> StdRng {
 pub struct Rush {
     event: EventId,
     fans: Vec<Fan>,
+    answers: Arc<AtomicU64>,
+}
+
+/// How far a sale is.
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// Until fans have got so many more answers.
+    pub async fn more(&self, answers: u64) {
+        let enough = self.0.load(Ordering::Relaxed) + answers;
+        until("the sale goes on", async || self.0.load(Ordering::Relaxed) >= enough).await;
+    }
 }
 
 impl Rush {
@@ -70,12 +85,18 @@ impl Rush {
         let event: EventId = site.event(event_body(), Some(seat_plan())).await.parse().expect("an id");
         let clients: Vec<_> = clients.into_iter().map(Arc::new).collect();
         let fans = clients.iter().cycle().take(FANS);
-        let fans = join_all(fans.map(|client| Fan::register(Arc::clone(client), event, random.random()))).await;
-        Self { event, fans }
+        let mut fans = join_all(fans.map(|client| Fan::register(Arc::clone(client), event, random.random()))).await;
+        let answers = Arc::<AtomicU64>::default();
+        fans.iter_mut().for_each(|fan| fan.answers = Arc::clone(&answers));
+        Self { event, fans, answers }
     }
 
     pub fn event(&self) -> EventId {
         self.event
+    }
+
+    pub fn progress(&self) -> Progress {
+        Progress(Arc::clone(&self.answers))
     }
 
     /// Fans shop for as long as something else takes. What they are told afterwards is known, what is unanswered stays so.

@@ -64,8 +64,8 @@ async fn look(directory: Arc<LocalDirectory>, rates: Arc<Mutex<Rates>>) {
 
 #[async_trait]
 impl Operations for Alone {
-    fn draining(&self) -> watch::Receiver<bool> {
-        watch::channel(false).1
+    fn state(&self) -> watch::Receiver<State> {
+        watch::channel(State::Up).1
     }
 
     async fn status(&self) -> ClusterStatus {

@@ -112,8 +112,8 @@ pub enum OperationError {
 /// Each of these notes what is wanted and returns; how far it has come, [`Operations::status`] tells.
 #[async_trait]
 pub trait Operations: Send + Sync + 'static {
-    /// Whether the node that is asked is to run nothing, as long as it is not stopping.
-    fn draining(&self) -> watch::Receiver<bool>;
+    /// What the node that is asked says of itself.
+    fn state(&self) -> watch::Receiver<State>;
 
     /// Never fails: what does not answer is shown so.
     async fn status(&self) -> ClusterStatus;

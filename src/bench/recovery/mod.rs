@@ -21,13 +21,13 @@ use self::{
     report::{Report, Sight},
 };
 use super::{
+    Common,
     asking::{Asking, BACK, CALM},
     members::{Member, Members},
     sibling::{self, Sibling},
     stage::{Lagging, Stage},
 };
 use crate::{
-    cli::ConfigOptions,
     domain::id::EventId,
     failure::Failure,
     stores::{ownership::Ownership, wishes::WishStore},
@@ -44,14 +44,10 @@ pub struct Options {
     /// How often each.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigOptions,
+    common: Common,
 }
 
-const NODES: [&str; 3] = ["a", "b", "c"];
 const FROZEN: Duration = Duration::from_secs(10);
 /// Between two holds.
 const PACE: Duration = Duration::from_millis(5);
@@ -65,7 +61,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     if options.servers.is_none() && options.faults.iter().any(|fault| fault.is_of_the_leader()) {
         return Err("faults of etcd's leader need --servers".into());
     }
-    let stage = Stage::open(&options.config, Lagging::Unlimited).await?;
+    let stage = Stage::open(&options.common.config, Lagging::Unlimited).await?;
     let wishes = sibling::wishes(stage.config()).await?;
     // The stage's node asks and is asked: it runs nothing.
     wishes.drain(&stage.config().node).await?;
@@ -80,7 +76,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let swept = stage.leave().await.sweep().await;
     let (stored, oversold) = left?;
     let report = Report { faults: played?, stored, acknowledged: acknowledged.0, oversold };
-    report.print(options.json);
+    report.print(options.common.json);
     swept?;
     if stored != report.acknowledged || oversold > 0 {
         return Err("the journal does not hold what was acknowledged".into());
@@ -100,18 +96,8 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     async fn set(stage: &'a Stage, wishes: WishStore, servers: Option<PathBuf>) -> Result<Self, Failure> {
         let mut nodes = Vec::new();
-        for letter in NODES {
-            nodes.push(Sibling::start(stage.config(), letter).await?);
-        }
-        let event = stage.make_event().await?;
-        let until = Instant::now() + BACK;
-        let handles = loop {
-            match stage.node().app().directory.event(event).await {
-                Ok(handles) => break handles,
-                Err(error) if Instant::now() > until => return Err(error.into()),
-                Err(_) => sleep(PACE).await,
-            }
-        };
+        sibling::start_three(stage.config(), &mut nodes).await?;
+        let (event, handles) = stage.begin_elsewhere().await?;
         stage.admit(&handles.inventory, stage.fans()).await?;
         let asking = Asking::start(stage, event, 0..stage.fans().len(), PACE)?;
         let endpoints = stage.config().stores.etcd.clone();
@@ -134,7 +120,7 @@ impl<'a> Scene<'a> {
     async fn play(&mut self, fault: Fault) -> Result<Sight, Failure> {
         sleep(CALM).await;
         let victim = self.owner().await?;
-        let before = self.asking.told.borrow().clone();
+        let refused_before = self.asking.told.borrow().refused;
         let leader = match &self.members {
             Some(members) if fault.is_of_the_leader() => Some(members.leader().await?),
             _ => None,
@@ -150,11 +136,10 @@ impl<'a> Scene<'a> {
             bring_back(leader, fault, began).await?;
         }
         self.mend(fault, victim, began).await?;
-        let after = self.asking.told.borrow().clone();
         Ok(Sight {
             away_ms: away.as_secs_f64() * 1e3,
             noticed_ms: noticed.map(|noticed| noticed.as_secs_f64() * 1e3),
-            refused: after.refused - before.refused,
+            refused: self.asking.told.borrow().refused - refused_before,
         })
     }
 
@@ -232,7 +217,7 @@ impl<'a> Scene<'a> {
             Fault::Move | Fault::Lease | Fault::KillLeader | Fault::FreezeLeader => {}
         }
         let began = Instant::now();
-        while self.links().await? < NODES.len() {
+        while self.links().await? < self.nodes.len() {
             if began.elapsed() > BACK {
                 return Err("the links do not come back".into());
             }
@@ -252,11 +237,7 @@ impl<'a> Scene<'a> {
     /// What was acknowledged, of which event.
     async fn end(self) -> (u64, EventId) {
         let acknowledged = self.asking.stop().await;
-        for mut node in self.nodes {
-            if let Err(error) = node.stop().await {
-                eprintln!("{}: {error}", node.name());
-            }
-        }
+        sibling::stop_all(self.nodes).await;
         // Undone, they mean nodes and an event that nobody has any more.
         let _ = self.wishes.unpin(self.event).await;
         let _ = self.wishes.undrain(&self.stage.config().node).await;

@@ -69,7 +69,7 @@ pub struct Steward {
     phase: watch::Sender<Phase>,
     /// Events still to be given away by a node that leaves.
     left: watch::Receiver<Option<usize>>,
-    draining: watch::Receiver<bool>,
+    state: watch::Receiver<State>,
     hint: Arc<Notify>,
     portrait: Arc<Portrait>,
     ended: CancellationToken,
@@ -95,7 +95,8 @@ impl Steward {
         let (members, peers) = (cluster.members(), cluster.peers());
         let (phase, phases) = watch::channel(Phase::Opening);
         let (tell_left, left) = watch::channel(None);
-        let (tell_draining, draining) = watch::channel(false);
+        let announcer = cluster.announcer();
+        let state = announcer.subscribe();
         let hint = Arc::new(Notify::new());
         let hands =
             Hands { local: Arc::clone(&local), routes, ownership: Arc::clone(&stores.ownership), me: me.clone() };
@@ -112,12 +113,11 @@ impl Steward {
             wishes,
             members,
             peers,
-            state: cluster.announcer(),
+            state: announcer,
             hands: Arc::new(hands),
             hint: Arc::clone(&hint),
             phase: phases,
             left: tell_left,
-            draining: tell_draining,
             looked: Instant::now(),
             tasks: JoinSet::new(),
             events: HashMap::new(),
@@ -128,7 +128,7 @@ impl Steward {
             let _ends = ends;
             work.run().await;
         });
-        Self { phase, left, draining, hint, portrait, ended, _work: AbortOnDropHandle::new(work) }
+        Self { phase, left, state, hint, portrait, ended, _work: AbortOnDropHandle::new(work) }
     }
 
     /// Returns if it has failed: nobody here sees to anything any more.
@@ -143,7 +143,7 @@ impl Steward {
 
     /// What operators ask, answered here.
     pub fn operator(&self, database: Database) -> Operator {
-        Operator::new(Arc::clone(&self.portrait), database, Arc::clone(&self.hint), self.draining.clone())
+        Operator::new(Arc::clone(&self.portrait), database, Arc::clone(&self.hint), self.state.clone())
     }
 
     /// Says that this node is going, and gives away all that others can take. Returns when that is done or `within` has passed.
@@ -175,7 +175,6 @@ struct Work {
     hint: Arc<Notify>,
     phase: watch::Receiver<Phase>,
     left: watch::Sender<Option<usize>>,
-    draining: watch::Sender<bool>,
     looked: Instant,
     tasks: JoinSet<Outcome>,
     events: HashMap<task::Id, EventId>,
@@ -220,11 +219,8 @@ impl Work {
         if *self.phase.borrow() == Phase::Opening {
             return;
         }
-        let standing = self.standing();
-        let state = if standing == Standing::Serving { State::Up } else { State::Draining };
+        let state = if self.standing() == Standing::Serving { State::Up } else { State::Draining };
         self.state.send_if_modified(|said| std::mem::replace(said, state) != state);
-        let is_drained = standing == Standing::Drained;
-        self.draining.send_if_modified(|said| std::mem::replace(said, is_drained) != is_drained);
     }
 
     async fn look(&mut self) {

@@ -324,7 +324,7 @@ async fn s_03_what_another_node_has_just_made_is_looked_for_and_what_nobody_made
     let made = Tokens::new(maker, "onsale", LIVES);
     let signs = async {
         while made.0.keys.in_force().signs != generation {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), signs).await.expect("it signs after its overlap");

@@ -8,7 +8,7 @@ use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketWrite, after_handsha
 use serde::Serialize;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::JoinHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -35,8 +35,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const WRITE: Duration = Duration::from_secs(5);
 /// For the client's answer to our close.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// A node that is drained goes on serving, so its sockets are told one by one, not all at once.
-const MOVING: Duration = Duration::from_secs(3);
 
 /// What the server says.
 #[derive(Serialize)]
@@ -65,7 +63,6 @@ pub struct Writer {
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub heard: mpsc::Receiver<Heard>,
     pub reader: JoinHandle<()>,
-    pub draining: watch::Receiver<bool>,
 }
 
 /// How a socket ends.
@@ -82,12 +79,12 @@ impl Writer {
     pub async fn run<S: AsyncWrite + Unpin>(
         mut self,
         mut stream: S,
-        closing: &CancellationToken,
+        goodbye: impl Future<Output = ()>,
         displaced: &CancellationToken,
     ) {
         let (_, mut frames) = after_handshake_split(tokio::io::empty(), &mut stream, Role::Server);
         frames.set_writev(false);
-        let end = self.talk(&mut frames, closing, displaced).await;
+        let end = self.talk(&mut frames, goodbye, displaced).await;
         let told = match end {
             End::Close(code, reason) => write(&mut frames, Frame::close(code, reason.as_bytes())).await.is_some(),
             End::Closed => true,
@@ -107,7 +104,7 @@ impl Writer {
     async fn talk<S: AsyncWrite + Unpin>(
         &mut self,
         frames: &mut WebSocketWrite<S>,
-        closing: &CancellationToken,
+        goodbye: impl Future<Output = ()>,
         displaced: &CancellationToken,
     ) -> End {
         let expiry = tokio::time::sleep(Duration::from_secs(self.opener.until_s().saturating_sub(unix_now())));
@@ -115,20 +112,14 @@ impl Writer {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
-        let moving = moving(self.draining.clone());
-        tokio::pin!(moving);
+        tokio::pin!(goodbye);
         let mut going = false;
         loop {
             let frame = tokio::select! {
                 biased;
                 () = displaced.cancelled() => return End::Close(code::TOO_MANY_SOCKETS, "too_many_sockets"),
                 () = &mut expiry => return End::Close(code::TOKEN_EXPIRED, "token_expired"),
-                () = closing.cancelled(), if !going => {
-                    going = true;
-                    self.connection.goaway();
-                    continue;
-                }
-                () = &mut moving, if !going => {
+                () = &mut goodbye, if !going => {
                     going = true;
                     self.connection.goaway();
                     continue;
@@ -193,23 +184,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// When this socket's turn to move has come. Who opens one at a node that is drained has been told before, or has no choice.
-async fn moving(mut draining: watch::Receiver<bool>) {
-    draining.mark_unchanged();
-    let has_begun = async {
-        while draining.changed().await.is_ok() {
-            if *draining.borrow_and_update() {
-                return true;
-            }
-        }
-        false
-    };
-    if !has_begun.await {
-        return std::future::pending().await;
-    }
-    tokio::time::sleep(MOVING.mul_f64(rand::random())).await;
 }
 
 fn text(said: &Said<'_>) -> Frame<'static> {

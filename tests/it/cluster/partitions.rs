@@ -13,7 +13,7 @@ use onsale::{
     },
 };
 use rand::{Rng as _, rngs::StdRng};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bundles::onsale;
 use crate::{
@@ -32,6 +32,7 @@ const VICTIM: usize = 1;
 const AWAY: Duration = Duration::from_secs(8);
 /// So that a lease may run out now and then.
 const FLAPS: Duration = Duration::from_secs(12);
+const LONGEST_FLAP: Duration = Duration::from_secs(1);
 
 struct Scene {
     rush: Rush,
@@ -198,25 +199,25 @@ async fn a_node_cut_off_from_the_others_keeps_its_event_and_all_is_answered_when
     scene.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_cut_off_from_etcd_pauses_before_its_lease_lapses_and_comes_back_by_itself() {
+/// Of a victim whose word does not reach etcd.
+async fn lapses_and_comes_back(what: &str, from_peers_too: bool, lost: Lost) {
     let Some(mut scene) = Scene::open().await else { return };
     let Scene { rush, ground, .. } = &mut scene;
-    let what = "cut off from etcd";
-    let healed = rush.shop_during(ground.lapse(what, &[ground.etcd], Lost::Both)).await;
+    let peers = Ground::peers().into_iter().filter(|_| from_peers_too);
+    let others: Vec<_> = peers.chain([ground.etcd]).collect();
+    let healed = rush.shop_during(ground.lapse(what, &others, lost)).await;
     scene.recovers(what, healed).await;
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_cut_off_from_etcd_pauses_before_its_lease_lapses_and_comes_back_by_itself() {
+    lapses_and_comes_back("cut off from etcd", false, Lost::Both).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_nobody_hears_pauses_before_its_lease_lapses_and_comes_back_by_itself() {
-    let Some(mut scene) = Scene::open().await else { return };
-    let Scene { rush, ground, .. } = &mut scene;
-    let what = "heard by nobody";
-    let all: Vec<_> = Ground::peers().into_iter().chain([ground.etcd]).collect();
-    let healed = rush.shop_during(ground.lapse(what, &all, Lost::FromIt)).await;
-    scene.recovers(what, healed).await;
-    scene.end().await;
+    lapses_and_comes_back("heard by nobody", true, Lost::FromIt).await;
 }
 
 /// What it asks etcd arrives all the while, and is done.
@@ -244,6 +245,7 @@ async fn a_node_that_hears_nobody_pauses_and_comes_back_by_itself() {
 async fn a_network_that_fails_here_and_there_for_moments_loses_nothing() {
     let Some(mut scene) = Scene::open().await else { return };
     let Scene { rush, ground, random, .. } = &mut scene;
+    let progress = rush.progress();
     let flapping = async {
         let until = Instant::now() + FLAPS;
         while Instant::now() < until {
@@ -254,7 +256,8 @@ async fn a_network_that_fails_here_and_there_for_moments_loses_nothing() {
             let lost = [Lost::ToIt, Lost::FromIt, Lost::Both][random.random_range(0..3)];
             ground.net.heal(host);
             ground.net.cut(host, &others, lost);
-            sleep(Duration::from_millis(random.random_range(100..1_000))).await;
+            // Shorter if the sale goes on all the same.
+            let _ = timeout(LONGEST_FLAP, progress.more(random.random_range(5..50))).await;
             ground.net.heal(random.random_range(0..NODES));
         }
         (0..NODES).for_each(|host| ground.net.heal(host));

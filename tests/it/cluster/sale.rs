@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 
 use onsale::stores::{etcd::Etcd, wishes::WishStore};
 use rand::{Rng as _, rngs::StdRng};
-use tokio::time::sleep;
 
 use crate::{
     harness::{open_etcd, until},
@@ -68,20 +67,21 @@ async fn nodes_killed_amid_a_sale_lose_nothing_that_any_node_answered() {
         let at = stage.sites.iter().position(is_owner).filter(|_| fault % 2 == 1);
         assert!(fault % 2 == 0 || at.is_some(), "nobody runs the event amid its sale");
         let victim = at.unwrap_or_else(|| stage.victim());
-        let after = Duration::from_millis(stage.random.random_range(200..1_500));
-        println!("fault {fault}: node {victim} is killed after {after:?}");
+        let after = stage.random.random_range(5..100);
+        println!("fault {fault}: node {victim} is killed after {after} more answers");
         let Stage { sites, nodes, rush, .. } = &mut stage;
+        let progress = rush.progress();
         let node = nodes.remove(victim);
         let site = &sites[victim];
         let name = site.config().node;
         let node = rush
             .shop_during(async {
-                sleep(after).await;
+                progress.more(after).await;
                 node.kill().await;
                 if at.is_some() {
                     until("another node runs the event", async || owner().await.is_some_and(|node| node != name)).await;
                 }
-                sleep(after).await;
+                progress.more(after).await;
                 site.start().await
             })
             .await;
@@ -122,13 +122,14 @@ async fn an_event_that_moves_from_node_to_node_amid_its_sale_loses_nothing() {
 async fn nodes_told_to_stop_one_after_the_other_amid_a_sale_lose_nothing() {
     let Some(mut stage) = Stage::set().await else { return };
     for at in 0..NODES {
-        let after = Duration::from_millis(stage.random.random_range(200..1_500));
-        println!("node {at} is told to stop after {after:?}");
+        let after = stage.random.random_range(5..100);
+        println!("node {at} is told to stop after {after} more answers");
         let Stage { sites, nodes, rush, .. } = &mut stage;
+        let progress = rush.progress();
         let (node, site) = (nodes.remove(at), &sites[at]);
         let node = rush
             .shop_during(async {
-                sleep(after).await;
+                progress.more(after).await;
                 node.signal("TERM").await;
                 let (status, log) = node.ended(ENDED).await;
                 assert!(status.success(), "{status}: {log}");
