@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::stage::{self, PER_FAN, Stage};
 use crate::{
     domain::{
+        account::Role,
         claims::{Access, AdmissionClaim, Kind},
         id::EventId,
     },
@@ -54,7 +55,7 @@ impl Asking {
             .skip(fans.start)
             .map(|(n, fan)| {
                 let claim = AdmissionClaim { evt: event, plc: stage::place(n) };
-                let access = tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1 });
+                let access = tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] });
                 (access, tokens.sign(Kind::Admission, *fan, TOKEN_SECONDS, claim))
             })
             .collect();

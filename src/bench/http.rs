@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     cli::child::itself,
-    domain::claims::{Access, AdmissionClaim, Kind},
+    domain::{
+        account::Role,
+        claims::{Access, AdmissionClaim, Kind},
+    },
     failure::Failure,
     stores::order_bus::Topic,
 };
@@ -41,7 +44,7 @@ pub async fn run(
     let tokens = &stage.node().app().tokens;
     for (fan, n) in stage.fans().iter().zip(1..) {
         let fan = Fan {
-            access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1 }),
+            access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] }),
             admission: tokens.sign(
                 Kind::Admission,
                 *fan,

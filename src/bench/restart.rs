@@ -25,6 +25,7 @@ use crate::{
     cli::child,
     config::Config,
     domain::{
+        account::Role,
         claims::{Access, Kind},
         id::{EventId, FanId, OrderRef},
         inventory::request::{Answer, HoldView, Refusal, Want},
@@ -126,7 +127,8 @@ async fn fill(stage: &Stage, options: &Options) -> Result<Asked, Failure> {
         // Nobody else ends it.
         inventory.drain().await;
     }
-    let access = stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access { sv: 1 });
+    let access =
+        stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] });
     Ok(Asked { event, reference: OrderRef { event, order: hold.order }, access })
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account::Role,
     id::{EventId, FanId},
     queue::Place,
 };
@@ -60,8 +61,10 @@ pub struct Claims<T> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
-    /// Must equal the account's: password change, logout everywhere and role change raise it.
+    /// Must equal the account's: password change, logout and role change raise it.
     pub sv: u32,
+    /// The account's, at that version.
+    pub roles: Vec<Role>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

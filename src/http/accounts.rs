@@ -141,10 +141,10 @@ pub async fn set_roles(
     let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
     let act = acting.act(role, "account.roles", id, &format!("{}: {}", names.join(" "), body.reason));
     let mut write = app.database.begin().await?;
-    known(accounts::set_roles(&mut write, id, &roles, now()).await)?;
+    let ended = known(accounts::set_roles(&mut write, id, &roles, now()).await)?;
     audit::append(&mut write, &act).await?;
     write.commit().await?;
-    app.sessions.forget(id);
+    app.sessions.end(ended);
     Ok(Json(read(&app, id).await?))
 }
 
@@ -169,13 +169,13 @@ pub async fn set_status(
     }
     let now = now();
     let mut write = app.database.begin().await?;
-    known(accounts::set_status(&mut write, id, status, now).await)?;
+    let ended = known(accounts::set_status(&mut write, id, status, now).await)?;
     if status == Status::Disabled {
         sessions::revoke_all(&mut write, id, None, now).await?;
     }
     audit::append(&mut write, &acting.act(role, action, id, &body.reason)).await?;
     write.commit().await?;
-    app.sessions.forget(id);
+    app.sessions.end(ended);
     Ok(Json(read(&app, id).await?))
 }
 

@@ -41,7 +41,7 @@ impl FromRequestParts<Arc<App>> for Acting {
 impl Acting {
     /// The first of these roles that the account really has; an admin may do everything.
     pub fn as_one_of(&self, roles: &[Role]) -> Result<Role, Problem> {
-        let has = |role: &Role| self.signed_in.session.roles.contains(role);
+        let has = |role: &Role| self.signed_in.access.roles.contains(role);
         roles.iter().chain(&[Role::Admin]).copied().find(has).ok_or_else(|| Code::Forbidden.into())
     }
 

@@ -48,8 +48,8 @@ pub struct Config {
     pub join_burst: u32,
     /// From when a new generation of keys is believed until it signs; nodes see it within seconds.
     pub keys_overlap: u64,
-    /// Sessions of the account cache are believed this long, at most 60.
-    pub account_cache_ttl: u64,
+    /// How old a node's list of ended sessions may be, at most 60; it is read anew four times as often.
+    pub ended_sessions_max_age: u64,
     pub shutdown_grace: u64,
     /// Relaxes limits for a demonstration on one machine; says so at start.
     pub insecure_demo: bool,
@@ -86,7 +86,7 @@ impl Default for Config {
             join_per_second: 10,
             join_burst: 20,
             keys_overlap: 30,
-            account_cache_ttl: 30,
+            ended_sessions_max_age: 30,
             shutdown_grace: 25,
             insecure_demo: false,
         }
@@ -101,7 +101,7 @@ pub struct InvalidConfig {
 }
 
 /// S-4: what changes an account is in force within this.
-const MAX_ACCOUNT_CACHE_TTL: u64 = 60;
+const MAX_ENDED_SESSIONS_AGE: u64 = 60;
 /// Longer, and who rotates because a key has leaked waits for nothing.
 const MAX_KEYS_OVERLAP: u64 = 3_600;
 /// A cheaper hash is guessed too quickly.
@@ -118,7 +118,7 @@ impl Config {
             ("access_ttl", (1..=86_400).contains(&self.access_ttl), "1 second to a day"),
             ("refresh_idle_ttl", self.refresh_idle_ttl > 0, "at least 1 second"),
             ("refresh_absolute_ttl", self.refresh_absolute_ttl >= self.refresh_idle_ttl, "not below refresh_idle_ttl"),
-            ("account_cache_ttl", self.account_cache_ttl <= MAX_ACCOUNT_CACHE_TTL, "at most 60 seconds"),
+            ("ended_sessions_max_age", self.ended_sessions_max_age <= MAX_ENDED_SESSIONS_AGE, "at most 60 seconds"),
             ("keys_overlap", self.keys_overlap <= MAX_KEYS_OVERLAP, "at most an hour"),
             ("max_connections", self.max_connections > 0, "at least 1"),
             ("max_in_flight", self.max_in_flight > 0, "at least 1"),
@@ -148,7 +148,7 @@ mod tests {
         let wrong = [
             ("bcrypt_cost", Config { bcrypt_cost: 9, ..Config::default() }),
             ("bcrypt_cost", Config { bcrypt_cost: 3, insecure_demo: true, ..Config::default() }),
-            ("account_cache_ttl", Config { account_cache_ttl: 61, ..Config::default() }),
+            ("ended_sessions_max_age", Config { ended_sessions_max_age: 61, ..Config::default() }),
             ("header_timeout", Config { header_timeout: 0, ..Config::default() }),
             ("issuer", Config { issuer: String::new(), ..Config::default() }),
         ];

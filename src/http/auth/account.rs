@@ -76,11 +76,11 @@ pub async fn change_password(
     let hash = app.passwords.hash(body.new_password).await?;
     let now = now();
     let mut write = app.database.begin().await?;
-    accounts::set_password(&mut write, id, &hash, now).await?;
+    let ended = accounts::set_password(&mut write, id, &hash, now).await?;
     sessions::revoke_all(&mut write, id, None, now).await?;
     audit::append(&mut write, &acting.act(Role::Fan, "account.password", id, "")).await?;
     write.commit().await?;
-    app.sessions.forget(id);
+    app.sessions.end(ended);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -95,7 +95,7 @@ pub async fn socket_ticket(
     signed_in: SignedIn,
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
-    let (org, end, sv) = (app.origins.check(&headers)?, signed_in.expires_at, signed_in.session.version);
+    let (org, end, sv) = (app.origins.check(&headers)?, signed_in.expires_at, signed_in.access.sv);
     let claim = SocketClaim { org, end, sv };
     let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_S, claim);
     Ok(Json(SocketTicket { ticket, expires_in: SOCKET_S }))

@@ -61,6 +61,7 @@ pub struct RefreshTokenBody {
     pub refresh_token: String,
 }
 
-fn access_token(app: &App, account: FanId, session_version: u32) -> String {
-    app.tokens.sign(Kind::Access, account, app.config.access_ttl, Access { sv: session_version })
+fn access_token(app: &App, account: &accounts::Account) -> String {
+    let access = Access { sv: account.session_version, roles: account.roles.clone() };
+    app.tokens.sign(Kind::Access, account.id, app.config.access_ttl, access)
 }

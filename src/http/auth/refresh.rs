@@ -117,7 +117,7 @@ pub async fn refresh(
     if account.status != accounts::Status::Active {
         return Err(Code::AccountDisabled.into());
     }
-    let access_token = access_token(&app, account.id, account.session_version);
+    let access_token = access_token(&app, &account);
     let pair = TokenPair { access_token, refresh_token: successor, expires_in: app.config.access_ttl };
     Ok((left, Json(pair)))
 }
@@ -136,13 +136,14 @@ pub async fn logout(
     let token = presented(&body.refresh_token)?;
     let mut write = app.database.begin().await?;
     let account = sessions::revoke(&mut write, &hash(token), now()).await?;
-    if let Some(account) = account {
+    let ended = match account {
         // An access token does not name its session, so all of the account's end; the other sessions refresh theirs.
-        accounts::end_access(&mut write, account, now()).await?;
-    }
+        Some(account) => Some(accounts::end_access(&mut write, account, now()).await?),
+        None => None,
+    };
     write.commit().await?;
-    if let Some(account) = account {
-        app.sessions.forget(account);
+    if let Some(ended) = ended {
+        app.sessions.end(ended);
     }
     Ok((StatusCode::NO_CONTENT, left, ()))
 }

@@ -141,7 +141,7 @@ async fn verified(app: &App, email: &str, password: Password) -> Result<accounts
 }
 
 fn signed_in(app: &App, account: accounts::Account, refresh_token: String) -> SignedInAs {
-    let access_token = access_token(app, account.id, account.session_version);
+    let access_token = access_token(app, &account);
     let tokens = TokenPair { access_token, refresh_token, expires_in: app.config.access_ttl };
     SignedInAs { account: Account::from(account), tokens }
 }

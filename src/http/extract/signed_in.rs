@@ -6,19 +6,18 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderMap, header, request::Parts};
 
 use crate::{
-    domain::{account::Role, id::FanId},
+    domain::{account::Role, claims::Access, id::FanId},
     http::{
         app::App,
         problem::{Code, Problem},
-        session::Session,
     },
 };
 
-/// A signed-in account. Its roles and status are at most `account_cache_ttl` old.
+/// A signed-in account. Its roles and status are at most `ended_sessions_max_age` old.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     pub account: FanId,
-    pub session: Arc<Session>,
+    pub access: Access,
     /// When the access token ends, in seconds since 1970: a socket ends with it.
     pub expires_at: u64,
 }
@@ -26,7 +25,7 @@ pub struct SignedIn {
 impl SignedIn {
     /// Whether the account has this role; an admin has every one.
     pub fn is(&self, role: Role) -> bool {
-        self.session.roles.contains(&role) || self.session.roles.contains(&Role::Admin)
+        self.access.roles.contains(&role) || self.access.roles.contains(&Role::Admin)
     }
 }
 
@@ -36,8 +35,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         let claims = app.tokens.verify_access(token).await?;
-        let session = app.sessions.current(&app.database, claims.sub, claims.about.sv).await?;
-        Ok(Self { account: claims.sub, session, expires_at: claims.exp })
+        app.sessions.stands(&app.database, claims.sub, claims.about.sv).await?;
+        Ok(Self { account: claims.sub, access: claims.about, expires_at: claims.exp })
     }
 }
 
@@ -63,8 +62,9 @@ impl FromRequestParts<Arc<App>> for Privileged {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         let claims = app.tokens.verify_access(token).await?;
-        let session = app.sessions.fresh(&app.database, claims.sub, claims.about.sv).await?;
-        Ok(Self(SignedIn { account: claims.sub, session, expires_at: claims.exp }))
+        let sv = claims.about.sv;
+        let roles = app.sessions.roles(&app.database, claims.sub, sv).await?;
+        Ok(Self(SignedIn { account: claims.sub, access: Access { sv, roles }, expires_at: claims.exp }))
     }
 }
 

@@ -33,7 +33,7 @@ use super::{
     edge::{self, Edge},
     metrics,
     proxies::{NotANetwork, Proxies},
-    routes, upkeep,
+    routes, session, upkeep,
 };
 
 /// Connections of the kernel's queue before they are accepted.
@@ -149,6 +149,7 @@ pub async fn serve(
             () = watch => {}
             () = metrics::upkeep() => {}
             () = upkeep::run(app.clone()) => {}
+            () = session::follow(app.clone()) => {}
             () = shutdown.cancelled() => {}
         }
         // The sockets of the accept loops are closed now.

@@ -33,7 +33,7 @@ fn of(secret: &str, schedule: Schedule) -> Tokens {
 fn about(kind: Kind) -> Value {
     let event = EventId::from_u128(9);
     match kind {
-        Kind::Access => json!({"sv": 1}),
+        Kind::Access => json!({"sv": 1, "roles": ["fan"]}),
         Kind::Socket => json!({"org": null, "end": 0, "sv": 1}),
         Kind::Admission | Kind::QueueTicket => json!({"evt": event, "plc": Place::new(1, 2)}),
         Kind::Resume => json!({"evt": event, "org": null, "end": 0, "sv": 1}),

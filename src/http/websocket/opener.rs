@@ -39,8 +39,8 @@ impl Opener {
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
         let org = app.origins.check(headers)?;
-        if let Some(SignedIn { account, session, expires_at }) = signed_in {
-            let socket = SocketClaim { org, end: expires_at, sv: session.version };
+        if let Some(SignedIn { account, access, expires_at }) = signed_in {
+            let socket = SocketClaim { org, end: expires_at, sv: access.sv };
             return Ok(Self { account, socket, ticket: None, is_moving: false });
         }
         let opener = match ticket(headers)? {
@@ -61,7 +61,7 @@ impl Opener {
             return Err(Code::InvalidToken.into());
         }
         // A socket may have been open for long: its session may have ended meanwhile.
-        app.sessions.current(&app.database, opener.account, opener.socket.sv).await?;
+        app.sessions.stands(&app.database, opener.account, opener.socket.sv).await?;
         Ok(opener)
     }
 

@@ -29,6 +29,16 @@ pub struct Account {
     pub updated_at: EventTime,
 }
 
+/// That an account's sessions have ended, for the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    pub account: FanId,
+    /// Tokens of earlier ones are void.
+    pub version: u32,
+    pub status: Status,
+    pub at: EventTime,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Active,
@@ -80,31 +90,19 @@ pub async fn by_id(database: &Database, id: FanId) -> Result<Option<Account>, St
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
-/// Ends every access token: the answer is the new session version. [`StoreError::Conflict`] if there is no such account.
-pub async fn set_password(write: &mut Write, id: FanId, hash: &str, now: EventTime) -> Result<u32, StoreError> {
-    let update = sqlx::query(
-        "UPDATE accounts SET password_hash = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
-         RETURNING session_version",
-    );
-    changed(write, update.bind(id.to_string()).bind(hash.to_owned()).bind(millis(now))).await
+/// Ends every access token. [`StoreError::Conflict`] if there is no such account.
+pub async fn set_password(write: &mut Write, id: FanId, hash: &str, now: EventTime) -> Result<Ended, StoreError> {
+    end_with("password_hash = $3, ", write, id, now, |update| update.bind(hash.to_owned())).await
 }
 
 /// As [`set_password`].
-pub async fn set_roles(write: &mut Write, id: FanId, roles: &[Role], now: EventTime) -> Result<u32, StoreError> {
-    let update = sqlx::query(
-        "UPDATE accounts SET roles = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
-         RETURNING session_version",
-    );
-    changed(write, update.bind(id.to_string()).bind(roles_text(roles)).bind(millis(now))).await
+pub async fn set_roles(write: &mut Write, id: FanId, roles: &[Role], now: EventTime) -> Result<Ended, StoreError> {
+    end_with("roles = $3, ", write, id, now, |update| update.bind(roles_text(roles))).await
 }
 
 /// As [`set_password`].
-pub async fn set_status(write: &mut Write, id: FanId, status: Status, now: EventTime) -> Result<u32, StoreError> {
-    let update = sqlx::query(
-        "UPDATE accounts SET status = $2, session_version = session_version + 1, updated_at = $3 WHERE id = $1 \
-         RETURNING session_version",
-    );
-    changed(write, update.bind(id.to_string()).bind(status.as_str()).bind(millis(now))).await
+pub async fn set_status(write: &mut Write, id: FanId, status: Status, now: EventTime) -> Result<Ended, StoreError> {
+    end_with("status = $3, ", write, id, now, |update| update.bind(status.as_str())).await
 }
 
 /// Puts another hash of the same password in the place of `old`; `false` if that is not there any more. Sessions stay.
@@ -125,12 +123,44 @@ pub async fn replace_hash(
 }
 
 /// Ends every access token, and changes nothing else. As [`set_password`].
-pub async fn end_access(write: &mut Write, id: FanId, now: EventTime) -> Result<u32, StoreError> {
-    let update = sqlx::query(
-        "UPDATE accounts SET session_version = session_version + 1, updated_at = $2 WHERE id = $1 \
-         RETURNING session_version",
+pub async fn end_access(write: &mut Write, id: FanId, now: EventTime) -> Result<Ended, StoreError> {
+    end_with("", write, id, now, |update| update).await
+}
+
+/// Sets this too, with what is bound as $3.
+async fn end_with(
+    set: &'static str,
+    write: &mut Write,
+    id: FanId,
+    now: EventTime,
+    bind: impl FnOnce(Query) -> Query,
+) -> Result<Ended, StoreError> {
+    let update = statement([
+        "UPDATE accounts SET ",
+        set,
+        "session_version = session_version + 1, sessions_ended_at = $2, updated_at = $2 WHERE id = $1 \
+         RETURNING id, session_version, status, sessions_ended_at",
+    ]);
+    let update = bind(update.bind(id.to_string()).bind(millis(now)));
+    let row = write.fetch_optional(update).await?.ok_or(StoreError::Conflict("there is no such account"))?;
+    ended_of(&row)
+}
+
+/// Whose sessions have ended since then, oldest first; of those the ones after a former page's last.
+pub async fn ended_since(
+    database: &Database,
+    since: EventTime,
+    after: Option<(EventTime, FanId)>,
+    limit: u32,
+) -> Result<Vec<Ended>, StoreError> {
+    // Lower than every id.
+    let (at, id) = after.map_or((since, String::new()), |(at, id)| (at, id.to_string()));
+    let select = sqlx::query(
+        "SELECT id, session_version, status, sessions_ended_at FROM accounts \
+         WHERE sessions_ended_at > 0 AND (sessions_ended_at, id) > ($1, $2) ORDER BY sessions_ended_at, id LIMIT $3",
     );
-    changed(write, update.bind(id.to_string()).bind(millis(now))).await
+    let rows = database.fetch_all(select.bind(millis(at)).bind(id).bind(i64::from(limit))).await?;
+    rows.iter().map(ended_of).collect()
 }
 
 /// Those whose address or name contains `q`, newest first.
@@ -153,9 +183,13 @@ pub async fn list(
     Ok(Page::of(accounts, limit, |account| (account.created_at, account.id.to_string())))
 }
 
-async fn changed(write: &mut Write, update: Query) -> Result<u32, StoreError> {
-    let row = write.fetch_optional(update).await?.ok_or(StoreError::Conflict("there is no such account"))?;
-    row.number("session_version")
+fn ended_of(row: &Row) -> Result<Ended, StoreError> {
+    Ok(Ended {
+        account: row.parsed("id")?,
+        version: row.number("session_version")?,
+        status: row.parsed("status")?,
+        at: row.time("sessions_ended_at")?,
+    })
 }
 
 fn of_row(row: &Row) -> Result<Account, StoreError> {

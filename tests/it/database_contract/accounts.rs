@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use onsale::{
     domain::account::Role,
     stores::{
-        database::accounts::{self, Status},
+        database::accounts::{self, Ended, Status},
         error::StoreError,
     },
 };
@@ -70,10 +70,15 @@ async fn whatever_changes_what_an_account_may_do_ends_its_access() {
         let database = home.open().await;
         add_account(&database, 1).await;
         let mut write = database.begin().await.expect("begin");
-        assert_eq!(accounts::set_password(&mut write, fan(1), "$new$", at(7)).await.expect("set"), 2);
-        assert_eq!(accounts::set_roles(&mut write, fan(1), &[Role::Fan, Role::Staff], at(8)).await.expect("set"), 3);
-        assert_eq!(accounts::set_status(&mut write, fan(1), Status::Disabled, at(9)).await.expect("set"), 4);
-        assert_eq!(accounts::end_access(&mut write, fan(1), at(10)).await.expect("end"), 5);
+        let ended = [
+            accounts::set_password(&mut write, fan(1), "$new$", at(7)).await.expect("set"),
+            accounts::set_roles(&mut write, fan(1), &[Role::Fan, Role::Staff], at(8)).await.expect("set"),
+            accounts::set_status(&mut write, fan(1), Status::Disabled, at(9)).await.expect("set"),
+            accounts::end_access(&mut write, fan(1), at(10)).await.expect("end"),
+        ];
+        let (active, disabled) = (Status::Active, Status::Disabled);
+        let expected = [(2, active, 7), (3, active, 8), (4, disabled, 9), (5, disabled, 10)];
+        assert_eq!(ended, expected.map(|(version, status, n)| Ended { account: fan(1), version, status, at: at(n) }));
         assert!(!accounts::replace_hash(&mut write, fan(1), "$other$", "$x$", at(11)).await.expect("replace"));
         assert!(accounts::replace_hash(&mut write, fan(1), "$new$", "$again$", at(12)).await.expect("replace"));
         write.commit().await.expect("commit");
@@ -88,6 +93,32 @@ async fn whatever_changes_what_an_account_may_do_ends_its_access() {
         let mut write = database.begin().await.expect("begin");
         let nobody = accounts::set_roles(&mut write, fan(2), &[Role::Admin], at(9)).await;
         assert!(matches!(nobody, Err(StoreError::Conflict(_))), "{nobody:?}");
+    }
+}
+
+#[tokio::test]
+async fn whose_sessions_ended_is_read_page_by_page_once_each() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        let all: Vec<_> = (1..=8).map(account).collect();
+        accounts::create_many(&database, &all).await.expect("create");
+        let mut write = database.begin().await.expect("begin");
+        // Number 4 ends twice, number 8 never; three of them at once.
+        for (n, when) in [(4, 5), (1, 10), (2, 20), (3, 30), (4, 30), (5, 30), (6, 40), (7, 50)] {
+            accounts::end_access(&mut write, fan(n), at(when)).await.expect("end");
+        }
+        write.commit().await.expect("commit");
+
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = accounts::ended_since(&database, at(20), after, 2).await.expect("read");
+            let Some(last) = page.last() else { break };
+            after = Some((last.at, last.account));
+            found.extend(page.iter().map(|ended| (ended.account, ended.version, ended.at)));
+        }
+        let expected = [(2, 2, 20), (3, 2, 30), (4, 3, 30), (5, 2, 30), (6, 2, 40), (7, 2, 50)];
+        assert_eq!(found, expected.map(|(n, version, when)| (fan(n), version, at(when))));
+        assert_eq!(accounts::ended_since(&database, at(0), None, 100).await.expect("read").len(), 7);
     }
 }
 

@@ -1,7 +1,15 @@
 //! Signing in, staying signed in, and no longer being signed in.
 
 use futures_util::future::join_all;
-use onsale::{domain::account::Role, http::config::Config, stores::database::audit};
+use onsale::{
+    domain::{
+        account::Role,
+        claims::{Access, Kind},
+        id::FanId,
+    },
+    http::config::Config,
+    stores::database::audit,
+};
 use reqwest::{Method, StatusCode, header::USER_AGENT};
 use serde_json::json;
 
@@ -91,8 +99,8 @@ async fn s_04_refresh_tokens_that_are_not_ours_are_refused() {
 
 #[tokio::test]
 async fn s_04_logout_ends_refresh_and_access_on_every_node() {
-    let served = Served::start(Config { account_cache_ttl: 1, ..config() }).await;
-    let other = served.beside(Config { account_cache_ttl: 1, ..config() }).await;
+    let served = Served::start(Config { ended_sessions_max_age: 1, ..config() }).await;
+    let other = served.beside(Config { ended_sessions_max_age: 1, ..config() }).await;
     let ann = served.register("ann@example.org").await;
     other.get("/api/v1/auth/me", Some(&ann.access)).await.expect(StatusCode::OK);
     let answer = served.post("/api/v1/auth/logout", None, json!({"refresh_token": ann.refresh})).await;
@@ -103,6 +111,20 @@ async fn s_04_logout_ends_refresh_and_access_on_every_node() {
         other.post("/api/v1/auth/socket-ticket", Some(&ann.access), json!({})).await.status == StatusCode::UNAUTHORIZED
     })
     .await;
+}
+
+#[tokio::test]
+async fn s_04_the_database_is_asked_about_a_token_only_while_the_list_of_ended_sessions_is_old() {
+    let ask = async |served: &Served| {
+        // Of an account that the database does not know: whoever asks it refuses.
+        let access = Access { sv: 1, roles: vec![Role::Fan] };
+        let token = served.app.tokens.sign(Kind::Access, FanId::from_u128(1), 60, access);
+        served.post("/api/v1/auth/socket-ticket", Some(&token), json!({})).await.status
+    };
+    let asking = Served::start(Config { ended_sessions_max_age: 0, ..config() }).await;
+    assert_eq!(ask(&asking).await, StatusCode::UNAUTHORIZED);
+    let served = Served::start(config()).await;
+    until("the list is read", async || ask(&served).await == StatusCode::OK).await;
 }
 
 #[tokio::test]
@@ -180,7 +202,7 @@ async fn s_08_a_socket_ticket_is_for_allowed_origins_only() {
 
 #[tokio::test]
 async fn a_role_is_in_force_at_once_here_and_soon_on_other_nodes() {
-    let quick = || Config { account_cache_ttl: 1, ..config() };
+    let quick = || Config { ended_sessions_max_age: 1, ..config() };
     let served = Served::start(quick()).await;
     let other = served.beside(quick()).await;
     let admin = served.with_roles("root@example.org", &[Role::Fan, Role::Admin]).await;

@@ -367,21 +367,22 @@ async fn s_08_a_resume_ticket_ends_with_the_session_and_with_the_access_token() 
     let scene = Scene::set().await;
     let served = &scene.shop.served;
     let now = onsale::http::tokens::unix_now();
-    let claim =
-        |sv, end| ResumeClaim { evt: scene.event.parse().expect("id"), socket: SocketClaim { org: None, end, sv } };
-    let offer = |life: u64, sv, end| {
-        let ticket = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, now - 1, now - 1 + life, claim(sv, end));
+    let offer = |from: u64, until: u64, end| {
+        let socket = SocketClaim { org: None, end, sv: 1 };
+        let claim = ResumeClaim { evt: scene.event.parse().expect("id"), socket };
+        let ticket = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, from, until, claim);
         format!("onsale.v1, resume.{ticket}")
     };
+    let open = async |offer: &str| scene.open(&[("sec-websocket-protocol", offer)]).await;
     // Clocks may differ by five seconds.
-    let expired = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, now - 70, now - 10, claim(1, u64::MAX));
-    let expired = format!("onsale.v1, resume.{expired}");
-    for wrong in [&expired, &offer(60, 2, u64::MAX)] {
-        assert_eq!(scene.open(&[("sec-websocket-protocol", wrong)]).await.0, 401, "{wrong}");
-    }
-    let (status, socket) = scene.open(&[("sec-websocket-protocol", &offer(60, 1, now + 2))]).await;
+    assert_eq!(open(&offer(now - 70, now - 10, u64::MAX)).await.0, 401, "expired");
+    let (status, socket) = open(&offer(now - 1, now + 59, now + 2)).await;
     assert_eq!(status, 101);
     assert_eq!(closed_with(&mut socket.expect("open")).await, 4401);
+    assert_eq!(open(&offer(now - 1, now + 59, u64::MAX)).await.0, 101);
+    let logout = json!({"refresh_token": scene.fan.refresh});
+    served.post("/api/v1/auth/logout", None, logout).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(open(&offer(now - 1, now + 59, u64::MAX)).await.0, 401, "the session has ended");
 }
 
 fn with_queue(queue: Value) -> Value {
