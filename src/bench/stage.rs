@@ -40,7 +40,9 @@ use crate::{
     stores::{
         self,
         database::{accounts, events},
+        etcd::{Etcd, lease::LeaseKeeper},
         journal::{InventoryJournal, Recovered},
+        ownership::{Ownership, etcd::EtcdOwnership},
     },
 };
 
@@ -166,7 +168,8 @@ impl Stage {
     pub async fn open_inventory(&self, unpublished: u64) -> Result<(EventId, inventory::Handle), Failure> {
         let event = self.make_event().await?;
         let stores = self.node.stores();
-        let epoch = stores.ownership.claim(event).await?;
+        let ownership = self.ownership().await?;
+        let epoch = ownership.claim(event).await?;
         let (facts, mut published) = mpsc::unbounded_channel::<Vec<OrderFact>>();
         let (admissions, _) = mpsc::unbounded_channel();
         let arguments = inventory::Arguments {
@@ -175,7 +178,7 @@ impl Stage {
             folded: recovery::fold(Recovered::default())?,
             clock: Clock::start(EventTime(0)),
             journal: stores.journal.clone(),
-            ownership: stores.ownership.clone(),
+            ownership: ownership.clone(),
             config: self.config.actors.clone(),
             facts,
             admissions,
@@ -195,8 +198,20 @@ impl Stage {
                     let _ = journal.mark_published(event, epoch, number).await;
                 }
             }
+            // The inventory has ended. If this fails, its event is free when the lease ends.
+            let _ = ownership.release(event, epoch).await;
         });
         Ok((event, handle))
+    }
+
+    /// As another node: this one's steward would take an event that is its own and does not run for one to recover.
+    async fn ownership(&self) -> Result<Arc<dyn Ownership>, Failure> {
+        let endpoints = &self.config.stores.etcd;
+        if endpoints.is_empty() {
+            return Ok(self.node.stores().ownership.clone());
+        }
+        let lease = LeaseKeeper::start(Etcd::new(endpoints).await?);
+        Ok(Arc::new(EtcdOwnership::new(Arc::new(Etcd::new(endpoints).await?), lease, "bench-inventory")))
     }
 
     /// A fresh event with one hot ticket type, on sale; it runs on this stage's node.
