@@ -149,7 +149,7 @@ impl Scene<'_> {
         }
         self.watched = events.iter().take(WATCHED).map(|(event, _)| *event).collect();
         let joined = self.join(options.fans).await?;
-        let even = f64::from(count) / self.nodes.len() as f64;
+        let even = f64::from(count) / spread.len() as f64;
         let off = spread.values().map(|of_one| (*of_one as f64 / even - 1.0).abs());
         Ok(Report {
             events: count,
