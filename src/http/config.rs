@@ -48,7 +48,7 @@ pub struct Config {
     pub join_burst: u32,
     /// From when a new generation of keys is believed until it signs; nodes see it within seconds.
     pub keys_overlap: u64,
-    /// How old a node's list of ended sessions may be, at most 60; it is read anew four times as often.
+    /// How old a node's list of ended sessions may be, at most 60; it is read anew four times within that.
     pub ended_sessions_max_age: u64,
     pub shutdown_grace: u64,
     /// Relaxes limits for a demonstration on one machine; says so at start.

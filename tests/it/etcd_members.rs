@@ -4,9 +4,12 @@ use std::{process::Command, time::Duration};
 
 use etcd_client::Client;
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::servers::{Process, free_port};
+use crate::{
+    harness::eventually,
+    servers::{Process, free_port},
+};
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -46,17 +49,18 @@ impl Members {
 
     /// Waits until one of those asked says that it is.
     pub async fn leader(&self) -> usize {
-        loop {
+        eventually("a member says that it leads", async || {
             for (n, url) in self.urls.iter().enumerate() {
                 let Ok(client) = Client::connect([url], None).await else { continue };
                 let mut maintenance = client.maintenance_client();
                 let Ok(Ok(status)) = timeout(Duration::from_secs(1), maintenance.status()).await else { continue };
                 if status.header().is_some_and(|header| header.member_id() == status.leader()) {
-                    return n;
+                    return Some(n);
                 }
             }
-            sleep(Duration::from_millis(50)).await;
-        }
+            None
+        })
+        .await
     }
 
     pub fn kill(&mut self, member: usize) {

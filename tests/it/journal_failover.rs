@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     etcd_members::Members,
-    harness::{address, append, in_time, new_event, one_etcd, open_etcd},
+    harness::{address, append, eventually, in_time, new_event, one_etcd, open_etcd, until},
     http2_proxy::{Flow, Proxy},
 };
 
@@ -136,18 +136,16 @@ async fn nothing_is_sure_while_the_lease_may_have_run_out_nor_later_what_hung_on
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 
     proxy.requests.set(Flow::HoldAfter(0));
-    let taken_over = in_time(async {
-        loop {
-            // The owner must have stopped being sure before anybody else can claim.
-            let sure = first.ownership.is_sure(old);
-            match second.ownership.claim(event).await {
-                Ok(epoch) => {
-                    assert!(!sure, "still sure when the event was taken over");
-                    return epoch;
-                }
-                Err(StoreError::Conflict(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => unreachable!("{error}"),
+    let taken_over = eventually("the event is taken over", async || {
+        // The owner must have stopped being sure before anybody else can claim.
+        let sure = first.ownership.is_sure(old);
+        match second.ownership.claim(event).await {
+            Ok(epoch) => {
+                assert!(!sure, "still sure when the event was taken over");
+                Some(epoch)
             }
+            Err(StoreError::Conflict(_)) => None,
+            Err(error) => unreachable!("{error}"),
         }
     });
     let new = taken_over.await;
@@ -173,12 +171,7 @@ async fn a_pause_shorter_than_the_lease_keeps_the_epoch() {
     let event = new_event();
     let epoch = opened.ownership.claim(event).await.expect("claim");
     proxy.requests.set(Flow::HoldAfter(0));
-    let paused = async {
-        while opened.ownership.is_sure(epoch) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    in_time(paused).await;
+    until("the owner is not sure", async || !opened.ownership.is_sure(epoch)).await;
     proxy.requests.set(Flow::Pass);
     proxy.cut();
     // About a second of the lease is left. On a machine that stands still for so long it is lost, and the event with it.

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -178,15 +178,19 @@ async fn an_event_that_moves_in_the_middle_of_its_sale_loses_nothing_that_was_an
             places.push(socket.update(|update| update.position.is_some()).await.standing);
         }
 
-        let over = AtomicBool::new(false);
-        let buyers = join_all((0..8).map(|n| buy_until(&nodes.shops[n % 2], event, &over)));
+        let (over, sold) = (AtomicBool::new(false), AtomicU64::new(0));
+        let buyers = join_all((0..8).map(|n| buy_until(&nodes.shops[n % 2], event, &over, &sold)));
+        let more_is_sold = async || {
+            let before = sold.load(Ordering::Relaxed);
+            until("more is sold", async || sold.load(Ordering::Relaxed) >= before + 8).await;
+        };
         let moving = async {
             for to in [OTHER, OWNER, OTHER] {
-                tokio::time::sleep(Duration::from_millis(400)).await;
+                more_is_sold().await;
                 nodes.move_to(event, to).await;
                 nodes.move_to(waiting, to).await;
             }
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            more_is_sold().await;
             over.store(true, Ordering::Relaxed);
         };
         let (bought, ()) = tokio::join!(buyers, moving);
@@ -466,13 +470,14 @@ async fn is_sold(shop: &Shop<Node>, event: EventId, count: u32) {
 }
 
 /// Each time another fan: admitted, holding, paid. Gives back what was answered.
-async fn buy_until(shop: &Shop<Node>, event: EventId, over: &AtomicBool) -> Vec<HoldView> {
+async fn buy_until(shop: &Shop<Node>, event: EventId, over: &AtomicBool, sold: &AtomicU64) -> Vec<HoldView> {
     let mut held = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let admission = shop.admitted(event, new_fan()).await;
         let hold = shop.hold(event, admission, 2).await.expect("stock is there");
         shop.pay(event, &hold).await;
         held.push(hold);
+        sold.fetch_add(1, Ordering::Relaxed);
     }
     held
 }
