@@ -111,6 +111,11 @@ impl IntoIterator for Recovered {
     }
 }
 
+/// Takes what is read and keeps none of it.
+async fn discard(mut pieces: mpsc::Receiver<Piece>) {
+    while pieces.recv().await.is_some() {}
+}
+
 /// The length check that every adapter makes first.
 fn check_length(append: &Append) -> Result<(), AppendError> {
     if append.bytes.len() <= MAX_SEGMENT_BYTES {
@@ -127,7 +132,7 @@ pub trait NewSnapshot: Send {
     async fn chunk(&mut self, bytes: Vec<u8>) -> Result<(), AppendError>;
 
     /// From here on the snapshot counts, and the segments that it covers are deleted but for the last; all or nothing, and
-    /// only for the owner.
+    /// only for the owner. Not before the chunks have been read back: nothing else will tell what the segments did.
     async fn finish(self: Box<Self>) -> Result<(), AppendError>;
 }
 

@@ -114,11 +114,14 @@ impl Sale {
         for round in 0..4 {
             for (count, part) in parts.iter_mut().zip([Part::Inventory, Part::WaitingRoom, Part::Orders, Part::Keeper])
             {
-                *count += u32::from(shop.directory.kill(event, part).await);
-                // In every other round the next one is killed amid the recovery from this one.
-                if round % 2 == 0 {
-                    self.goes_on().await;
+                // In every other round the next one is killed amid the recovery from this one, if it is there by then.
+                if round % 2 == 1 {
+                    *count += u32::from(shop.directory.kill(event, part).await);
+                    continue;
                 }
+                until("it is there to be killed", async || shop.directory.kill(event, part).await).await;
+                *count += 1;
+                self.goes_on().await;
             }
             shop.directory.kill_intake().await;
             *intake += 1;

@@ -108,6 +108,24 @@ impl JournalHome {
         sqlite::open(&folder.path().join("journal.db"), 1, "SELECT 1").await.expect("open")
     }
 
+    /// Changes a letter in every chunk of the event's snapshots, in the store itself.
+    pub async fn damage_chunks(&self, event: EventId) {
+        match self {
+            Self::Embedded(_) => {
+                let damage = sqlx::query("UPDATE chunk SET bytes = 'snapshoT'");
+                damage.execute(&self.open_file().await).await.expect("damaged");
+            }
+            Self::Etcd(endpoints) => {
+                let mut client = etcd_client::Client::connect(endpoints, None).await.expect("etcd");
+                let chunks = etcd_client::GetOptions::new().with_prefix();
+                let found = client.get(format!("onsale/snapshot/{event}/"), Some(chunks)).await.expect("read");
+                for chunk in found.kvs() {
+                    client.put(chunk.key(), "snapshoT", None).await.expect("damaged");
+                }
+            }
+        }
+    }
+
     pub async fn open(&self) -> Opened {
         match self {
             Self::Embedded(folder) => {

@@ -155,6 +155,22 @@ async fn a_snapshot_that_was_not_finished_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_is_not_stored_as_it_was_given_does_not_count() {
+    for home in JournalHome::all() {
+        let (opened, event, epoch) = owned(&home).await;
+        append_run(&opened, event, epoch, 1..=3).await;
+        let mut damaged = opened.journal.begin_snapshot(event, epoch, 3).await.expect("begin");
+        damaged.chunk(b"snapshot".to_vec()).await.expect("chunk");
+        home.damage_chunks(event).await;
+        let refused = damaged.finish().await;
+        assert!(matches!(refused, Err(AppendError::ReadOnly(_))), "{refused:?}");
+        let recovered = opened.journal.recover(event).await.expect("recover");
+        assert!(recovered.snapshot.is_none());
+        assert_eq!(recovered.segments.len(), 3, "nothing was trimmed");
+    }
+}
+
+#[tokio::test]
 async fn a_journal_is_read_no_further_than_somebody_takes_it() {
     for home in JournalHome::all() {
         let (opened, event, epoch) = owned(&home).await;

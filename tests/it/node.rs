@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::harness::{PASSWORD, address, database_of_its_own, in_time};
+use crate::harness::{PASSWORD, address, database_of_its_own, in_time, until};
 
 const READY: Duration = Duration::from_secs(60);
 
@@ -264,6 +264,21 @@ impl Node {
     pub async fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().await;
         assert!(sent.expect("kill is installed").success(), "{name}");
+    }
+
+    /// Returns when none of it runs any more; SIGCONT thaws it.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+        let tasks = format!("/proc/{}/task", self.id());
+        until("all its threads stand still", async || {
+            let tasks = std::fs::read_dir(&tasks).expect("a process");
+            tasks.flatten().all(|task| {
+                // The state follows the name, which stands in parentheses.
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with('T'))
+            })
+        })
+        .await;
     }
 
     /// SIGKILL: nothing of the process runs any more.

@@ -1,37 +1,35 @@
-//! Snapshots, made beside the actor.
+//! Snapshots, written beside the actor.
 //!
-//! The state is not cloned from the actor, which would stop the sale for as long as the copy takes, and committed segments
-//! are not kept in memory: the journal is read back and folded. That reads as much as a snapshot is large, once for each
-//! time the journal has doubled, and shows that what is stored can be recovered, before anything is trimmed.
+//! The actor freezes its state between two batches, when it is exactly what is durable; what is long is shared, not copied, so
+//! the sale does not stop for it. Reading the journal back and folding it instead would need a second state beside the first,
+//! and the processor for as long as a recovery takes, in the middle of the sale.
 
 use std::sync::Arc;
 
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{
-    message::SnapshotMade,
-    recovery::{self, Folded},
-};
+use super::message::SnapshotMade;
 use crate::{
-    domain::id::EventId,
+    domain::{id::EventId, inventory::snapshot::Frozen},
     stores::journal::{CHUNK_BYTES, Epoch, InventoryJournal},
 };
 
 /// Chunks that wait to be stored.
 const CHUNKS_AHEAD: usize = 2;
 
-/// The error is for the log: a snapshot that is not made costs only a longer recovery.
+/// `frozen` is the state as of segment `seq`. The error is for the log: a snapshot that is not made costs only a longer
+/// recovery.
 pub(super) async fn make(
     journal: Arc<dyn InventoryJournal>,
     event: EventId,
     epoch: Epoch,
+    seq: u64,
+    frozen: Frozen,
 ) -> Result<SnapshotMade, String> {
-    let folded = recovery::recover(&*journal, event).await.map_err(|error| error.to_string())?;
-    let Folded { inventory, seq, .. } = folded;
     let mut snapshot = journal.begin_snapshot(event, epoch, seq).await.map_err(|error| error.to_string())?;
     let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
     let sealing = spawn_blocking(move || {
-        inventory.to_chunks(CHUNK_BYTES, |chunk| {
+        frozen.to_chunks(CHUNK_BYTES, |chunk| {
             // Nobody takes it when storing another one has failed.
             let _ = sender.blocking_send(chunk);
         });

@@ -153,6 +153,7 @@ impl State {
         let batch = self.in_flight.take().ok_or("an append returned that was not sent")?;
         self.measures.committed(batch.sent.elapsed(), batch.entries, batch.size_bytes, batch.holds);
         self.tail.bytes += batch.size_bytes;
+        let seq = batch.view.seq;
         self.show(batch.view, batch.active);
         if let Some(configuration) = &batch.configuration {
             self.shown.show_configuration(configuration);
@@ -165,9 +166,11 @@ impl State {
             self.gathering = Some(Gathering { waiting: self.batcher.waiting(), rounds: 0 });
             me.cast(Message::Gathered)?;
         }
-        self.step(me, Input::Committed)?;
-        self.snapshot_if_due(me);
-        Ok(())
+        self.batcher.step(Input::Committed, &mut self.effects)?;
+        self.run_effects(me)?;
+        // Until the next batch is formed, the state is what is durable.
+        self.snapshot_if_due(me, seq);
+        self.form(me)
     }
 
     /// Tells everybody, as far as that can be known, and gives the reason to fail with.
@@ -234,11 +237,12 @@ impl State {
         }
     }
 
-    fn snapshot_if_due(&mut self, me: &ActorRef<Message>) {
+    fn snapshot_if_due(&mut self, me: &ActorRef<Message>, seq: u64) {
         if self.tail.making.is_some() || self.tail.bytes <= self.tail.make_at_bytes {
             return;
         }
-        let making = snapshot::make(Arc::clone(&self.journal), self.event, self.epoch);
+        let frozen = self.batcher.inventory().frozen();
+        let making = snapshot::make(Arc::clone(&self.journal), self.event, self.epoch, seq, frozen);
         let work = beside::run(me, async move { Message::SnapshotReturned(making.await) });
         self.tail.making = Some(Making { covers_bytes: self.tail.bytes, _work: work });
     }

@@ -79,6 +79,12 @@ impl Admissions {
         self.deadlines.iter().copied()
     }
 
+    /// What a snapshot needs.
+    pub fn frozen(&self) -> Self {
+        let Self { records, slots_taken, deadlines: _, ever } = self;
+        Self { records: records.frozen(), slots_taken: *slots_taken, deadlines: BTreeSet::new(), ever: ever.clone() }
+    }
+
     /// After a snapshot.
     pub fn work_out_deadlines(&mut self) {
         let live = self.records.iter().filter(|(_, record)| !record.ended);

@@ -62,6 +62,11 @@ impl Fans {
         self.change(fan, |fan| fan.admission = admission.and_then(|place| NonZeroU64::new(place.0)));
     }
 
+    /// What a snapshot needs.
+    pub fn frozen(&self) -> Self {
+        Self { fans: self.fans.frozen() }
+    }
+
     fn change(&mut self, id: FanId, change: impl FnOnce(&mut Fan)) {
         let slot = match self.fans.find(id.as_u128()) {
             Some(slot) => slot,

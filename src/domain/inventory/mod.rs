@@ -22,7 +22,7 @@ pub mod request;
 mod sealed;
 mod seats;
 mod slab;
-mod snapshot;
+pub mod snapshot;
 mod stock;
 #[cfg(test)]
 mod tests;

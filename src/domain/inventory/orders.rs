@@ -2,11 +2,12 @@
 //!
 //! Owns the records and their deadlines. Does not touch stock, limits or admissions.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    blocks::Blocks,
     entry::EntryLine,
     request::{ConfirmRefusal, HoldState, REMEMBERED},
     slab::{Keyed, Slab},
@@ -135,7 +136,7 @@ pub(super) struct Orders {
     #[serde(skip)]
     deadlines: BTreeSet<(EventTime, u32)>,
     /// When each lapsed order ended, oldest first: forgotten when no outcome can refer to it any more.
-    lapsed: VecDeque<(EventTime, OrderId)>,
+    lapsed: Blocks<(EventTime, OrderId)>,
     /// Seats that a hold left single; rare.
     orphans: BTreeMap<OrderId, Box<[u32]>>,
     /// Kept for ever: the same payment must get the same answer.
@@ -171,6 +172,17 @@ impl Orders {
     /// Earliest first.
     pub fn deadlines(&self) -> impl Iterator<Item = (EventTime, OrderId)> {
         self.deadlines.iter().filter_map(|&(at, slot)| Some((at, self.records.get(slot)?.id)))
+    }
+
+    /// What a snapshot needs.
+    pub fn frozen(&self) -> Self {
+        Self {
+            records: self.records.frozen(),
+            deadlines: BTreeSet::new(),
+            lapsed: self.lapsed.clone(),
+            orphans: self.orphans.clone(),
+            refused: self.refused.clone(),
+        }
     }
 
     /// After a snapshot.
@@ -220,7 +232,7 @@ impl Orders {
         let deadline = (record.expires_at, slot);
         if was_held {
             self.deadlines.remove(&deadline);
-            self.lapsed.push_back((at, order));
+            self.lapsed.push((at, order));
         }
     }
 
@@ -254,7 +266,7 @@ impl Orders {
             if now.since(at) < REMEMBERED {
                 return;
             }
-            self.lapsed.pop_front();
+            self.lapsed.drop_front();
             let lapsed =
                 |order: &Order| matches!(order.state, HoldState::Released | HoldState::Expired | HoldState::Refused);
             let Some(slot) = self.records.find(order.as_u128()) else { continue };

@@ -88,6 +88,11 @@ impl Outcomes {
         self.index.insert_unique(hash(identity.key), number, |&other| at(list, first, other).map_or(0, Outcome::hash));
     }
 
+    /// What a snapshot needs.
+    pub fn frozen(&self) -> Self {
+        Self { first: self.first, list: self.list.clone(), index: HashTable::new() }
+    }
+
     fn unlink(&mut self, number: u32) {
         let Some(outcome) = at(&self.list, self.first, number) else { return };
         if let Ok(entry) = self.index.find_entry(outcome.hash(), |&other| other == number) {

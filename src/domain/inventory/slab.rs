@@ -33,7 +33,7 @@ impl<T> Default for Slab<T> {
     }
 }
 
-impl<T: Keyed> Slab<T> {
+impl<T: Clone + Keyed> Slab<T> {
     pub fn find(&self, key: u128) -> Option<u32> {
         self.index.find(hash(key), |&slot| self.get(slot).is_some_and(|record| record.key() == key)).copied()
     }
@@ -84,6 +84,11 @@ impl<T: Keyed> Slab<T> {
         (0..).zip(self.slots.iter()).filter_map(|(slot, record)| Some((slot, record.as_ref()?)))
     }
 
+    /// The records without the index, in shared memory: to be written down, not searched.
+    pub fn frozen(&self) -> Self {
+        Self { slots: self.slots.clone(), vacant: self.vacant.clone(), index: HashTable::new() }
+    }
+
     fn from_parts(slots: Blocks<Option<T>>, vacant: Vec<u32>) -> Option<Self> {
         let empty = slots.iter().filter(|slot| slot.is_none()).count();
         let vacant_fit = vacant.iter().all(|&slot| slots.get(slot as usize).is_some_and(Option::is_none));
@@ -100,13 +105,13 @@ impl<T: Keyed> Slab<T> {
     }
 }
 
-impl<T: Serialize> Serialize for Slab<T> {
+impl<T: Clone + Serialize> Serialize for Slab<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (&self.slots, &self.vacant).serialize(serializer)
     }
 }
 
-impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Slab<T> {
+impl<'de, T: Clone + Keyed + Deserialize<'de>> Deserialize<'de> for Slab<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (slots, vacant) = Deserialize::deserialize(deserializer)?;
         Self::from_parts(slots, vacant).ok_or_else(|| de::Error::custom("slots contradict each other"))

@@ -25,29 +25,12 @@ const VERSION: u8 = 1;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-#[derive(Serialize)]
-struct Kept<'a> {
+/// The state as of one moment, to be written down while the inventory goes on: it shares what is long, and has no indices.
+#[derive(Serialize, Deserialize)]
+pub struct Frozen {
     term: u32,
     last_at: EventTime,
-    configuration: Option<&'a Configuration>,
-    terms_version: u32,
-    staged: &'a [Seat],
-    stock: &'a Stock,
-    seats: Vec<SeatUse>,
-    seats_revision: u64,
-    orders: &'a Orders,
-    fans: &'a Fans,
-    admissions: &'a Admissions,
-    outcomes: &'a Outcomes,
-    outbox: &'a Outbox,
-}
-
-/// The same, field by field, as it is read.
-#[derive(Deserialize)]
-struct Found {
-    term: u32,
-    last_at: EventTime,
-    configuration: Option<Configuration>,
+    configuration: Option<Arc<Configuration>>,
     terms_version: u32,
     staged: Vec<Seat>,
     stock: Stock,
@@ -60,11 +43,18 @@ struct Found {
     outbox: Outbox,
 }
 
+impl Frozen {
+    /// Given out in chunks of `chunk_bytes`, the last of which may be shorter.
+    pub fn to_chunks(&self, chunk_bytes: usize, give: impl FnMut(Vec<u8>)) {
+        seal_chunks(VERSION, self, chunk_bytes, give);
+    }
+}
+
 impl Inventory {
     /// All at once.
     pub fn to_snapshot(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.to_chunks(CHUNK_BYTES, |chunk| bytes.extend(chunk));
+        self.frozen().to_chunks(CHUNK_BYTES, |chunk| bytes.extend(chunk));
         bytes
     }
 
@@ -73,29 +63,28 @@ impl Inventory {
         Self::from_chunks(iter::once(bytes))
     }
 
-    /// Given out in chunks of `chunk_bytes`, the last of which may be shorter.
-    pub fn to_chunks(&self, chunk_bytes: usize, give: impl FnMut(Vec<u8>)) {
-        let kept = Kept {
+    /// Costs little, however much there is; see [`Frozen`].
+    pub fn frozen(&self) -> Frozen {
+        Frozen {
             term: self.term,
             last_at: self.last_at,
-            configuration: self.configuration.as_deref(),
+            configuration: self.configuration.clone(),
             terms_version: self.terms_version,
-            staged: &self.staged,
-            stock: &self.stock,
+            staged: self.staged.clone(),
+            stock: self.stock.clone(),
             seats: self.seats.uses(),
             seats_revision: self.seats_revision,
-            orders: &self.orders,
-            fans: &self.fans,
-            admissions: &self.admissions,
-            outcomes: &self.outcomes,
-            outbox: &self.outbox,
-        };
-        seal_chunks(VERSION, &kept, chunk_bytes, give);
+            orders: self.orders.frozen(),
+            fans: self.fans.frozen(),
+            admissions: self.admissions.frozen(),
+            outcomes: self.outcomes.frozen(),
+            outbox: self.outbox.clone(),
+        }
     }
 
     /// Takes chunk after chunk, however it was cut. All are taken, whatever is wrong with them.
     pub fn from_chunks(chunks: impl Iterator<Item: AsRef<[u8]>>) -> Result<Self, Unreadable> {
-        let found: Found = open_chunks(VERSION, chunks)?;
+        let found: Frozen = open_chunks(VERSION, chunks)?;
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
         let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
             .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
@@ -105,7 +94,7 @@ impl Inventory {
         Ok(Self {
             term: found.term,
             last_at: found.last_at,
-            configuration: found.configuration.map(Arc::new),
+            configuration: found.configuration,
             terms_version: found.terms_version,
             staged: found.staged,
             stock: found.stock,

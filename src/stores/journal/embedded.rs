@@ -122,7 +122,7 @@ impl InventoryJournal for EmbeddedJournal {
         epoch: Epoch,
         seq: u64,
     ) -> Result<Box<dyn NewSnapshot + '_>, AppendError> {
-        Ok(Box::new(NewEmbedded { writer: &self.writer, event, epoch, manifest: Manifest::new(seq) }))
+        Ok(Box::new(NewEmbedded { journal: self, event, epoch, manifest: Manifest::new(seq) }))
     }
 
     async fn mark_published(&self, event: EventId, epoch: Epoch, number: u64) -> Result<(), AppendError> {
@@ -151,7 +151,7 @@ impl InventoryJournal for EmbeddedJournal {
 }
 
 struct NewEmbedded<'a> {
-    writer: &'a Writer,
+    journal: &'a EmbeddedJournal,
     event: EventId,
     epoch: Epoch,
     manifest: Manifest,
@@ -162,12 +162,15 @@ impl NewSnapshot for NewEmbedded<'_> {
     async fn chunk(&mut self, bytes: Vec<u8>) -> Result<(), AppendError> {
         let n = self.manifest.add(&bytes);
         let generation = self.manifest.generation.clone();
-        self.writer.run(Command::Chunk { event: self.event, epoch: self.epoch, generation, n, bytes }).await.map(drop)
+        let Self { journal, event, epoch, .. } = *self;
+        journal.writer.run(Command::Chunk { event, epoch, generation, n, bytes }).await.map(drop)
     }
 
     async fn finish(self: Box<Self>) -> Result<(), AppendError> {
-        let Self { writer, event, epoch, manifest } = *self;
-        writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
+        let Self { journal, event, epoch, manifest } = *self;
+        let checked = read::check_chunks(&journal.readers, &event.to_string(), &manifest).await;
+        checked.map_err(|error| AppendError::ReadOnly(error.into()))?;
+        journal.writer.run(Command::Manifest { event, epoch, manifest }).await.map(drop)
     }
 }
 

@@ -142,6 +142,8 @@ impl NewSnapshot for NewInEtcd<'_> {
 
     async fn finish(self: Box<Self>) -> Result<(), AppendError> {
         let Self { journal, event, epoch, before, manifest } = *self;
+        let checked = read::check_chunks(&journal.etcd, event, &manifest).await;
+        checked.map_err(|error| AppendError::ReadOnly(error.into()))?;
         let (key, json, seq) = (keys::manifest(event), manifest.to_json(), manifest.seq);
         // The manifest must be the one found at the beginning: a late copy of this transaction would otherwise put back a
         // manifest whose chunks are gone.

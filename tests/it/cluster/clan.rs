@@ -9,6 +9,7 @@ use onsale::{
         config::Config,
         credentials::Credentials,
         gateway::{Inbox, NothingHere, Remote},
+        link::Peers,
         measures,
     },
     http,
@@ -23,6 +24,7 @@ use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     harness::{in_time, one_etcd},
@@ -112,6 +114,21 @@ impl Clan {
         etcd_client::Client::connect([&self.etcd], None).await.expect("etcd")
     }
 
+    /// Renews the lease of a node that may be unable to do so itself, until the guard is dropped.
+    pub async fn keep_lease(&self, letter: char) -> AbortOnDropHandle<()> {
+        let mut client = self.etcd_client().await;
+        let found = client.get(self.key(letter), None).await.expect("read");
+        let lease = found.kvs().first().expect("registered").lease();
+        let (mut keeper, mut renewed) = client.lease_keep_alive(lease).await.expect("a lease that lives");
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                keeper.keep_alive().await.expect("sent");
+                renewed.message().await.expect("renewed");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }))
+    }
+
     pub fn key(&self, letter: char) -> String {
         format!("onsale/node/{}", self.name(letter))
     }
@@ -137,10 +154,13 @@ impl Here {
     pub async fn lost(&self, peer: &Incarnation) -> Duration {
         let began = Instant::now();
         let mut peers = self.cluster.peers();
-        let is_lost = |found: Option<&Remote>| found.is_none_or(|remote| remote.peer != *peer);
-        let down = in_time(peers.wait_for(|peers| is_lost(peers.get(&peer.node)))).await;
+        let down = in_time(peers.wait_for(|peers| is_lost(peers, peer))).await;
         drop(down.expect("it runs"));
         began.elapsed()
+    }
+
+    pub fn has_lost(&self, peer: &Incarnation) -> bool {
+        is_lost(&self.cluster.peers().borrow(), peer)
     }
 
     /// Waits until it is registered so.
@@ -149,4 +169,8 @@ impl Here {
         let seen = in_time(members.wait_for(|members| so(members.get(node)))).await;
         drop(seen.expect("it runs"));
     }
+}
+
+fn is_lost(peers: &Peers, peer: &Incarnation) -> bool {
+    peers.get(&peer.node).is_none_or(|remote| remote.peer != *peer)
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::writer::integer;
 use crate::stores::{
     error::StoreError,
-    journal::{Piece, manifest::Manifest, tail::Tail},
+    journal::{Piece, discard, manifest::Manifest, tail::Tail},
     sqlite,
 };
 
@@ -36,6 +36,14 @@ where
     T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + Send + Unpin,
 {
     sqlx::query_scalar(select).bind(event).fetch_optional(connection).await.map_err(sqlite::error)
+}
+
+/// Whether the chunks that are stored are those of the manifest.
+pub async fn check_chunks(readers: &SqlitePool, event: &str, manifest: &Manifest) -> Result<(), StoreError> {
+    let mut connection = readers.acquire().await.map_err(sqlite::error)?;
+    let (sender, pieces) = mpsc::channel(1);
+    let read = async move { read_chunks(&mut connection, event, manifest, &sender).await };
+    tokio::join!(read, discard(pieces)).0
 }
 
 /// One by one: a query for all would read tens of them ahead.

@@ -8,7 +8,7 @@ use crate::{
     stores::{
         error::StoreError,
         etcd::{Etcd, keys},
-        journal::{Piece, manifest::Manifest, tail::Tail},
+        journal::{Piece, discard, manifest::Manifest, tail::Tail},
     },
 };
 
@@ -56,6 +56,13 @@ pub async fn events(etcd: &Etcd, prefix: &str) -> Result<Vec<EventId>, StoreErro
             _ => return Ok(events),
         }
     }
+}
+
+/// Whether the chunks that are stored are those of the manifest.
+pub async fn check_chunks(etcd: &Etcd, event: EventId, manifest: &Manifest) -> Result<(), StoreError> {
+    let (sender, pieces) = mpsc::channel(1);
+    let read = async move { read_chunks(etcd, event, manifest, &sender).await };
+    tokio::join!(read, discard(pieces)).0
 }
 
 async fn read_chunks(
