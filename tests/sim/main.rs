@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 35] = [
+const SITUATIONS: [&str; 36] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -34,6 +34,7 @@ const SITUATIONS: [&str; 35] = [
     "a fenced write was not committed",
     "a proposal is given up, its outcome unknown",
     "a snapshot is made",
+    "a snapshot comes too late",
     "a fan is called and claims",
     "a fan claims too late",
     "a fan comes back and has no place",

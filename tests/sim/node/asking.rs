@@ -52,11 +52,15 @@ impl World {
         let early = if self.bug == Some(Bug::EndHoldsEarly) && matches!(input, Input::Tick) { 60_000 } else { 0 };
         let at = node.time(self.now + early);
         let mut effects = Vec::new();
+        let committed = matches!(input, Input::Committed);
         let stepped = node.batcher.step(input, &mut effects);
         self.require(stepped.is_ok(), || format!("the inventory contradicts itself: {stepped:?}"));
         self.run_inventory_effects(id, node, effects);
         if node.ended {
             return;
+        }
+        if committed {
+            self.snapshot(node);
         }
         let mut effects = Vec::new();
         let formed = node.batcher.form(at, &mut effects);

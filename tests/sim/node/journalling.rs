@@ -114,4 +114,19 @@ impl World {
         node.durable_seq = seq;
         self.inventory(id, node, Input::Committed);
     }
+
+    /// Now and then, between two batches, the state is frozen and written down.
+    pub fn snapshot(&mut self, node: &Node) {
+        if self.rng.percent(4) {
+            let delay = self.short_delay();
+            let (epoch, seq) = (node.epoch, node.durable_seq);
+            self.later(delay, Event::Snapshot { epoch, seq, bytes: node.batcher.inventory().to_snapshot() });
+        }
+    }
+
+    pub fn store_snapshot(&mut self, epoch: u64, seq: u64, bytes: Vec<u8>) {
+        let stored = self.journal.put_snapshot(epoch, seq, bytes);
+        self.trace.note(self.now, "snapshot", &[epoch, seq, stored.into()]);
+        self.saw(if stored { "a snapshot is made" } else { "a snapshot comes too late" });
+    }
 }

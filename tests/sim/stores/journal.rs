@@ -63,12 +63,15 @@ impl Journal {
         }
     }
 
-    /// Replaces what it covers, but for the last segment.
-    pub fn put_snapshot(&mut self, epoch: u64, seq: u64, bytes: Vec<u8>) {
-        if epoch == self.epoch {
+    /// Replaces what it covers, but for the last segment; says whether it was let in.
+    pub fn put_snapshot(&mut self, epoch: u64, seq: u64, bytes: Vec<u8>) -> bool {
+        let newer = self.snapshot.as_ref().is_none_or(|&(covered, _)| covered < seq);
+        let stored = epoch == self.epoch && newer && self.segments.contains_key(&seq);
+        if stored {
             self.snapshot = Some((seq, bytes));
             self.segments.retain(|&other, _| other >= seq);
         }
+        stored
     }
 
     pub fn mark_published(&mut self, epoch: u64, number: u64) {

@@ -43,6 +43,12 @@ pub enum Event {
         bytes: Rc<[u8]>,
         reply_lost: bool,
     },
+    /// What an owner froze a while ago, and may no longer be allowed to store.
+    Snapshot {
+        epoch: u64,
+        seq: u64,
+        bytes: Vec<u8>,
+    },
     StoreOpen {
         node: u32,
         term: u32,

@@ -204,6 +204,7 @@ impl World {
             Event::Pay { payment, captured } => self.pay(payment, captured),
             Event::Webhook(id) => self.webhook(id),
             Event::Relay => self.relay(),
+            Event::Snapshot { epoch, seq, bytes } => self.store_snapshot(epoch, seq, bytes),
             Event::Watch => self.watch(),
             Event::Nemesis => self.nemesis(),
         }
@@ -222,7 +223,6 @@ impl World {
             }
             self.activate();
         }
-        self.snapshot();
         if !self.healed() {
             return;
         }

@@ -1,12 +1,9 @@
 //! What strikes the world as a whole: faults, and people who steer its queue.
 
-use onsale::{
-    actors::inventory::recovery::fold,
-    domain::{
-        id::FanId,
-        inventory::request::{AdmissionEnd, Command, Request},
-        queue::Place,
-    },
+use onsale::domain::{
+    id::FanId,
+    inventory::request::{AdmissionEnd, Command, Request},
+    queue::Place,
 };
 
 use crate::{
@@ -98,19 +95,5 @@ impl World {
             }
         };
         self.later(delay, Event::ToNode(node, what));
-    }
-
-    /// Now and then the journal is folded into a snapshot.
-    pub fn snapshot(&mut self) {
-        if !self.rng.percent(5) || self.model.seq == 0 {
-            return;
-        }
-        match fold(self.journal.recover()) {
-            Ok(folded) => {
-                self.saw("a snapshot is made");
-                self.journal.put_snapshot(self.journal.epoch, folded.seq, folded.inventory.to_snapshot());
-            }
-            Err(error) => self.require(false, || format!("I-29: the journal does not fold: {error}")),
-        }
     }
 }
