@@ -46,6 +46,9 @@ pub struct Options {
     /// Without it, as many as are left when the node stops.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     unpublished: Option<u32>,
+    /// Make no snapshot before the first start, so that one is due then: the most memory that a start can take.
+    #[arg(long)]
+    snapshot_due: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -78,6 +81,7 @@ const EACH: u32 = 2;
 const CALLERS: u32 = 1_024;
 /// While too many order messages wait for the broker.
 const LAGGING: Duration = Duration::from_millis(20);
+const SNAPSHOT_AT: &str = "actors.snapshot_tail_bytes";
 const TOKEN_SECONDS: u64 = 3_600;
 const START: Duration = Duration::from_secs(120);
 const LATER: Duration = Duration::from_secs(5);
@@ -90,11 +94,16 @@ struct Asked {
 }
 
 pub async fn run(options: Options) -> Result<(), Failure> {
-    let stage = Stage::open(&options.common.config, Lagging::AsConfigured).await?;
+    let mut config = options.common.config.clone();
+    if options.snapshot_due {
+        config.set.push(format!("{SNAPSHOT_AT}={}", i64::MAX));
+    }
+    let stage = Stage::open(&config, Lagging::AsConfigured).await?;
     let began = Instant::now();
     let asked = fill(&stage, &options).await?;
     eprintln!("{} reservations made in {:.1} s", options.reservations, began.elapsed().as_secs_f64());
-    let left = stage.leave().await;
+    let mut left = stage.leave().await;
+    left.config.actors.snapshot_tail_bytes = options.common.config.load()?.actors.snapshot_tail_bytes;
     let measured = measure_all(&left.config, &asked, &options).await;
     let swept = left.sweep().await;
     let results = measured?;
