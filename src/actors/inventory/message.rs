@@ -64,7 +64,8 @@ pub(in crate::actors) struct Begun {
 /// Told to the waiting room after the commit, in journal order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionChange {
-    Claimed(Admission),
+    /// Claimed, or extended.
+    Changed(Admission),
     Ended { fan: FanId, place: Place },
 }
 

@@ -68,7 +68,8 @@ pub(super) enum Message {
     },
     StoreReturned(Result<(), StoreError>),
     AdmitReturned(Result<Answer, AskError>),
-    ClaimReturned {
+    /// Of a claim or an extension.
+    ChangedReturned {
         caller: Caller,
         returned: Result<Answer, AskError>,
     },
@@ -89,6 +90,10 @@ pub(super) enum Request {
     Join(FanId),
     Leave(FanId),
     Claim(FanId),
+    /// The one extension of the fan's admission.
+    Extend(FanId),
+    /// Their admissions end.
+    Revoke(Vec<FanId>),
     Remove(Vec<FanId>),
     RemoveFirst(u32),
     Clear,

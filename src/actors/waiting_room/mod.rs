@@ -113,7 +113,7 @@ impl Actor for WaitingRoom {
             Message::AdmitNow { count } => state.admit_now(&me, count),
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),
-            Message::ClaimReturned { caller, returned } => state.claim_returned(&me, caller, returned),
+            Message::ChangedReturned { caller, returned } => state.changed_returned(&me, caller, returned),
             Message::EndReturned { admission, caller, returned } => {
                 state.end_returned(&me, admission, caller, returned);
             }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::{
     sync::{oneshot, watch},
@@ -106,6 +107,8 @@ impl State {
             Request::Join(fan) => Input::Join { fan, reply: caller },
             Request::Leave(fan) => Input::Leave { fan, reply: caller },
             Request::Claim(fan) => return self.claim(me, fan, caller),
+            Request::Extend(fan) => return self.extend(me, fan, caller),
+            Request::Revoke(fans) => return self.revoke(&fans, caller),
             Request::Remove(fans) => Input::Remove { fans, reply: caller },
             Request::RemoveFirst(count) => Input::RemoveFirst { count, reply: caller },
             Request::Clear => Input::Clear { reply: caller },
@@ -195,12 +198,13 @@ impl State {
         }
     }
 
-    pub fn claim_returned(&mut self, me: &ActorRef<Message>, caller: Caller, returned: Result<Answer, AskError>) {
+    pub fn changed_returned(&mut self, me: &ActorRef<Message>, caller: Caller, returned: Result<Answer, AskError>) {
         match returned {
-            Ok(Answer::Claimed(admission)) => {
-                self.step(me, Input::Claimed { admission });
+            Ok(Answer::Claimed(admission) | Answer::AdmissionExtended(admission)) => {
+                self.step(me, Input::Changed { admission });
                 caller.tell(Ok(Outcome::Admitted(admission)));
             }
+            Err(AskError::Refused(Refusal::NoExtension)) => caller.tell(Ok(Outcome::NoExtension)),
             // It ended meanwhile; the change that says so is on its way.
             Err(AskError::Refused(_)) => caller.tell(Ok(Outcome::NotHere)),
             Ok(_) | Err(_) => caller.tell(Err(WaitError::TryAgain)),
@@ -225,7 +229,7 @@ impl State {
 
     pub fn changed(&mut self, me: &ActorRef<Message>, change: AdmissionChange) {
         match change {
-            AdmissionChange::Claimed(admission) => self.step(me, Input::Claimed { admission }),
+            AdmissionChange::Changed(admission) => self.step(me, Input::Changed { admission }),
             AdmissionChange::Ended { fan, place } => self.step(me, Input::Ended { fan, place }),
         }
     }
@@ -263,10 +267,41 @@ impl State {
             Standing::Waiting(place) => return caller.tell(self.if_sure(Outcome::Waiting { place })),
             Standing::NotHere => return caller.tell(self.if_sure(Outcome::NotHere)),
         };
+        self.ask_for_change(me, Command::Claim { place: admission.place, fan }, caller);
+    }
+
+    fn extend(&mut self, me: &ActorRef<Message>, fan: FanId, caller: Caller) {
+        match self.room.standing(fan) {
+            Standing::Admitted(admission) if admission.claim_by.is_none() => {
+                self.ask_for_change(me, Command::ExtendAdmission { place: admission.place, fan }, caller);
+            }
+            _ => caller.tell(self.if_sure(Outcome::NotHere)),
+        }
+    }
+
+    fn ask_for_change(&mut self, me: &ActorRef<Message>, command: Command, caller: Caller) {
         let (me, inventory) = (me.clone(), self.inventory.clone());
         self.beside.spawn(async move {
-            let returned = inventory.ask(plain(Command::Claim { place: admission.place, fan })).await;
-            let _ = me.cast(Message::ClaimReturned { caller, returned });
+            let returned = inventory.ask(plain(command)).await;
+            let _ = me.cast(Message::ChangedReturned { caller, returned });
+        });
+    }
+
+    /// The room hears of each end from the journal.
+    fn revoke(&mut self, fans: &[FanId], caller: Caller) {
+        let admitted = fans.iter().filter_map(|&fan| match self.room.standing(fan) {
+            Standing::Admitted(admission) => Some(admission.place),
+            _ => None,
+        });
+        let (places, inventory) = (admitted.collect::<Vec<_>>(), self.inventory.clone());
+        self.beside.spawn(async move {
+            let why = AdmissionEnd::Revoked;
+            let ends = places.into_iter().map(|place| inventory.ask(plain(Command::EndAdmission { place, why })));
+            let ended = join_all(ends).await;
+            let unknown = ended.iter().any(|end| !matches!(end, Ok(_) | Err(AskError::Refused(_))));
+            let count = u32::try_from(ended.iter().filter(|end| end.is_ok()).count()).unwrap_or(u32::MAX);
+            // Asked again, those that have ended have ended.
+            caller.tell(if unknown { Err(WaitError::TryAgain) } else { Ok(Outcome::Removed { count }) });
         });
     }
 

@@ -52,6 +52,7 @@ pub struct Admission {
     pub fan: FanId,
     claim_by: Option<EventTime>,
     until: EventTime,
+    extended: bool,
     pub live: bool,
 }
 
