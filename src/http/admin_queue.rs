@@ -11,7 +11,8 @@ use axum::extract::State;
 use utoipa::IntoResponses;
 
 use self::body::{
-    AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, Revoked, RevokeBody, SlotsBody,
+    AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, RevokeBody, Revoked,
+    SlotsBody,
 };
 use super::{
     acting::{self, Acting},

@@ -66,7 +66,10 @@ pub(in crate::actors) struct Begun {
 pub enum AdmissionChange {
     /// Claimed, or extended.
     Changed(Admission),
-    Ended { fan: FanId, place: Place },
+    Ended {
+        fan: FanId,
+        place: Place,
+    },
 }
 
 pub(super) struct SnapshotMade {

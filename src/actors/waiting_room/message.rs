@@ -67,6 +67,16 @@ pub(super) enum Message {
         count: u32,
     },
     StoreReturned(Result<(), StoreError>),
+    /// How many places the store has, and how many it was known to have when it was asked.
+    Counted {
+        known: usize,
+        counted: Result<usize, StoreError>,
+    },
+    /// Some places were written again, up to this one.
+    Refilled {
+        last: Place,
+        returned: Result<(), StoreError>,
+    },
     AdmitReturned(Result<Answer, AskError>),
     /// Of a claim or an extension.
     ChangedReturned {

@@ -23,7 +23,7 @@ pub struct MembersQuery {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct QueueReport {
     pub waiting: usize,
     /// Fans with an open socket, waiting or not.
@@ -44,7 +44,7 @@ pub struct QueueReport {
     pub next_after: Option<u64>,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     #[schema(value_type = u64)]
     pub place: Place,

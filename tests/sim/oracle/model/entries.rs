@@ -48,7 +48,8 @@ impl Model {
                 require(!again, || format!("I-23: place {place} is admitted twice"))?;
                 let other = self.admissions.values().any(|admission| admission.live && admission.fan == *fan);
                 require(!other, || format!("I-23: fan {fan} has two admissions"))?;
-                let admission = Admission { fan: *fan, claim_by: *claim_by, until: *until, extended: false, live: true };
+                let admission =
+                    Admission { fan: *fan, claim_by: *claim_by, until: *until, extended: false, live: true };
                 self.admissions.insert(*place, admission);
                 self.admitted_last.push(*place);
                 let (taken, slots) = (self.slots_taken(), self.slots());
