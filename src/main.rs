@@ -30,6 +30,9 @@ enum Command {
     Bench(bench::Command),
     /// Show or set the stock of an event's ticket types, through the admin API: as an operator, an admin, or its organizer.
     Stock(cli::stock::Options),
+    /// Show and steer an event's waiting room, through the admin API.
+    #[command(subcommand)]
+    Queue(cli::queue::Command),
     /// Create accounts, grant and revoke roles, in the database itself.
     #[command(subcommand)]
     Account(cli::account::Command),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Fans(options) => cli::block_on(demo::fans::run(options)),
         Command::Bench(command) => bench::run(command),
         Command::Stock(options) => cli::block_on(cli::stock::run(options)),
+        Command::Queue(command) => cli::block_on(cli::queue::run(command)),
         Command::Account(command) => cli::block_on(cli::account::run(command)),
         Command::Cluster(command) => cli::block_on(cli::cluster::run(command)),
         Command::Keys(command) => cli::block_on(cli::keys::run(command)),

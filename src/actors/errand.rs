@@ -52,6 +52,8 @@ pub enum Errand {
     },
     Clear,
     Settle(PaymentFact),
+    Extend(FanId),
+    Revoke(Vec<FanId>),
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -60,12 +62,12 @@ pub enum Report {
     Asked(Result<Answer, AskError>),
     Order(Result<Option<HoldView>, AskError>),
     Seats(Result<SeatsPage, AskError>),
-    /// Of `Join`, `Leave` and `Claim`.
+    /// Of `Join`, `Leave`, `Claim` and `Extend`.
     Waiting(Result<Outcome, WaitError>),
     Standing(Result<Standing, WaitError>),
     Members(Result<Vec<(Place, FanId)>, WaitError>),
     AdmitNow(Result<(), WaitError>),
-    /// Of `Remove`, `RemoveFirst` and `Clear`.
+    /// Of `Remove`, `RemoveFirst`, `Clear` and `Revoke`.
     Removed(Result<u32, WaitError>),
     Settled(Result<(), SettleError>),
 }
@@ -92,7 +94,11 @@ impl Errand {
                 // Repeating the others is refused, or done twice.
                 matches!(
                     command,
-                    Command::Admit(_) | Command::Claim { .. } | Command::EndAdmission { .. } | Command::Confirm(_)
+                    Command::Admit(_)
+                        | Command::Claim { .. }
+                        | Command::ExtendAdmission { .. }
+                        | Command::EndAdmission { .. }
+                        | Command::Confirm(_)
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,
@@ -101,6 +107,8 @@ impl Errand {
             | Self::Join(_)
             | Self::Leave(_)
             | Self::Claim(_)
+            | Self::Extend(_)
+            | Self::Revoke(_)
             | Self::Standing { .. }
             | Self::Members { .. }
             | Self::Remove(_)
@@ -130,6 +138,8 @@ impl EventHandles {
             Errand::AdmitNow { count } => Report::AdmitNow(waiting_room.admit_now(count).await),
             Errand::Remove(fans) => Report::Removed(waiting_room.remove(fans).await),
             Errand::RemoveFirst { count } => Report::Removed(waiting_room.remove_first(count).await),
+            Errand::Extend(fan) => Report::Waiting(waiting_room.extend(fan).await),
+            Errand::Revoke(fans) => Report::Removed(waiting_room.revoke(fans).await),
             Errand::Clear => Report::Removed(waiting_room.clear().await),
             Errand::Settle(fact) => Report::Settled(orders.settle(fact).await),
         }

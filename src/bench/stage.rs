@@ -352,6 +352,7 @@ fn configuration() -> Configuration {
             rate_per_minute: 1_000_000,
             paused: false,
             session: Millis::minutes(120),
+            extension: Millis(0),
             claim_window: Millis::minutes(2),
             grace: Millis::minutes(5),
         },

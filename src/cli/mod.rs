@@ -6,6 +6,7 @@ pub mod child;
 pub mod cluster;
 pub mod keys;
 pub mod log;
+pub mod queue;
 pub mod serve;
 pub mod signals;
 pub mod stock;

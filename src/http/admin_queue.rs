@@ -11,7 +11,8 @@ use axum::extract::State;
 use utoipa::IntoResponses;
 
 use self::body::{
-    AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, SlotsBody,
+    AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, RevokeBody, Revoked,
+    SlotsBody,
 };
 use super::{
     acting::{self, Acting},
@@ -92,6 +93,20 @@ pub async fn remove(
         None => room.remove_first(body.count.unwrap_or_default()).await?,
     };
     Ok(Json(Removed { removed }))
+}
+
+/// Ends the admissions of these fans: they take no more holds, and their slots are free as soon as no unpaid hold is left.
+#[utoipa::path(post, path = "/events/{event}/queue/revoke", tag = "admin", params(("event" = String, Path)),
+    request_body = RevokeBody, security(("bearer" = [])), responses((status = 200, body = Revoked), NotAllowed, Refused))]
+pub async fn revoke(
+    State(app): State<Arc<App>>,
+    acting: Acting,
+    Path(id): Path<EventId>,
+    Json(body): Json<RevokeBody>,
+) -> Result<Json<Revoked>, Problem> {
+    body.check()?;
+    let room = record(&app, &acting, id, "queue.revoke", &body.reason).await?.waiting_room;
+    Ok(Json(Revoked { revoked: room.revoke(body.fans).await? }))
 }
 
 /// Everybody loses their place.
@@ -198,6 +213,7 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         slots: view.slots,
         rate_per_minute: configuration.queue.rate_per_minute,
         paused: configuration.queue.paused,
+        pace_percent: queue.pace_percent,
         outflow_per_minute: queue.outflow_per_minute,
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
         members: members.into_iter().map(|(place, fan)| Member { place, fan }).collect(),

@@ -63,6 +63,7 @@ fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
         Outcome::Waiting { place } => Ok(Standing::Waiting(place)),
         Outcome::Admitted(admission) => Ok(Standing::Admitted(admission)),
         Outcome::Full => Err(Code::QueueFull.into()),
+        Outcome::NoExtension => Err(Code::NoExtension.into()),
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         Outcome::NotHere | Outcome::Left | Outcome::Removed { .. } => Err(Code::NotInQueue.into()),
     }
@@ -108,6 +109,25 @@ pub async fn claim(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = standing_after(handles.waiting_room.claim(signed_in.account).await?)?;
+    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+}
+
+/// The one extension of an admission; asked again, it is told again.
+#[utoipa::path(post, path = "/events/{event}/queue/extend", tag = "queue", params(("event" = String, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = QueueState),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "not_in_queue: not admitted, or too late; no_extension: the event has none"),
+    (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
+))]
+pub async fn extend(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Path(event): Path<EventId>,
+) -> Result<Json<QueueState>, Problem> {
+    let handles = public_event(&app, event).await?;
+    let standing = standing_after(handles.waiting_room.extend(signed_in.account).await?)?;
     Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
 }
 

@@ -39,6 +39,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // queue
         .routes(routes!(queue::join, queue::read, queue::leave))
         .routes(routes!(queue::claim))
+        .routes(routes!(queue::extend))
         .routes(routes!(websocket::open))
         // sale
         .routes(routes!(availability::read))
@@ -67,6 +68,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::read))
         .routes(routes!(admin_queue::admit))
         .routes(routes!(admin_queue::remove))
+        .routes(routes!(admin_queue::revoke))
         .routes(routes!(admin_queue::clear))
         .routes(routes!(admin_queue::pause))
         .routes(routes!(admin_queue::resume))

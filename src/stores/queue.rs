@@ -24,6 +24,9 @@ pub trait QueueStore: Send + Sync + 'static {
 
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
 
+    /// How many places it has of the event. Fewer than were joined and not forgotten: it has lost some.
+    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError>;
+
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Returns when this process can do no more with the store: exit, start again, recover. On most stores it never does.

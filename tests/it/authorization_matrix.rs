@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 64] = [
+const ROWS: [(&str, &str, May); 66] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -54,6 +54,7 @@ const ROWS: [(&str, &str, May); 64] = [
     ("post", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/claim", AnyAccount),
+    ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
@@ -76,6 +77,7 @@ const ROWS: [(&str, &str, May); 64] = [
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/admit", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/remove", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/revoke", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/clear", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/pause", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/resume", Steerers),
@@ -165,6 +167,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
         (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
+        (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),

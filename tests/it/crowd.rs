@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::PASSWORD;
+use crate::harness::{PASSWORD, eventually};
 
 /// For an answer that is certain, over restarts of the server.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -273,6 +273,13 @@ impl Fan {
             self.place.is_some() && before.is_none_or(|before| self.place == Some(before)),
             "{before:?}: {reply:?}"
         );
+    }
+
+    /// How many wait, as this one is told.
+    pub async fn waiting(&self) -> usize {
+        let path = format!("/events/{}/queue", self.event);
+        let total = async || self.get(&path).await.ok()?.body["totalPeopleInQueue"].as_u64();
+        usize::try_from(eventually("an answer", async || total().await).await).expect("few")
     }
 
     /// What is waited for: the admission, the tickets.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::{
-    harness::{address, one_etcd},
+    harness::{address, one_etcd, until},
     node::{Node, Site},
     proxy::{Proxy, server_of},
     rush::{self, Rush},
@@ -52,11 +52,16 @@ async fn a_sale_goes_on_while_redis_is_away_and_after_it_lost_the_queue() {
     redis.restart().await;
     rush.check().await;
 
-    // A running event knows its queue.
+    // A running event knows its queue, and writes it again: another process finds it.
     redis.lose_all().await;
     rush.check().await;
+    let waiting = rush.waiting().await;
+    until("all places are stored again", async || redis.places().await >= waiting).await;
+    node.kill().await;
+    let node = site.start().await;
+    rush.check().await;
     rush.goes_on().await;
-    // Another process knows what is stored.
+    // One that begins just when all is lost knows nothing of those who wait.
     redis.lose_all().await;
     node.kill().await;
     let node = site.start().await;

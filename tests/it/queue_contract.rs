@@ -83,6 +83,21 @@ async fn open_gives_back_what_was_joined_and_not_forgotten_in_order() {
 }
 
 #[tokio::test]
+async fn places_are_counted_also_when_all_are_lost() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        assert_eq!(store.count(event, 3).await.expect("of an event that was never opened"), 0);
+        store.join(event, 3, &members(3, 1..=20)).await.expect("join");
+        store.join(event, 3, &members(3, 11..=30)).await.expect("some of them again");
+        store.forget(event, 3, &places(&members(3, 5..=9))).await.expect("forget");
+        assert_eq!(store.count(event, 3).await.expect("count"), 25);
+        assert_eq!(store.count(event, 4).await.expect("by the next owner"), 25);
+        let refused = store.count(event, 3).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_older_term_can_do_nothing() {
     for home in Home::all() {
         let (store, event) = (home.open().await, new_event());

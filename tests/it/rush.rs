@@ -131,6 +131,11 @@ impl Rush {
         self.fans = all(self.fans.drain(..).map(|fan| tokio::spawn(fan.check())).collect()).await;
     }
 
+    /// How many wait now, as the fans are told.
+    pub async fn waiting(&self) -> usize {
+        self.fans.first().expect("there are fans").waiting().await
+    }
+
     /// The queue was lost: who waited has to join again.
     pub fn lose_places(&mut self) {
         self.fans.iter_mut().for_each(Fan::lose_place);

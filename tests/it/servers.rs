@@ -97,6 +97,20 @@ impl Redis {
         self.restart().await;
     }
 
+    /// How many places it has, of all events.
+    pub async fn places(&self) -> usize {
+        let client = redis::Client::open(self.url()).expect("an address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
+        let queues: Vec<String> =
+            redis::cmd("KEYS").arg("onsale:*:queue").query_async(&mut connection).await.expect("keys");
+        let mut places = 0;
+        for queue in queues {
+            let count: usize = redis::cmd("ZCARD").arg(queue).query_async(&mut connection).await.expect("a count");
+            places += count;
+        }
+        places
+    }
+
     pub async fn restart(&mut self) {
         self.kill();
         let mut command = Command::new("redis-server");

@@ -241,6 +241,7 @@ pub fn configuration(stock: u32) -> Configuration {
             rate_per_minute: 1_000_000,
             paused: false,
             session: Millis::minutes(10),
+            extension: Millis::minutes(5),
             claim_window: Millis::minutes(5),
             grace: Millis::minutes(5),
         },

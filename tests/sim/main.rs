@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 36] = [
+const SITUATIONS: [&str; 37] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -59,6 +59,7 @@ const SITUATIONS: [&str; 36] = [
     "an admin clears the queue",
     "a fan hears of being removed",
     "an admission is revoked",
+    "an admission is to be extended",
     "a second payment for one order is refused",
 ];
 

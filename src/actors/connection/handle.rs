@@ -19,6 +19,11 @@ impl Handle {
         self.tell(Message::Claim);
     }
 
+    /// The client asks for the one extension. The answer is the next update, or a notice.
+    pub fn extend(&self) {
+        self.tell(Message::Extend);
+    }
+
     /// The client gives up its place or its admission. Answered by closing.
     pub fn leave(&self) {
         self.tell(Message::Leave);

@@ -18,6 +18,7 @@ use crate::{
 pub(super) enum Message {
     /// The client's.
     Claim,
+    Extend,
     Leave,
     /// The server goes down.
     Goaway,
@@ -29,7 +30,8 @@ pub(super) enum Message {
     Queue(Arc<Queue>),
     /// The room has ended.
     Detached,
-    ClaimReturned(Result<Outcome, WaitError>),
+    /// Of a claim or an extension.
+    ChangeReturned(Result<Outcome, WaitError>),
     LeaveReturned(Result<Outcome, WaitError>),
     /// Room again for one message; `None`: the reader is gone or took none for too long.
     Writable(Option<mpsc::OwnedPermit<Outgoing>>),

@@ -57,7 +57,11 @@ pub struct Update {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
+    /// Within a minute.
+    AdmissionEndsSoon,
     AdmissionEnded,
+    /// The event's admissions are not extended.
+    NoExtension,
     /// The queue holds as many as it can: try again later.
     Full,
     /// What the client asked for was not done; it may ask again.

@@ -93,6 +93,7 @@ impl State {
     pub fn handle(&mut self, me: &ActorRef<Message>, message: Message) {
         let handled = match message {
             Message::Claim => self.claim(me),
+            Message::Extend => self.extend(me),
             Message::Leave => self.leave(me),
             Message::Goaway => self.goaway(me),
             Message::Gone => Err(Lost),
@@ -106,9 +107,12 @@ impl State {
                 self.attach(me);
                 Ok(())
             }
-            Message::ClaimReturned(Ok(outcome)) => self.learn(me, &outcome),
+            Message::ChangeReturned(Ok(Outcome::NoExtension)) => {
+                self.outbox.send(me, Outgoing::Notice(Notice::NoExtension))
+            }
+            Message::ChangeReturned(Ok(outcome)) => self.learn(me, &outcome),
             Message::LeaveReturned(Ok(_)) => self.close(me, Close::Left),
-            Message::ClaimReturned(Err(_)) | Message::LeaveReturned(Err(_)) => {
+            Message::ChangeReturned(Err(_)) | Message::LeaveReturned(Err(_)) => {
                 self.outbox.send(me, Outgoing::Notice(Notice::TryAgain))
             }
             Message::Writable(permit) => self.outbox.writable(me, permit).and_then(|()| self.catch_up(me)),
@@ -158,6 +162,10 @@ impl State {
                 self.outbox.send(me, Outgoing::Turn(admission))?;
             }
             News::Admitted(admission) => self.standing = Standing::Admitted(admission),
+            News::AdmissionEndsSoon(admission) => {
+                self.standing = Standing::Admitted(admission);
+                self.outbox.send(me, Outgoing::Notice(Notice::AdmissionEndsSoon))?;
+            }
             News::AdmissionEnded => {
                 self.standing = Standing::NotHere;
                 self.outbox.send(me, Outgoing::Notice(Notice::AdmissionEnded))?;
@@ -179,7 +187,14 @@ impl State {
     fn claim(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
         let Some(room) = &self.room else { return self.outbox.send(me, Outgoing::Notice(Notice::TryAgain)) };
         let (room, fan) = (room.handle.clone(), self.fan);
-        self.asking = Some(beside::run(me, async move { Message::ClaimReturned(room.claim(fan).await) }));
+        self.asking = Some(beside::run(me, async move { Message::ChangeReturned(room.claim(fan).await) }));
+        Ok(())
+    }
+
+    fn extend(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
+        let Some(room) = &self.room else { return self.outbox.send(me, Outgoing::Notice(Notice::TryAgain)) };
+        let (room, fan) = (room.handle.clone(), self.fan);
+        self.asking = Some(beside::run(me, async move { Message::ChangeReturned(room.extend(fan).await) }));
         Ok(())
     }
 

@@ -6,7 +6,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::message::AdmissionChange;
 use crate::domain::{
-    id::FanId,
     inventory::{
         Inventory, View,
         configuration::Configuration,
@@ -29,15 +28,15 @@ pub(super) struct InFlight {
     pub _work: AbortOnDropHandle<()>,
 }
 
-/// Whose the live admissions are: the journal's later entries name the place only.
+/// The live admissions: the journal's later entries name the place only.
 pub(super) struct Admitted {
-    fans: HashMap<Place, FanId>,
+    by_place: HashMap<Place, Admission>,
 }
 
 impl Admitted {
     pub fn new(recovered: &Inventory) -> Self {
         let admissions = recovered.admissions().into_iter();
-        Self { fans: admissions.map(|admission| (admission.place, admission.fan)).collect() }
+        Self { by_place: admissions.map(|admission| (admission.place, admission)).collect() }
     }
 
     /// What the waiting room has to hear of.
@@ -45,19 +44,29 @@ impl Admitted {
         let mut changes = Vec::new();
         for entry in &segment.entries {
             match *entry {
-                Entry::Admitted { place, fan, .. } => drop(self.fans.insert(place, fan)),
-                Entry::Claimed { place, until } => changes.extend(
-                    self.fans
-                        .get(&place)
-                        .map(|&fan| AdmissionChange::Claimed(Admission { place, fan, claim_by: None, until })),
-                ),
+                Entry::Admitted { place, fan, claim_by, until } => {
+                    self.by_place.insert(place, Admission { place, fan, claim_by, until, extended: false });
+                }
+                Entry::Claimed { place, until } => changes.extend(self.changed(place, |admission| {
+                    (admission.claim_by, admission.until) = (None, until);
+                })),
+                Entry::AdmissionExtended { place, until } => changes.extend(self.changed(place, |admission| {
+                    (admission.extended, admission.until) = (true, until);
+                })),
                 Entry::AdmissionEnded { place, .. } => {
-                    changes.extend(self.fans.remove(&place).map(|fan| AdmissionChange::Ended { fan, place }));
+                    let ended = self.by_place.remove(&place);
+                    changes.extend(ended.map(|Admission { fan, .. }| AdmissionChange::Ended { fan, place }));
                 }
                 _ => {}
             }
         }
         changes
+    }
+
+    fn changed(&mut self, place: Place, how: impl FnOnce(&mut Admission)) -> Option<AdmissionChange> {
+        let admission = self.by_place.get_mut(&place)?;
+        how(admission);
+        Some(AdmissionChange::Changed(*admission))
     }
 }
 

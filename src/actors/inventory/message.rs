@@ -64,8 +64,12 @@ pub(in crate::actors) struct Begun {
 /// Told to the waiting room after the commit, in journal order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionChange {
-    Claimed(Admission),
-    Ended { fan: FanId, place: Place },
+    /// Claimed, or extended.
+    Changed(Admission),
+    Ended {
+        fan: FanId,
+        place: Place,
+    },
 }
 
 pub(super) struct SnapshotMade {

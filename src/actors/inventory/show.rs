@@ -62,6 +62,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
             rate_per_minute: 0,
             paused: true,
             session: Millis::minutes(1),
+            extension: Millis(0),
             claim_window: Millis::minutes(1),
             grace: Millis::minutes(1),
         },

@@ -79,6 +79,22 @@ impl Handle {
         }
     }
 
+    /// The one extension of a claimed admission; again: the same.
+    pub async fn extend(&self, fan: FanId) -> Result<Outcome, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Extend(fan)).await,
+            Way::There(there) => there.wait(Errand::Extend(fan)).await,
+        }
+    }
+
+    /// Ends the admissions of these fans; how many had one.
+    pub async fn revoke(&self, fans: Vec<FanId>) -> Result<u32, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Revoke(fans)).await.map(removed),
+            Way::There(there) => there.remove(Errand::Revoke(fans)).await,
+        }
+    }
+
     pub async fn standing(&self, fan: FanId) -> Result<Standing, WaitError> {
         self.look(fan, false).await
     }

@@ -67,8 +67,19 @@ pub(super) enum Message {
         count: u32,
     },
     StoreReturned(Result<(), StoreError>),
+    /// How many places the store has, and how many it was known to have when it was asked.
+    Counted {
+        known: usize,
+        counted: Result<usize, StoreError>,
+    },
+    /// Some places were written again, up to this one.
+    Refilled {
+        last: Place,
+        returned: Result<(), StoreError>,
+    },
     AdmitReturned(Result<Answer, AskError>),
-    ClaimReturned {
+    /// Of a claim or an extension.
+    ChangedReturned {
         caller: Caller,
         returned: Result<Answer, AskError>,
     },
@@ -89,6 +100,10 @@ pub(super) enum Request {
     Join(FanId),
     Leave(FanId),
     Claim(FanId),
+    /// The one extension of the fan's admission.
+    Extend(FanId),
+    /// Their admissions end.
+    Revoke(Vec<FanId>),
     Remove(Vec<FanId>),
     RemoveFirst(u32),
     Clear,

@@ -13,6 +13,7 @@ mod attachment;
 mod handle;
 mod message;
 mod position;
+mod refill;
 mod state;
 
 use std::{sync::Arc, time::Duration};
@@ -112,8 +113,10 @@ impl Actor for WaitingRoom {
             Message::Members { after, limit, reply, permit: _permit } => state.tell_members(after, limit, reply),
             Message::AdmitNow { count } => state.admit_now(&me, count),
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
+            Message::Counted { known, counted } => state.counted(&me, known, counted)?,
+            Message::Refilled { last, returned } => state.refilled(&me, last, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),
-            Message::ClaimReturned { caller, returned } => state.claim_returned(&me, caller, returned),
+            Message::ChangedReturned { caller, returned } => state.changed_returned(&me, caller, returned),
             Message::EndReturned { admission, caller, returned } => {
                 state.end_returned(&me, admission, caller, returned);
             }

@@ -40,6 +40,7 @@ mod tests {
             present: 0,
             admissions: 0,
             tickets: None,
+            pace_percent: 100,
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::{
     sync::{oneshot, watch},
@@ -17,6 +18,7 @@ use super::{
     Arguments, WaitError,
     attachment::{Attachment, Party, Socket, Sockets},
     message::{Attending, Caller, Message, Reply, Request},
+    refill::Refill,
 };
 use crate::{
     actors::{
@@ -35,6 +37,8 @@ use crate::{
 
 /// More places than this are not told at once.
 const MEMBERS: usize = 1_000;
+/// Places that are written again at once: some milliseconds of Redis.
+const REFILL_AT_ONCE: usize = 4_096;
 
 pub(super) struct State {
     event: EventId,
@@ -50,7 +54,11 @@ pub(super) struct State {
     queue: watch::Sender<Arc<Queue>>,
     published: Instant,
     publish_every: Duration,
+    /// Joins or a part of a refill, one at a time: the store must not get an older place of a fan after a newer one.
     storing: Option<AbortOnDropHandle<()>>,
+    /// Joins that wait for a part of a refill.
+    next_store: Option<Vec<(Place, FanId)>>,
+    refill: Refill,
     admitting: Option<AbortOnDropHandle<()>>,
     /// Claims and ends that the inventory is being asked for, places that the store forgets, the pump of changes.
     beside: JoinSet<()>,
@@ -91,6 +99,8 @@ impl State {
             published: Instant::now(),
             publish_every: Duration::from_millis(config.queue_publish_ms),
             storing: None,
+            next_store: None,
+            refill: Refill::new(),
             admitting: None,
             beside,
             drained: None,
@@ -106,6 +116,8 @@ impl State {
             Request::Join(fan) => Input::Join { fan, reply: caller },
             Request::Leave(fan) => Input::Leave { fan, reply: caller },
             Request::Claim(fan) => return self.claim(me, fan, caller),
+            Request::Extend(fan) => return self.extend(me, fan, caller),
+            Request::Revoke(fans) => return self.revoke(&fans, caller),
             Request::Remove(fans) => Input::Remove { fans, reply: caller },
             Request::RemoveFirst(count) => Input::RemoveFirst { count, reply: caller },
             Request::Clear => Input::Clear { reply: caller },
@@ -171,6 +183,8 @@ impl State {
         returned: Result<(), StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         self.storing = None;
+        // By turns, so that a rush of joins does not hold it up.
+        self.refill(me);
         match returned {
             Ok(()) => {
                 self.step(me, Input::Stored);
@@ -195,12 +209,13 @@ impl State {
         }
     }
 
-    pub fn claim_returned(&mut self, me: &ActorRef<Message>, caller: Caller, returned: Result<Answer, AskError>) {
+    pub fn changed_returned(&mut self, me: &ActorRef<Message>, caller: Caller, returned: Result<Answer, AskError>) {
         match returned {
-            Ok(Answer::Claimed(admission)) => {
-                self.step(me, Input::Claimed { admission });
+            Ok(Answer::Claimed(admission) | Answer::AdmissionExtended(admission)) => {
+                self.step(me, Input::Changed { admission });
                 caller.tell(Ok(Outcome::Admitted(admission)));
             }
+            Err(AskError::Refused(Refusal::NoExtension)) => caller.tell(Ok(Outcome::NoExtension)),
             // It ended meanwhile; the change that says so is on its way.
             Err(AskError::Refused(_)) => caller.tell(Ok(Outcome::NotHere)),
             Ok(_) | Err(_) => caller.tell(Err(WaitError::TryAgain)),
@@ -225,7 +240,7 @@ impl State {
 
     pub fn changed(&mut self, me: &ActorRef<Message>, change: AdmissionChange) {
         match change {
-            AdmissionChange::Claimed(admission) => self.step(me, Input::Claimed { admission }),
+            AdmissionChange::Changed(admission) => self.step(me, Input::Changed { admission }),
             AdmissionChange::Ended { fan, place } => self.step(me, Input::Ended { fan, place }),
         }
     }
@@ -234,6 +249,7 @@ impl State {
         while self.beside.try_join_next().is_some() {}
         self.tick(me);
         self.length.set(self.room.waiting() as u64);
+        self.look_after_store(me);
         if self.published.elapsed() >= self.publish_every {
             self.published = Instant::now();
             let queue = Arc::new(self.room.publish(self.clock.now()));
@@ -246,7 +262,8 @@ impl State {
     }
 
     pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
-        if self.storing.is_some() || self.admitting.is_some() {
+        // Whoever owns it next begins with what the store has.
+        if self.storing.is_some() || self.refill.next().is_some() || self.admitting.is_some() {
             return;
         }
         if let Some(reply) = self.drained.take() {
@@ -263,10 +280,41 @@ impl State {
             Standing::Waiting(place) => return caller.tell(self.if_sure(Outcome::Waiting { place })),
             Standing::NotHere => return caller.tell(self.if_sure(Outcome::NotHere)),
         };
+        self.ask_for_change(me, Command::Claim { place: admission.place, fan }, caller);
+    }
+
+    fn extend(&mut self, me: &ActorRef<Message>, fan: FanId, caller: Caller) {
+        match self.room.standing(fan) {
+            Standing::Admitted(admission) if admission.claim_by.is_none() => {
+                self.ask_for_change(me, Command::ExtendAdmission { place: admission.place, fan }, caller);
+            }
+            _ => caller.tell(self.if_sure(Outcome::NotHere)),
+        }
+    }
+
+    fn ask_for_change(&mut self, me: &ActorRef<Message>, command: Command, caller: Caller) {
         let (me, inventory) = (me.clone(), self.inventory.clone());
         self.beside.spawn(async move {
-            let returned = inventory.ask(plain(Command::Claim { place: admission.place, fan })).await;
-            let _ = me.cast(Message::ClaimReturned { caller, returned });
+            let returned = inventory.ask(plain(command)).await;
+            let _ = me.cast(Message::ChangedReturned { caller, returned });
+        });
+    }
+
+    /// The room hears of each end from the journal.
+    fn revoke(&mut self, fans: &[FanId], caller: Caller) {
+        let admitted = fans.iter().filter_map(|&fan| match self.room.standing(fan) {
+            Standing::Admitted(admission) => Some(admission.place),
+            _ => None,
+        });
+        let (places, inventory) = (admitted.collect::<Vec<_>>(), self.inventory.clone());
+        self.beside.spawn(async move {
+            let why = AdmissionEnd::Revoked;
+            let ends = places.into_iter().map(|place| inventory.ask(plain(Command::EndAdmission { place, why })));
+            let ended = join_all(ends).await;
+            let unknown = ended.iter().any(|end| !matches!(end, Ok(_) | Err(AskError::Refused(_))));
+            let count = u32::try_from(ended.iter().filter(|end| end.is_ok()).count()).unwrap_or(u32::MAX);
+            // Asked again, those that have ended have ended.
+            caller.tell(if unknown { Err(WaitError::TryAgain) } else { Ok(Outcome::Removed { count }) });
         });
     }
 
@@ -316,9 +364,87 @@ impl State {
     }
 
     fn store(&mut self, me: &ActorRef<Message>, joins: Vec<(Place, FanId)>) {
+        if self.storing.is_some() {
+            self.next_store = Some(joins);
+            return;
+        }
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
         self.storing =
             Some(beside::run(me, async move { Message::StoreReturned(store.join(event, term, &joins).await) }));
+    }
+
+    /// Redis loses what it has acknowledged, and is sometimes emptied: what it has is counted now and then.
+    fn look_after_store(&mut self, me: &ActorRef<Message>) {
+        let known = self.room.waiting();
+        if self.drained.is_some() || known == 0 || !self.refill.may_look() {
+            return;
+        }
+        let (me, store, event, term) = (me.clone(), Arc::clone(&self.store), self.event, self.term);
+        self.beside.spawn(async move {
+            let counted = store.count(event, term).await;
+            let _ = me.cast(Message::Counted { known, counted });
+        });
+    }
+
+    pub fn counted(
+        &mut self,
+        me: &ActorRef<Message>,
+        known: usize,
+        counted: Result<usize, StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        match counted {
+            Ok(count) if count < known => {
+                tracing::warn!(event = %self.event, count, known, "the queue's store has lost places, writing all again");
+                self.refill.begin();
+                self.refill(me);
+            }
+            Ok(_) => {}
+            Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
+            // The next look is soon; joins tell their fans.
+            Err(error) => tracing::debug!(event = %self.event, %error, "places not counted"),
+        }
+        Ok(())
+    }
+
+    /// The next part, unless something is being stored: it is its turn then.
+    fn refill(&mut self, me: &ActorRef<Message>) {
+        let Some(after) = self.refill.next().filter(|_| self.storing.is_none()) else { return };
+        let places = self.room.members(after, REFILL_AT_ONCE);
+        let Some(&(last, _)) = places.last() else {
+            tracing::info!(event = %self.event, "the queue's store has all places again");
+            return self.refill.end();
+        };
+        let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
+        self.storing = Some(beside::run(me, async move {
+            Message::Refilled { last, returned: store.join(event, term, &places).await }
+        }));
+    }
+
+    pub fn refilled(
+        &mut self,
+        me: &ActorRef<Message>,
+        last: Place,
+        returned: Result<(), StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        self.storing = None;
+        match returned {
+            Ok(()) => self.refill.done(last),
+            Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(event = %self.event, %error, "places not written again; they will be counted again");
+                self.refill.end();
+            }
+        }
+        self.store_next(me);
+        Ok(())
+    }
+
+    /// Joins first: their fans wait for an answer.
+    fn store_next(&mut self, me: &ActorRef<Message>) {
+        match self.next_store.take() {
+            Some(joins) => self.store(me, joins),
+            None => self.refill(me),
+        }
     }
 
     /// A place that is not forgotten is dropped at the next activation if it was admitted, or given up again after the

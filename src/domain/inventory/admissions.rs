@@ -21,6 +21,7 @@ struct Record {
     ends_at: EventTime,
     unpaid_holds: u32,
     claimed: bool,
+    extended: bool,
     ended: bool,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Admissions {
 impl Record {
     fn admission(&self) -> Admission {
         let claim_by = (!self.claimed).then_some(self.ends_at);
-        Admission { place: self.place, fan: self.fan, claim_by, until: self.ends_at }
+        Admission { place: self.place, fan: self.fan, claim_by, until: self.ends_at, extended: self.extended }
     }
 }
 
@@ -92,7 +93,7 @@ impl Admissions {
     }
 
     pub fn admit(&mut self, admission: Admission) -> Result<(), Corrupt> {
-        let Admission { place, fan, claim_by, until } = admission;
+        let Admission { place, fan, claim_by, until, extended } = admission;
         if place == Place(0) || !self.ever.insert(place) {
             return Err(Corrupt(format!("place {place} is admitted twice")));
         }
@@ -100,18 +101,26 @@ impl Admissions {
         self.deadlines.insert((ends_at, place));
         self.slots_taken += 1;
         let claimed = claim_by.is_none();
-        self.records.insert(Record { place, fan, ends_at, unpaid_holds: 0, claimed, ended: false });
+        self.records.insert(Record { place, fan, ends_at, unpaid_holds: 0, claimed, extended, ended: false });
         Ok(())
     }
 
     pub fn claim(&mut self, place: Place, until: EventTime) -> Result<(), Corrupt> {
-        let (_, record) = self.live_record(place)?;
-        let before = record.ends_at;
-        record.claimed = true;
-        record.ends_at = until;
+        self.move_end(place, until)?.claimed = true;
+        Ok(())
+    }
+
+    pub fn extend(&mut self, place: Place, until: EventTime) -> Result<(), Corrupt> {
+        self.move_end(place, until)?.extended = true;
+        Ok(())
+    }
+
+    fn move_end(&mut self, place: Place, until: EventTime) -> Result<&mut Record, Corrupt> {
+        let (slot, record) = self.live_record(place)?;
+        let before = std::mem::replace(&mut record.ends_at, until);
         self.deadlines.remove(&(before, place));
         self.deadlines.insert((until, place));
-        Ok(())
+        self.records.get_mut(slot).ok_or_else(|| Corrupt(format!("admission {place} has no record")))
     }
 
     /// Returns whose it was.

@@ -43,10 +43,12 @@ impl Inventory {
                 Ok(())
             }
             Entry::Admitted { place, fan, claim_by, until } => {
-                let admission = Admission { place: *place, fan: *fan, claim_by: *claim_by, until: *until };
+                let (place, fan, claim_by, until) = (*place, *fan, *claim_by, *until);
+                let admission = Admission { place, fan, claim_by, until, extended: false };
                 self.admitted(admission)
             }
             Entry::Claimed { place, until } => self.admissions.claim(*place, *until),
+            Entry::AdmissionExtended { place, until } => self.admissions.extend(*place, *until),
             Entry::AdmissionEnded { place, why: _ } => {
                 let fan = self.admissions.end(*place)?;
                 self.fans.set_admission(fan, None);

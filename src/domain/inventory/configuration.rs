@@ -120,6 +120,8 @@ pub struct QueueSettings {
     pub paused: bool,
     /// How long an admission lasts from its claim.
     pub session: Millis,
+    /// What its one extension adds; zero: it cannot be extended.
+    pub extension: Millis,
     /// How long a called fan has to claim.
     pub claim_window: Millis,
     /// How long the place of a fan who is gone is kept.
@@ -178,10 +180,11 @@ impl Configuration {
         in_range("per_fan", per_fan, 1, MAX_PER_FAN)?;
         in_time("hold_ttl", hold_ttl, Millis::seconds(1), Millis::minutes(60))?;
         in_time("hold_extension", hold_extension, Millis(0), Millis::minutes(60))?;
-        let QueueSettings { slots, rate_per_minute, session, claim_window, grace, paused: _ } = self.queue;
+        let QueueSettings { slots, rate_per_minute, session, extension, claim_window, grace, paused: _ } = self.queue;
         in_range("slots", slots, 0, MAX_QUANTITY)?;
         in_range("rate_per_minute", rate_per_minute, 0, MAX_QUANTITY)?;
         in_time("session", session, Millis::seconds(1), Millis::minutes(24 * 60))?;
+        in_time("extension", extension, Millis(0), Millis::minutes(60))?;
         in_time("claim_window", claim_window, Millis::seconds(1), Millis::minutes(60))?;
         in_time("grace", grace, Millis(0), Millis::minutes(24 * 60))
     }

@@ -100,6 +100,10 @@ pub enum Entry {
     Voided {
         order: OrderId,
     },
+    AdmissionExtended {
+        place: Place,
+        until: EventTime,
+    },
 }
 
 /// Where a new configuration's seats stand.

@@ -40,6 +40,11 @@ pub enum Command {
         place: Place,
         fan: FanId,
     },
+    /// The one extension of a live, claimed admission; again: the same answer.
+    ExtendAdmission {
+        place: Place,
+        fan: FanId,
+    },
     /// The admission ends now: finished, left, or revoked.
     EndAdmission {
         place: Place,
@@ -141,6 +146,7 @@ pub enum Answer {
     },
     Admitted(Vec<Admission>),
     Claimed(Admission),
+    AdmissionExtended(Admission),
     AdmissionEnded,
     /// Of `Hold` and `Extend`.
     Held(Box<HoldView>),
@@ -159,6 +165,8 @@ pub struct Admission {
     pub claim_by: Option<EventTime>,
     /// The right to take holds ends here.
     pub until: EventTime,
+    /// Whether it has had its one extension.
+    pub extended: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +242,8 @@ pub enum Refusal {
     NotSold { state: HoldState },
     #[error("the hold has been extended already")]
     AlreadyExtended,
+    #[error("admissions to this event are not extended")]
+    NoExtension,
     #[error("this key was used for another request")]
     KeyReused,
     #[error("the configuration is out of date: its version is {version}")]

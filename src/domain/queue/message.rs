@@ -50,8 +50,8 @@ pub enum Input<Reply> {
     },
     /// The proposal failed or may have failed; the next tick repeats the same places, which is harmless.
     AdmitFailed,
-    /// An admission has changed: claimed.
-    Claimed {
+    /// An admission was claimed, or extended. What is known already, or was before, is no news.
+    Changed {
         admission: Admission,
     },
     /// The admission is over.
@@ -85,11 +85,22 @@ pub struct Room {
     pub slots_free: u32,
     /// Nobody is called in to find nothing.
     pub tickets: Tickets,
+    /// Orders that are held and not paid.
+    pub holds: u32,
     /// Whether the event is on sale.
     pub selling: bool,
 }
 
 impl Room {
+    /// How many more shoppers will find something, beside so many who shop: each of those without a hold yet is going to take as
+    /// much as a hold has now.
+    pub(super) fn served(&self, shoppers: u64) -> u64 {
+        let holds = u64::from(self.holds);
+        let each = self.tickets.held.div_ceil(holds.max(1)).max(1);
+        // What is too little for one is offered all the same, once nobody else is there to take it.
+        (self.tickets.free / each).max(self.tickets.free.min(1)).saturating_sub(shoppers.saturating_sub(holds))
+    }
+
     pub fn of(view: &View, settings: QueueSettings) -> Self {
         Self {
             settings,
@@ -98,6 +109,7 @@ impl Room {
                 free: view.available,
                 held: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.held)).sum(),
             },
+            holds: view.holds,
             selling: view.status == Status::OnSale,
         }
     }
@@ -137,6 +149,8 @@ pub enum Outcome {
     Admitted(Admission),
     Left,
     NotHere,
+    /// The event's admissions are not extended.
+    NoExtension,
     Removed {
         count: u32,
     },
@@ -151,6 +165,8 @@ pub enum News {
     /// Called: claim it, or be here and have it.
     Turn(Admission),
     Admitted(Admission),
+    /// It ends within a minute.
+    AdmissionEndsSoon(Admission),
     AdmissionEnded,
     Removed,
 }
@@ -191,4 +207,6 @@ pub struct Queue {
     pub admissions: usize,
     /// As the inventory last said; `None` before it has.
     pub tickets: Option<Tickets>,
+    /// How much of the configured rate is used: less than 100 while the journal is slow or fails.
+    pub pace_percent: u32,
 }

@@ -15,9 +15,17 @@ const MEASURED_AT_LEAST: Millis = Millis::seconds(10);
 /// Admissions are counted in steps of this length.
 const STEP: Millis = Millis::seconds(1);
 
-/// A token bucket that earns `rate_per_minute`, and a count of the last minute's admissions.
+/// Fans are let in as fast as configured while the journal takes them within this.
+const HEALTHY: Millis = Millis::seconds(1);
+/// Of the configured rate, in 64ths: halved with each proposal that is slow or fails, and won back by an eighth with each other.
+const WHOLE: u64 = 64;
+
+/// A token bucket that earns `rate_per_minute`, less while the journal is not well; and a count of the last minute's
+/// admissions.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// 1 to [`WHOLE`].
+    share: u64,
     credit: u64,
     earned_until: EventTime,
     began: EventTime,
@@ -27,15 +35,33 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(now: EventTime) -> Self {
-        Self { credit: ADMISSION, earned_until: now, began: now, admitted: VecDeque::new() }
+        Self { share: WHOLE, credit: ADMISSION, earned_until: now, began: now, admitted: VecDeque::new() }
     }
 
     pub(super) fn earn(&mut self, now: EventTime, rate_per_minute: u32) {
-        let rate = u64::from(rate_per_minute);
+        // However slow: one in time is let in, and shows whether it has become better.
+        let rate = (u64::from(rate_per_minute) * self.share).div_ceil(WHOLE);
         let earned = now.since(self.earned_until).0.saturating_mul(rate);
         let most = if rate == 0 { 0 } else { ADMISSION.max(rate * BURST.0) };
         self.credit = self.credit.saturating_add(earned).min(most);
         self.earned_until = self.earned_until.max(now);
+    }
+
+    /// So long the journal took for a proposal.
+    pub(super) fn took(&mut self, time: Millis) {
+        if time > HEALTHY {
+            return self.failed();
+        }
+        self.share = (self.share + WHOLE / 8).min(WHOLE);
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.share = (self.share / 2).max(1);
+    }
+
+    /// Of the configured rate.
+    pub(super) fn percent(&self) -> u32 {
+        (self.share * 100 / WHOLE) as u32
     }
 
     /// Admissions that the credit pays for.
@@ -114,5 +140,27 @@ mod tests {
         pace.count(EventTime(61_000), 5);
         assert_eq!(pace.outflow_per_minute(EventTime(62_000)), Some(5));
         assert_eq!(pace.outflow_per_minute(EventTime(200_000)), None, "nobody went in");
+    }
+
+    #[test]
+    fn a_slow_or_failing_journal_slows_admission_and_a_healthy_one_wins_it_back() {
+        let mut pace = Pace::new(EventTime(0));
+        assert_eq!(pace.percent(), 100);
+        pace.took(HEALTHY);
+        assert_eq!(pace.percent(), 100);
+        pace.took(Millis(HEALTHY.0 + 1));
+        pace.failed();
+        assert_eq!(pace.percent(), 25);
+        pace.spend(1);
+        pace.earn(EventTime(1_000), 600);
+        assert_eq!(pace.allowed(), 2, "a quarter of ten a second");
+        (0..9).for_each(|_| pace.failed());
+        pace.spend(2);
+        pace.earn(EventTime(61_000), 2);
+        assert_eq!(pace.allowed(), 1, "never nobody");
+        (0..8).for_each(|_| pace.took(Millis(0)));
+        assert_eq!(pace.percent(), 100);
+        pace.earn(EventTime(61_000), 0);
+        assert_eq!(pace.allowed(), 0, "but with a rate of zero");
     }
 }

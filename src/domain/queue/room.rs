@@ -1,7 +1,7 @@
 //! The waiting room's decisions: who has a place, who is proposed next, who is told what.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use crate::domain::{
         configuration::QueueSettings,
         request::{Admission, Admittee},
     },
-    time::EventTime,
+    time::{EventTime, Millis},
 };
 
 /// No more waiting fans than this in one event.
@@ -24,6 +24,8 @@ const MAX_WAITING: usize = 10_000_000;
 const MAX_PROPOSED: usize = 512;
 /// No more places than this are dropped at one tick for their fans' absence; the rest follows at the next ones.
 const MAX_DROPPED: usize = 10_000;
+/// A fan who shops is told so long before the end.
+const ENDS_SOON: Millis = Millis::seconds(60);
 /// No more places than this in one `Forget`.
 const MAX_FORGOTTEN: usize = 4_096;
 
@@ -35,6 +37,8 @@ pub struct WaitingRoom<Reply> {
     newest: Place,
     /// Live admissions, by fan: a fan has one, or a place, or neither.
     admissions: BTreeMap<FanId, Admission>,
+    /// When claimed admissions end of which nothing was said yet. Those that have changed since are passed over.
+    ending: BTreeSet<(EventTime, FanId)>,
     /// As of the last tick, less what was admitted since.
     room: Room,
     /// As the last tick said; before the first one nobody knows.
@@ -51,6 +55,7 @@ pub struct WaitingRoom<Reply> {
 struct Proposal<Reply> {
     /// Front first.
     places: Vec<Place>,
+    sent: EventTime,
     under_way: bool,
     /// So many of them an admin asked for: the rate does not pay for these.
     by_admin: u32,
@@ -91,8 +96,9 @@ impl<Reply> WaitingRoom<Reply> {
             presence: Presence::restored(now, &places),
             joins: Joins::new(term, last),
             newest: Place::new(term, last),
+            ending: admissions.values().filter(|admission| admission.claim_by.is_none()).map(end_of).collect(),
             admissions,
-            room: Room { settings, slots_free: 0, tickets: Tickets::default(), selling: false },
+            room: Room { settings, slots_free: 0, tickets: Tickets::default(), holds: 0, selling: false },
             tickets: None,
             pace: Pace::new(now),
             extra: 0,
@@ -114,13 +120,14 @@ impl<Reply> WaitingRoom<Reply> {
             Input::AdmitFailed => {
                 if let Some(proposal) = &mut self.proposal {
                     proposal.under_way = false;
+                    self.pace.failed();
                 }
             }
-            Input::Claimed { admission } => self.claimed(admission, effects),
+            Input::Changed { admission } => self.changed(admission, effects),
             Input::Ended { fan, place } => self.ended(now, fan, place, effects),
             Input::AdmitNow { count } => {
                 self.extra = self.extra.saturating_add(count);
-                self.propose(effects);
+                self.propose(now, effects);
             }
             Input::Remove { fans, reply } => {
                 let places = fans.iter().filter_map(|&fan| self.presence.place(fan)).collect();
@@ -170,6 +177,7 @@ impl<Reply> WaitingRoom<Reply> {
             present: self.presence.here(),
             admissions: self.admissions.len(),
             tickets: self.tickets,
+            pace_percent: self.pace.percent(),
         }
     }
 
@@ -249,12 +257,22 @@ impl<Reply> WaitingRoom<Reply> {
         for place in overdue {
             self.give_up(now, place);
         }
-        self.repeat_proposal(effects);
-        self.propose(effects);
+        self.warn(now, effects);
+        self.repeat_proposal(now, effects);
+        self.propose(now, effects);
+    }
+
+    fn warn(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
+        while let Some(&(until, fan)) = self.ending.first().filter(|(until, _)| *until <= now + ENDS_SOON) {
+            self.ending.pop_first();
+            if let Some(&admission) = self.admissions.get(&fan).filter(|admission| admission.until == until) {
+                effects.push(Effect::Tell { fan, news: News::AdmissionEndsSoon(admission) });
+            }
+        }
     }
 
     /// What became of a failed proposal has to be known: it is repeated even if nobody would be proposed now.
-    fn repeat_proposal(&mut self, effects: &mut Vec<Effect<Reply>>) {
+    fn repeat_proposal(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         let Some(mut proposal) = self.proposal.take_if(|proposal| !proposal.under_way) else {
             return;
         };
@@ -263,18 +281,19 @@ impl<Reply> WaitingRoom<Reply> {
             return;
         }
         self.send(&proposal.places, effects);
-        self.proposal = Some(Proposal { under_way: true, ..proposal });
+        self.proposal = Some(Proposal { under_way: true, sent: now, ..proposal });
     }
 
     /// Asks for as many as rate, slots and stock allow, if nothing is being asked.
-    fn propose(&mut self, effects: &mut Vec<Effect<Reply>>) {
+    fn propose(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         if self.proposal.is_some() {
             return;
         }
         let by_rate = if self.room.settings.paused { 0 } else { self.pace.allowed() };
-        let wanted = if self.room.selling { by_rate.saturating_add(self.extra) } else { 0 };
+        let by_rate = u64::from(by_rate).min(self.room.served(self.admissions.len() as u64));
+        let wanted = if self.room.selling { by_rate + u64::from(self.extra) } else { 0 };
         let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
-        let count = u64::from(wanted).min(room) as usize;
+        let count = wanted.min(room) as usize;
         let places: Vec<_> = self.line.iter(None).map(|(place, _)| place).take(count).collect();
         if places.is_empty() {
             // An admin's wish is for now; it does not lie in wait for the next slot.
@@ -284,7 +303,7 @@ impl<Reply> WaitingRoom<Reply> {
         self.send(&places, effects);
         let by_admin = self.extra.min(places.len() as u32);
         self.extra -= by_admin;
-        self.proposal = Some(Proposal { places, under_way: true, by_admin, leaving: BTreeMap::new() });
+        self.proposal = Some(Proposal { places, sent: now, under_way: true, by_admin, leaving: BTreeMap::new() });
     }
 
     fn send(&self, places: &[Place], effects: &mut Vec<Effect<Reply>>) {
@@ -295,9 +314,10 @@ impl<Reply> WaitingRoom<Reply> {
     }
 
     fn admitted(&mut self, now: EventTime, admissions: Vec<Admission>, effects: &mut Vec<Effect<Reply>>) {
-        let Some(Proposal { places, by_admin, mut leaving, .. }) = self.proposal.take() else {
+        let Some(Proposal { places, sent, by_admin, mut leaving, .. }) = self.proposal.take() else {
             return;
         };
+        self.pace.took(now.since(sent));
         let count = admissions.len() as u32;
         for admission in admissions {
             if self.give_up(now, admission.place).is_none() {
@@ -305,6 +325,9 @@ impl<Reply> WaitingRoom<Reply> {
                 continue;
             }
             self.admissions.insert(admission.fan, admission);
+            if admission.claim_by.is_none() {
+                self.ending.insert(end_of(&admission));
+            }
             let news = if admission.claim_by.is_some() { News::Turn(admission) } else { News::Admitted(admission) };
             effects.push(Effect::Tell { fan: admission.fan, news });
             let outcome = Outcome::Admitted(admission);
@@ -322,16 +345,19 @@ impl<Reply> WaitingRoom<Reply> {
         self.room.slots_free = if all { self.room.slots_free.saturating_sub(count) } else { 0 };
         self.room.tickets.free = self.room.tickets.free.saturating_sub(u64::from(count));
         if self.extra > 0 {
-            self.propose(effects);
+            self.propose(now, effects);
         }
     }
 
-    fn claimed(&mut self, admission: Admission, effects: &mut Vec<Effect<Reply>>) {
+    fn changed(&mut self, admission: Admission, effects: &mut Vec<Effect<Reply>>) {
         let Some(known) = self.admissions.get_mut(&admission.fan).filter(|known| known.place == admission.place) else {
             return;
         };
-        // It is heard of twice: by the answer to whoever claimed, and from the journal.
-        if std::mem::replace(known, admission) != admission {
+        // It is heard of twice, by the answer to whoever asked and from the journal, and in any order.
+        let age = |admission: &Admission| (admission.claim_by.is_none(), admission.extended);
+        if age(&admission) > age(known) {
+            *known = admission;
+            self.ending.insert(end_of(&admission));
             effects.push(Effect::Tell { fan: admission.fan, news: News::Admitted(admission) });
         }
     }
@@ -379,6 +405,10 @@ impl<Reply> WaitingRoom<Reply> {
         self.used_up.push(place);
         Some(fan)
     }
+}
+
+fn end_of(admission: &Admission) -> (EventTime, FanId) {
+    (admission.until, admission.fan)
 }
 
 impl<Reply> Proposal<Reply> {

@@ -20,11 +20,12 @@ const SETTINGS: QueueSettings = QueueSettings {
     rate_per_minute: 600,
     paused: false,
     session: Millis::minutes(10),
+    extension: Millis::minutes(5),
     claim_window: Millis::seconds(30),
     grace: Millis::seconds(60),
 };
 const ROOM: Room =
-    Room { settings: SETTINGS, slots_free: 100, tickets: Tickets { free: 1_000, held: 0 }, selling: true };
+    Room { settings: SETTINGS, slots_free: 100, tickets: Tickets { free: 1_000, held: 0 }, holds: 0, selling: true };
 
 const NOBODY: [u32; 0] = [];
 
@@ -37,7 +38,7 @@ fn place(number: u32) -> Place {
 }
 
 fn admission(number: u32) -> Admission {
-    Admission { place: place(number), fan: fan(number), claim_by: None, until: EventTime(1_000_000) }
+    Admission { place: place(number), fan: fan(number), claim_by: None, until: EventTime(1_000_000), extended: false }
 }
 
 /// A room with a clock, whose replies are numbers.

@@ -23,7 +23,7 @@ pub struct MembersQuery {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct QueueReport {
     pub waiting: usize,
     /// Fans with an open socket, waiting or not.
@@ -35,6 +35,8 @@ pub struct QueueReport {
     pub slots: u32,
     pub rate_per_minute: u32,
     pub paused: bool,
+    /// How much of the rate is used: less than 100 while the journal is slow or fails.
+    pub pace_percent: u32,
     /// Admitted a minute, measured over the last one.
     pub outflow_per_minute: Option<u32>,
     pub members: Vec<Member>,
@@ -42,7 +44,7 @@ pub struct QueueReport {
     pub next_after: Option<u64>,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     #[schema(value_type = u64)]
     pub place: Place,
@@ -88,6 +90,21 @@ pub struct Removed {
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 1_000)]
+    pub fans: Vec<FanId>,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Revoked {
+    /// Fans who were admitted until now.
+    pub revoked: u32,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RateBody {
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub per_minute: u32,
@@ -107,6 +124,12 @@ pub struct SlotsBody {
 impl AdmitBody {
     pub fn check(&self) -> Result<(), Vec<FieldError>> {
         checked("count", self.count, 100_000, &self.reason)
+    }
+}
+
+impl RevokeBody {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        checked("fans", self.fans.len(), MOST, &self.reason)
     }
 }
 

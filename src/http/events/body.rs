@@ -198,6 +198,9 @@ pub struct QueueBody {
     /// How long an admission lasts.
     #[schema(minimum = 60, maximum = 7200, default = 900)]
     pub session_seconds: Option<u32>,
+    /// What the one extension of an admission adds; 0: there is none.
+    #[schema(minimum = 0, maximum = 3600, default = 300)]
+    pub session_extension_seconds: Option<u32>,
     /// How long a called fan has to claim.
     #[schema(minimum = 10, maximum = 900, default = 120)]
     pub claim_seconds: Option<u32>,
@@ -211,6 +214,7 @@ const DEFAULT_QUEUE: QueueSettings = QueueSettings {
     rate_per_minute: 600,
     paused: false,
     session: Millis::minutes(15),
+    extension: Millis::minutes(5),
     claim_window: Millis::minutes(2),
     grace: Millis::minutes(5),
 };

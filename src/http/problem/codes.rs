@@ -42,6 +42,7 @@ pub enum Code {
     EventChanged,
     HoldEnded,
     AlreadyExtended,
+    NoExtension,
     StaleVersion,
     BelowTaken,
     InvalidEvent,
@@ -86,7 +87,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 65] = [
+pub const TABLE: [Row; 66] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -132,6 +133,7 @@ pub const TABLE: [Row; 65] = [
     row(Code::EventChanged, "event_changed", 409, false, "The event has changed since you looked."),
     row(Code::HoldEnded, "hold_ended", 409, false, "The hold has ended."),
     row(Code::AlreadyExtended, "already_extended", 409, false, "The hold has been extended already."),
+    row(Code::NoExtension, "no_extension", 409, false, "Admissions to this event are not extended."),
     row(Code::StaleVersion, "stale_version", 409, false, "The event has a newer version: read it again."),
     row(Code::BelowTaken, "below_taken", 409, false, "Stock cannot go below what is held and sold."),
     row(Code::InvalidEvent, "invalid_event", 422, false, "The event's description is not valid."),

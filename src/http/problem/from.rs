@@ -31,6 +31,7 @@ impl From<Refusal> for Problem {
             Refusal::HoldEnded { state } => Self::new(Code::HoldEnded).with("state", hold_state(state)),
             Refusal::NotSold { state } => Self::new(Code::OrderState).with("state", hold_state(state)),
             Refusal::AlreadyExtended => Self::new(Code::AlreadyExtended),
+            Refusal::NoExtension => Self::new(Code::NoExtension),
             Refusal::KeyReused => Self::new(Code::IdempotencyKeyReused),
             Refusal::StaleVersion { version } => Self::new(Code::StaleVersion).with("version", version),
             Refusal::BelowTaken { code, taken } => {

@@ -37,6 +37,8 @@ pub struct QueueState {
     #[schema(value_type = String)]
     pub accepted_token_id: Arc<str>,
     pub admission_expires_at: Option<Timestamp>,
+    /// It has had its one extension.
+    pub admission_extended: bool,
     /// Called: claim the admission until then.
     pub claim_by: Option<Timestamp>,
     /// Signed proof of the place, or empty.
@@ -123,6 +125,7 @@ impl Teller {
             estimated_wait_time: None,
             accepted_token_id: Arc::default(),
             admission_expires_at: None,
+            admission_extended: false,
             claim_by: None,
             queue_ticket: Arc::default(),
             poll_after_ms: 5_000,
@@ -160,6 +163,7 @@ impl Teller {
                     state: StateName::Admitted,
                     accepted_token_id: self.admission(admission),
                     admission_expires_at: Some(admission.until.into()),
+                    admission_extended: admission.extended,
                     estimated_wait_time: Some(0),
                     ..none
                 },
@@ -235,6 +239,7 @@ mod tests {
             present: 2,
             admissions: 1,
             tickets: Some(Tickets { free: 7, held: 2 }),
+            pace_percent: 100,
         }
     }
 
@@ -267,7 +272,7 @@ mod tests {
         assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
 
         let until = EventTime((unix_now() + 60) * 1000 + 999);
-        let admission = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by: None, until };
+        let admission = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by: None, until, extended: false };
         let state = teller.tell(told(Standing::Admitted(admission), None));
         let claims = tokens.verify_admission(&state.accepted_token_id).await.expect("an admission token");
         let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
@@ -279,7 +284,8 @@ mod tests {
     fn a_called_fan_gets_no_admission_token_before_claiming() {
         let (mut teller, _) = teller();
         let claim_by = Some(EventTime(9_000));
-        let called = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by, until: EventTime(99_000) };
+        let until = EventTime(99_000);
+        let called = Admission { place: Place(5), fan: FanId::from_u128(9), claim_by, until, extended: false };
         let state = teller.tell(told(Standing::Admitted(called), None));
         assert_eq!((state.state, state.claim_by), (StateName::Called, Some(Timestamp(EventTime(9_000)))));
         assert!(state.accepted_token_id.is_empty());

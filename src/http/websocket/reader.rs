@@ -46,6 +46,7 @@ pub enum Heard {
 pub enum Said {
     Ping {},
     Claim {},
+    Extend {},
     Leave {},
 }
 
@@ -150,10 +151,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_says_three_things_and_nothing_else() {
+    fn a_client_says_four_things_and_nothing_else() {
         let said = |text: &str| serde_json::from_str::<Said>(text).ok();
         assert_eq!(said(r#"{"type": "ping"}"#), Some(Said::Ping {}));
         assert_eq!(said(r#"{"type": "claim"}"#), Some(Said::Claim {}));
+        assert_eq!(said(r#"{"type": "extend"}"#), Some(Said::Extend {}));
         assert_eq!(said(r#"{"type": "leave"}"#), Some(Said::Leave {}));
         for wrong in ["", "null", "[]", "{}", r#"{"type": "admit"}"#, r#"{"type": "claim", "fan": "1"}"#] {
             assert_eq!(said(wrong), None, "{wrong}");

@@ -137,6 +137,10 @@ impl Writer {
                         self.connection.claim();
                         continue;
                     }
+                    Some(Heard::Said(reader::Said::Extend {})) => {
+                        self.connection.extend();
+                        continue;
+                    }
                     Some(Heard::Said(reader::Said::Leave {})) => {
                         self.connection.leave();
                         continue;
@@ -173,7 +177,9 @@ impl Writer {
             Outgoing::Turn(admission) => text(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
             Outgoing::Notice(notice) => text(&Said::Notice {
                 code: match notice {
+                    Notice::AdmissionEndsSoon => "admission_ends_soon",
                     Notice::AdmissionEnded => "admission_ended",
+                    Notice::NoExtension => "no_extension",
                     Notice::Full => "queue_full",
                     Notice::TryAgain => "try_again",
                 },

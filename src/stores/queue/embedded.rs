@@ -41,6 +41,7 @@ INSERT INTO place (queue, fan, place) SELECT ?1, unhex(value ->> 0), value ->> 1
 ON CONFLICT (queue, fan) DO UPDATE SET place = excluded.place";
 /// By place: a fan who has joined again since keeps the newer one.
 const FORGET: &str = "DELETE FROM place WHERE queue = ?1 AND place IN (SELECT value FROM json_each(?2))";
+const COUNT: &str = "SELECT COUNT(*) FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1)";
 const READ: &str = "
 SELECT place, fan FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1) AND place > ?2
 ORDER BY place LIMIT ?3";
@@ -117,6 +118,13 @@ impl QueueStore for EmbeddedQueue {
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError> {
         let places: Vec<i64> = places.iter().map(|place| stored(*place)).collect();
         self.call(event, term, Verb::Forget(json(&places)?)).await
+    }
+
+    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError> {
+        self.call(event, term, Verb::Open).await?;
+        let counted = sqlx::query_scalar(COUNT).bind(event.as_bytes().as_slice()).fetch_one(&self.pool).await;
+        let count: i64 = counted.map_err(sqlite::error)?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -51,11 +51,14 @@ end
 return 0
 ";
 
+const COUNT: &str = "return redis.call('ZCARD', KEYS[1])";
+
 pub struct RedisQueue {
     redis: Arc<Redis>,
     open: Script,
     join: Script,
     forget: Script,
+    count: Script,
 }
 
 impl RedisQueue {
@@ -66,7 +69,7 @@ impl RedisQueue {
 
     pub fn new(redis: Arc<Redis>) -> Self {
         let script = |body: &str| Script::new(&format!("{FENCE}{body}"));
-        Self { redis, open: script(OPEN), join: script(JOIN), forget: script(FORGET) }
+        Self { redis, open: script(OPEN), join: script(JOIN), forget: script(FORGET), count: script(COUNT) }
     }
 
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
@@ -117,6 +120,10 @@ impl QueueStore for RedisQueue {
             self.run::<()>(&script).await?;
         }
         Ok(())
+    }
+
+    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError> {
+        self.run(&invoke(&self.count, event, term)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

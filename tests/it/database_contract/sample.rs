@@ -87,6 +87,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             rate_per_minute: 60,
             paused: false,
             session: Millis::minutes(10),
+            extension: Millis::minutes(5),
             claim_window: Millis::minutes(1),
             grace: Millis::minutes(1),
         },

@@ -1,5 +1,6 @@
 //! The sale from outside: the whole walk, and everything that must be refused on it.
 
+mod admission;
 mod bad_input;
 mod copies;
 mod journey;

@@ -106,7 +106,12 @@ impl World {
         let segment = bytes.and_then(|bytes| Segment::from_bytes(&bytes).ok());
         for entry in segment.into_iter().flat_map(|segment| segment.entries) {
             match entry {
-                Entry::Claimed { place, until } => self.room_news(id, node, ToRoom::Claimed { place, until }),
+                Entry::Claimed { place, until } => {
+                    self.room_news(id, node, ToRoom::Changed { place, until, extended: false });
+                }
+                Entry::AdmissionExtended { place, until } => {
+                    self.room_news(id, node, ToRoom::Changed { place, until, extended: true });
+                }
                 Entry::AdmissionEnded { place, .. } => self.room_news(id, node, ToRoom::Ended { place }),
                 _ => {}
             }

@@ -77,7 +77,7 @@ pub enum ToRoom {
     Present(FanId),
     Absent(FanId),
     ProposalAnswered { number: u64, admissions: Option<Vec<Admission>> },
-    Claimed { place: Place, until: EventTime },
+    Changed { place: Place, until: EventTime, extended: bool },
     Ended { place: Place },
     AdmitNow(u32),
     Remove { who: Removal, attempt: usize },

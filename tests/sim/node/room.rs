@@ -67,9 +67,9 @@ impl World {
                     None => queue::Input::AdmitFailed,
                 }
             }
-            ToRoom::Claimed { place, until } => {
+            ToRoom::Changed { place, until, extended } => {
                 let Some(&fan) = node.fans.get(&place) else { return };
-                queue::Input::Claimed { admission: Admission { place, fan, claim_by: None, until } }
+                queue::Input::Changed { admission: Admission { place, fan, claim_by: None, until, extended } }
             }
             ToRoom::Ended { place } => {
                 let Some(fan) = node.fans.remove(&place) else { return };
@@ -164,6 +164,7 @@ impl World {
                             fan: one.fan,
                             claim_by: None,
                             until,
+                            extended: false,
                         });
                         let what =
                             ToRoom::ProposalAnswered { number: node.proposals, admissions: Some(told.collect()) };

@@ -16,6 +16,7 @@ impl World {
                 admissions.iter().all(|admission| self.model.admissions.contains_key(&admission.place))
             }
             Answer::Claimed(admission) => self.model.admissions.contains_key(&admission.place),
+            Answer::AdmissionExtended(admission) => self.model.is_extended(admission.place),
             Answer::Configured { .. } => self.model.configuration.is_some(),
             Answer::Confirmed => match caller {
                 Caller::Settle(_) => self.model.orders.values().any(|order| order.payment.is_some()),

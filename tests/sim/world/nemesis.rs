@@ -89,8 +89,15 @@ impl World {
                 if live.is_empty() {
                     return;
                 }
-                self.saw("an admission is revoked");
-                let command = Command::EndAdmission { place: self.rng.pick(&live), why: AdmissionEnd::Revoked };
+                let place = self.rng.pick(&live);
+                let command = match self.model.admissions.get(&place) {
+                    Some(admission) if self.rng.percent(50) => Command::ExtendAdmission { place, fan: admission.fan },
+                    _ => Command::EndAdmission { place, why: AdmissionEnd::Revoked },
+                };
+                self.saw(match command {
+                    Command::ExtendAdmission { .. } => "an admission is to be extended",
+                    _ => "an admission is revoked",
+                });
                 ToNode::Ask { request: Request { identity: None, command }, caller: Caller::Nobody }
             }
         };

@@ -70,6 +70,7 @@ pub fn configuration(swarm: &Swarm) -> Configuration {
             rate_per_minute: swarm.rate_per_minute,
             paused: false,
             session: Millis(swarm.session_ms),
+            extension: Millis(swarm.session_ms / 2),
             claim_window: Millis(swarm.claim_window_ms),
             grace: Millis(swarm.grace_ms),
         },

@@ -7,7 +7,11 @@ use super::super::{
     entry::Entry,
     request::{Admission, AdmissionEnd, Admittee, Answer, Refusal},
 };
-use crate::domain::{id::FanId, queue::Place, time::EventTime};
+use crate::domain::{
+    id::FanId,
+    queue::Place,
+    time::{EventTime, Millis},
+};
 
 /// More admittees of one request than this are left for the next.
 pub const ADMITTED_AT_ONCE: usize = 512;
@@ -38,7 +42,7 @@ impl Inventory {
             let Some(admission) = self.new_admission(now, admittee) else { continue };
             places.insert(admittee.place);
             fans.insert(admittee.fan);
-            let Admission { place, fan, claim_by, until } = admission;
+            let Admission { place, fan, claim_by, until, extended: _ } = admission;
             entries.push(Entry::Admitted { place, fan, claim_by, until });
             admitted.push(admission);
             slots_free -= 1;
@@ -59,11 +63,11 @@ impl Inventory {
         let queue = &self.configuration.as_ref()?.queue;
         let Admittee { place, fan, present } = *admittee;
         if present {
-            return Some(Admission { place, fan, claim_by: None, until: now + queue.session });
+            return Some(Admission { place, fan, claim_by: None, until: now + queue.session, extended: false });
         }
         let claim_by = now + queue.claim_window;
         // Claiming it moves the end; unclaimed, it ends with the window.
-        Some(Admission { place, fan, claim_by: Some(claim_by), until: claim_by })
+        Some(Admission { place, fan, claim_by: Some(claim_by), until: claim_by, extended: false })
     }
 
     pub(super) fn decide_claim(&self, now: EventTime, place: Place, fan: FanId) -> Result<Decision, Refusal> {
@@ -81,6 +85,25 @@ impl Inventory {
         Ok(Decision::one(Entry::Claimed { place, until }, Answer::Claimed(claimed)))
     }
 
+    pub(super) fn decide_extend_admission(
+        &self,
+        now: EventTime,
+        place: Place,
+        fan: FanId,
+    ) -> Result<Decision, Refusal> {
+        let admission = self.may_shop(now, place, fan).ok_or(Refusal::NotAdmitted)?;
+        if admission.extended {
+            return Ok(Decision::already(Answer::AdmissionExtended(admission)));
+        }
+        let extension = self.configuration.as_ref().map_or(Millis(0), |configuration| configuration.queue.extension);
+        if extension == Millis(0) {
+            return Err(Refusal::NoExtension);
+        }
+        let until = admission.until + extension;
+        let extended = Admission { until, extended: true, ..admission };
+        Ok(Decision::one(Entry::AdmissionExtended { place, until }, Answer::AdmissionExtended(extended)))
+    }
+
     pub(super) fn decide_end_admission(&self, place: Place, why: AdmissionEnd) -> Result<Decision, Refusal> {
         if self.admissions.live(place).is_some() {
             return Ok(Decision::one(Entry::AdmissionEnded { place, why }, Answer::AdmissionEnded));
@@ -93,7 +116,11 @@ impl Inventory {
 
     /// The admission, if the fan may take holds by it now.
     pub(super) fn may_hold(&self, now: EventTime, place: Place, fan: FanId) -> bool {
-        let admission = self.admissions.live(place);
-        admission.is_some_and(|live| live.fan == fan && live.claim_by.is_none() && now < live.until)
+        self.may_shop(now, place, fan).is_some()
+    }
+
+    fn may_shop(&self, now: EventTime, place: Place, fan: FanId) -> Option<Admission> {
+        let admission = self.admissions.live(place)?;
+        (admission.fan == fan && admission.claim_by.is_none() && now < admission.until).then_some(admission)
     }
 }

@@ -81,7 +81,7 @@ fn a_called_fan_claims_in_time_or_loses_the_turn() {
     assert_eq!(sale.refused(claim(3, 3)), Refusal::NotAdmitted);
     sale.now = sale.now + Millis(CLAIM_WINDOW.0 - 1);
     let until = sale.now + SESSION;
-    let claimed = Admission { place: Place(1), fan: fan(1), claim_by: None, until };
+    let claimed = Admission { place: Place(1), fan: fan(1), claim_by: None, until, extended: false };
     assert_eq!(sale.ask(claim(1, 1)), Ok(Answer::Claimed(claimed)));
     sale.now = sale.now + Millis(1);
     assert_eq!(sale.ask(claim(1, 1)), Ok(Answer::Claimed(claimed)), "again");
@@ -127,4 +127,30 @@ fn an_admission_ends_once() {
     assert_eq!(sale.ask(end(1)), Ok(Answer::AdmissionEnded));
     assert_eq!(sale.journal.len(), entries);
     assert!(!sale.state.is_active());
+}
+
+#[test]
+fn an_admission_is_extended_once_while_it_is_live_and_claimed() {
+    let mut sale = with_slots(9);
+    admit(&mut sale, vec![admittee(1, true), admittee(2, false)]);
+    let extend = |n: u64, who: u128| Command::ExtendAdmission { place: Place(n), fan: fan(who) };
+    assert_eq!(sale.refused(extend(1, 2)), Refusal::NotAdmitted, "another fan's");
+    assert_eq!(sale.refused(extend(2, 2)), Refusal::NotAdmitted, "not claimed");
+    assert_eq!(sale.refused(extend(3, 3)), Refusal::NotAdmitted, "none");
+    let until = sale.now + SESSION + EXTENSION;
+    let extended = Admission { place: Place(1), fan: fan(1), claim_by: None, until, extended: true };
+    assert_eq!(sale.ask(extend(1, 1)), Ok(Answer::AdmissionExtended(extended)));
+    let entries = sale.journal.len();
+    assert_eq!(sale.ask(extend(1, 1)), Ok(Answer::AdmissionExtended(extended)), "the same again");
+    assert_eq!(sale.journal.len(), entries);
+    sale.check_replay();
+    sale.pass(SESSION);
+    assert_eq!(sale.state.admission_of(fan(1)), Some(extended), "it lives beyond the session");
+    sale.pass(EXTENSION);
+    assert_eq!(sale.state.admission_of(fan(1)), None);
+    assert_eq!(sale.refused(extend(1, 1)), Refusal::NotAdmitted, "too late");
+
+    sale.reconfigure(|c| c.queue.extension = Millis(0)).expect("allowed");
+    admit(&mut sale, vec![admittee(4, true)]);
+    assert_eq!(sale.refused(extend(4, 4)), Refusal::NoExtension);
 }

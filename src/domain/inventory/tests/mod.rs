@@ -30,6 +30,7 @@ use crate::domain::{
 
 pub(super) const TTL: Millis = Millis::minutes(10);
 pub(super) const SESSION: Millis = Millis::minutes(15);
+pub(super) const EXTENSION: Millis = Millis::minutes(5);
 pub(super) const CLAIM_WINDOW: Millis = Millis::minutes(2);
 
 pub(super) fn code(text: &str) -> Code {
@@ -81,6 +82,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
             rate_per_minute: 600,
             paused: false,
             session: SESSION,
+            extension: EXTENSION,
             claim_window: CLAIM_WINDOW,
             grace: Millis::minutes(2),
         },

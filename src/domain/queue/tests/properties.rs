@@ -109,6 +109,7 @@ impl World {
                     settings: QueueSettings { paused, ..SETTINGS },
                     slots_free,
                     tickets: Tickets { free: stock_free, held: 0 },
+                    holds: 0,
                     selling,
                 };
                 Input::Tick { room: self.room }
@@ -149,7 +150,7 @@ impl World {
     }
 
     fn admit(&mut self, (place, fan): (Place, FanId)) -> Admission {
-        let admission = Admission { place, fan, claim_by: None, until: EventTime(u64::MAX) };
+        let admission = Admission { place, fan, claim_by: None, until: EventTime(u64::MAX), extended: false };
         assert!(self.ever_admitted.insert(place), "{place} is admitted twice");
         assert!(self.live.insert(fan, admission).is_none(), "{fan} has two admissions");
         admission

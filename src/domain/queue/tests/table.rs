@@ -157,8 +157,8 @@ fn an_absent_fan_is_called_and_told_by_when_to_claim() {
     assert!(admittees.iter().all(|admittee| !admittee.present));
     let called = Admission { claim_by: Some(EventTime(30_000)), ..admission(1) };
     assert_eq!(bench.run(Input::Admitted { admissions: vec![called] }), [tell(1, News::Turn(called)), forget(&[1])]);
-    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), [tell(1, News::Admitted(admission(1)))]);
-    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), [], "no news the second time");
+    assert_eq!(bench.run(Input::Changed { admission: admission(1) }), [tell(1, News::Admitted(admission(1)))]);
+    assert_eq!(bench.run(Input::Changed { admission: admission(1) }), [], "no news the second time");
     assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(1) }), [tell(1, News::AdmissionEnded)]);
     assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
 }
@@ -170,7 +170,7 @@ fn news_of_an_admission_that_is_over_changes_nothing() {
     bench.run(Input::Admitted { admissions: vec![admission(1)] });
     assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(9) }), []);
     bench.run(Input::Ended { fan: fan(1), place: place(1) });
-    assert_eq!(bench.run(Input::Claimed { admission: admission(1) }), []);
+    assert_eq!(bench.run(Input::Changed { admission: admission(1) }), []);
     assert_eq!(bench.run(Input::Ended { fan: fan(1), place: place(1) }), []);
     assert_eq!(bench.room.standing(fan(1)), Standing::NotHere);
 }
@@ -331,4 +331,58 @@ fn what_is_published_gives_everybody_their_position() {
     bench.leave(2);
     let queue = bench.room.publish(EventTime(5));
     assert_eq!((queue.ranks.total(), queue.ranks.ahead(place(4)), queue.outflow_per_minute), (4, 2, None));
+}
+
+#[test]
+fn a_shopper_is_told_a_minute_before_the_end_and_again_after_an_extension() {
+    let mut bench = Bench::with_waiting(1);
+    bench.proposed(0, ROOM);
+    bench.run(Input::Admitted { admissions: vec![admission(1)] });
+    let nobody_else = Room { selling: false, ..ROOM };
+    assert_eq!(bench.run_at(939_999, Input::Tick { room: nobody_else }), []);
+    let soon = |admission| [tell(1, News::AdmissionEndsSoon(admission))];
+    assert_eq!(bench.run_at(940_000, Input::Tick { room: nobody_else }), soon(admission(1)));
+    assert_eq!(bench.run_at(941_000, Input::Tick { room: nobody_else }), [], "once");
+    let extended = Admission { until: EventTime(1_300_000), extended: true, ..admission(1) };
+    assert_eq!(bench.run(Input::Changed { admission: extended }), [tell(1, News::Admitted(extended))]);
+    assert_eq!(bench.run(Input::Changed { admission: admission(1) }), [], "what was before is no news");
+    assert_eq!(bench.run_at(1_239_999, Input::Tick { room: nobody_else }), []);
+    assert_eq!(bench.run_at(1_240_000, Input::Tick { room: nobody_else }), soon(extended));
+    // Nobody is told of an admission that is over.
+    let mut bench = Bench::restored(2, Vec::new(), vec![admission(1)]);
+    bench.run(Input::Ended { fan: fan(1), place: place(1) });
+    assert_eq!(bench.run_at(950_000, Input::Tick { room: nobody_else }), []);
+}
+
+#[test]
+fn nobody_is_called_for_what_those_who_shop_will_take() {
+    // (free, held, holds, shoppers) and how many more are let in.
+    let cases = [
+        ((10, 0, 0, 0), 10),
+        ((10, 0, 0, 9), 1),
+        ((10, 0, 0, 10), 0),
+        // Those with a hold have what they want; the others will take as much each.
+        ((10, 8, 4, 4), 5),
+        ((10, 8, 4, 9), 0),
+        ((10, 9, 4, 6), 1),
+        // Too little for an average hold is still something for one.
+        ((1, 8, 2, 2), 1),
+        ((0, 8, 2, 2), 0),
+    ];
+    for ((free, held, holds, shoppers), expected) in cases {
+        let room = Room { tickets: Tickets { free, held }, holds, ..ROOM };
+        assert_eq!(room.served(shoppers), expected, "{free} free, {held} in {holds} holds, {shoppers} shoppers");
+    }
+}
+
+#[test]
+fn a_journal_that_takes_long_slows_admission_down() {
+    let mut bench = Bench::with_waiting(9);
+    assert_eq!(bench.room.publish(EventTime(0)).pace_percent, 100);
+    assert_eq!(bench.proposed(0, ROOM), [1]);
+    bench.run_at(1_001, Input::Admitted { admissions: vec![admission(1)] });
+    assert_eq!(bench.room.publish(EventTime(1_001)).pace_percent, 50);
+    assert_eq!(bench.proposed(2_000, ROOM), [2, 3, 4, 5, 6, 7, 8, 9], "of what was earned until now half");
+    bench.run(Input::AdmitFailed);
+    assert_eq!(bench.room.publish(EventTime(2_000)).pace_percent, 25);
 }

@@ -72,6 +72,7 @@ impl QueueBody {
             rate_per_minute: Some(queue.rate_per_minute),
             paused: Some(queue.paused),
             session_seconds: Some(seconds(queue.session)),
+            session_extension_seconds: Some(seconds(queue.extension)),
             claim_seconds: Some(seconds(queue.claim_window)),
             grace_seconds: Some(seconds(queue.grace)),
         }
@@ -82,6 +83,7 @@ impl QueueBody {
         set(&mut queue.rate_per_minute, self.rate_per_minute);
         set(&mut queue.paused, self.paused);
         set(&mut queue.session, self.session_seconds.map(|s| Millis::seconds(s.into())));
+        set(&mut queue.extension, self.session_extension_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.claim_window, self.claim_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.grace, self.grace_seconds.map(|s| Millis::seconds(s.into())));
         queue
@@ -91,6 +93,7 @@ impl QueueBody {
         within(wrong, "queue.slots", self.slots, 1..=1_000_000);
         within(wrong, "queue.rate_per_minute", self.rate_per_minute, 1..=1_000_000);
         within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=ADMISSION_S);
+        within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=3600);
         within(wrong, "queue.claim_seconds", self.claim_seconds, shortest.claim_seconds..=900);
         within(wrong, "queue.grace_seconds", self.grace_seconds, 0..=3600);
     }

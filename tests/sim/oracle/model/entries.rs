@@ -48,7 +48,8 @@ impl Model {
                 require(!again, || format!("I-23: place {place} is admitted twice"))?;
                 let other = self.admissions.values().any(|admission| admission.live && admission.fan == *fan);
                 require(!other, || format!("I-23: fan {fan} has two admissions"))?;
-                let admission = Admission { fan: *fan, claim_by: *claim_by, until: *until, live: true };
+                let admission =
+                    Admission { fan: *fan, claim_by: *claim_by, until: *until, extended: false, live: true };
                 self.admissions.insert(*place, admission);
                 self.admitted_last.push(*place);
                 let (taken, slots) = (self.slots_taken(), self.slots());
@@ -58,6 +59,15 @@ impl Model {
                 let admission = self.live(*place)?;
                 admission.claim_by = None;
                 admission.until = *until;
+                Ok(())
+            }
+            Entry::AdmissionExtended { place, until } => {
+                let extension = self.configuration.as_ref().map_or(Millis(0), |c| c.queue.extension);
+                let admission = self.live(*place)?;
+                let may = admission.claim_by.is_none() && !admission.extended && at < admission.until;
+                require(may, || format!("admission {place} is extended out of turn"))?;
+                require(*until == admission.until + extension, || format!("admission {place} is extended to {until}"))?;
+                (admission.until, admission.extended) = (*until, true);
                 Ok(())
             }
             Entry::AdmissionEnded { place, why } => {

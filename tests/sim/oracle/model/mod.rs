@@ -52,6 +52,7 @@ pub struct Admission {
     pub fan: FanId,
     claim_by: Option<EventTime>,
     until: EventTime,
+    extended: bool,
     pub live: bool,
 }
 
@@ -93,6 +94,10 @@ fn require(holds: bool, what: impl FnOnce() -> String) -> Checked {
 }
 
 impl Model {
+    pub fn is_extended(&self, place: Place) -> bool {
+        self.admissions.get(&place).is_some_and(|admission| admission.extended)
+    }
+
     /// `epoch` is the owner's at the moment of the commit, `clock` the event time of whoever wrote it.
     pub fn commit(&mut self, bytes: &[u8], epoch: u64, clock: Option<EventTime>) -> Checked {
         let segment = Segment::from_bytes(bytes).map_err(|error| format!("I-29: unreadable segment: {error}"))?;

@@ -1,0 +1,250 @@
+//! `onsale queue`: steering an event's waiting room, as a client of the admin API.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::admin::{Admin, AdminOptions};
+use crate::{
+    domain::id::{EventId, FanId},
+    failure::Failure,
+    http::admin_queue::body::QueueReport,
+};
+
+/// Between two looks of `watch`.
+const LOOK: Duration = Duration::from_secs(1);
+const BAR: usize = 30;
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Show how many wait, shop and come through.
+    Show {
+        #[command(flatten)]
+        of: Of,
+        /// What the admin API answers.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show it again each second, until interrupted.
+    Watch {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// List who waits, first in line first: a place and a fan a line.
+    Members {
+        #[command(flatten)]
+        of: Of,
+        /// Those behind this place.
+        #[arg(long)]
+        after: Option<u64>,
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+    },
+    /// Let the first so many in now, whatever the rate, within free slots.
+    Admit {
+        #[command(flatten)]
+        act: Act,
+        count: u32,
+    },
+    /// Take places away: of these fans, or of the first so many.
+    Remove {
+        #[command(flatten)]
+        act: Act,
+        #[arg(required_unless_present = "first", conflicts_with = "first")]
+        fans: Vec<FanId>,
+        #[arg(long, value_name = "COUNT")]
+        first: Option<u32>,
+    },
+    /// End the admissions of these fans.
+    Revoke {
+        #[command(flatten)]
+        act: Act,
+        #[arg(required = true)]
+        fans: Vec<FanId>,
+    },
+    /// Take everybody's place away.
+    Clear {
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Let nobody in; places are kept.
+    Pause {
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Let fans in again.
+    Resume {
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Set how many are let in a minute at most.
+    Rate {
+        #[command(flatten)]
+        act: Act,
+        per_minute: u32,
+    },
+    /// Set how many may shop at once.
+    Slots {
+        #[command(flatten)]
+        act: Act,
+        slots: u32,
+    },
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Of {
+    pub event: EventId,
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Act {
+    #[command(flatten)]
+    pub of: Of,
+    /// For the audit.
+    #[arg(long, default_value = "from the command line", value_name = "TEXT")]
+    pub reason: String,
+}
+
+pub async fn run(command: Command) -> Result<(), Failure> {
+    let steered = match command {
+        Command::Show { of, json: true } => {
+            // As it came: also what a later version tells.
+            let told: Value = Admin::new(of.admin)?.ask(Method::GET, &path(of.event, "?limit=1"), None).await?;
+            println!("{}", serde_json::to_string_pretty(&told)?);
+            return Ok(());
+        }
+        Command::Show { of, json: false } => {
+            print!("{}", table(&Admin::new(of.admin)?.ask(Method::GET, &path(of.event, "?limit=1"), None).await?));
+            return Ok(());
+        }
+        Command::Watch { of } => return watch(of).await,
+        Command::Members { of, after, limit } => return members(of, after, limit).await,
+        Command::Admit { act, count } => act.ask(Method::POST, "admit", json!({"count": count})).await?,
+        Command::Remove { act, first: Some(count), .. } => {
+            act.ask(Method::POST, "remove", json!({"count": count})).await?
+        }
+        Command::Remove { act, fans, first: None } => act.ask(Method::POST, "remove", json!({"fans": fans})).await?,
+        Command::Revoke { act, fans } => act.ask(Method::POST, "revoke", json!({"fans": fans})).await?,
+        Command::Clear { act } => act.ask(Method::POST, "clear", json!({})).await?,
+        Command::Pause { act } => act.ask(Method::POST, "pause", json!({})).await?,
+        Command::Resume { act } => act.ask(Method::POST, "resume", json!({})).await?,
+        Command::Rate { act, per_minute } => act.ask(Method::PUT, "rate", json!({"per_minute": per_minute})).await?,
+        Command::Slots { act, slots } => act.ask(Method::PUT, "slots", json!({"slots": slots})).await?,
+    };
+    for (field, what) in [("removed", "lost their places"), ("revoked", "are admitted no more")] {
+        if let Some(count) = steered[field].as_u64() {
+            println!("{count} fans {what}");
+            return Ok(());
+        }
+    }
+    print!("{}", table(&serde_json::from_value(steered)?));
+    Ok(())
+}
+
+impl Act {
+    async fn ask(self, method: Method, verb: &str, mut body: Value) -> Result<Value, Failure> {
+        body["reason"] = json!(self.reason);
+        Admin::new(self.of.admin)?.ask(method, &path(self.of.event, &format!("/{verb}")), Some(body)).await
+    }
+}
+
+fn path(event: EventId, rest: &str) -> String {
+    format!("/events/{event}/queue{rest}")
+}
+
+async fn watch(of: Of) -> Result<(), Failure> {
+    let (admin, path) = (Admin::new(of.admin)?, path(of.event, "?limit=1"));
+    loop {
+        println!("{}", line(&admin.ask(Method::GET, &path, None).await?));
+        sleep(LOOK).await;
+    }
+}
+
+async fn members(of: Of, after: Option<u64>, limit: u32) -> Result<(), Failure> {
+    let after = after.map_or(String::new(), |after| format!("&after={after}"));
+    let path = path(of.event, &format!("?limit={limit}{after}"));
+    let report: QueueReport = Admin::new(of.admin)?.ask(Method::GET, &path, None).await?;
+    for member in &report.members {
+        println!("{:>20}  {}", member.place.0, member.fan);
+    }
+    if let Some(next) = report.next_after {
+        eprintln!("more: --after {next}");
+    }
+    Ok(())
+}
+
+fn table(report: &QueueReport) -> String {
+    let pace = match (report.paused, report.outflow_per_minute) {
+        (true, _) => "paused".to_owned(),
+        (false, None) => "nobody came through yet".to_owned(),
+        (false, Some(outflow)) => format!("{outflow} came through in the last minute"),
+    };
+    format!(
+        "waiting     {} ({} here)\nadmitted    {}\nslots       {} {} of {}\nrate        {} a minute at {} %; {pace}\n",
+        report.waiting,
+        report.present,
+        report.admissions,
+        bar(report.slots_taken, report.slots),
+        report.slots_taken,
+        report.slots,
+        report.rate_per_minute,
+        report.pace_percent,
+    )
+}
+
+fn line(report: &QueueReport) -> String {
+    let slots = bar(report.slots_taken, report.slots);
+    let outflow = report.outflow_per_minute.map_or("-".to_owned(), |outflow| outflow.to_string());
+    let paused = if report.paused { "  paused" } else { "" };
+    format!(
+        "{:>9} waiting {:>9} here  {slots} {:>6}/{:<6} {outflow:>6}/min{paused}",
+        report.waiting, report.present, report.slots_taken, report.slots
+    )
+}
+
+fn bar(part: u32, whole: u32) -> String {
+    let full = (BAR as u64 * u64::from(part)).checked_div(u64::from(whole)).unwrap_or(0).min(BAR as u64) as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> QueueReport {
+        QueueReport {
+            waiting: 1_234,
+            present: 1_100,
+            admissions: 40,
+            slots_taken: 50,
+            slots: 100,
+            rate_per_minute: 600,
+            paused: false,
+            pace_percent: 100,
+            outflow_per_minute: Some(598),
+            members: Vec::new(),
+            next_after: None,
+        }
+    }
+
+    #[test]
+    fn slots_are_drawn_and_never_beyond_the_bar() {
+        for (part, whole, full) in [(0, 9, 0), (50, 100, 15), (9, 9, 30), (12, 9, 30), (0, 0, 0), (3, 0, 0)] {
+            let drawn = bar(part, whole);
+            assert_eq!((drawn.matches('█').count(), drawn.chars().count()), (full, BAR), "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn a_paused_queue_says_so() {
+        let running = report();
+        let paused = QueueReport { paused: true, ..report() };
+        assert!(table(&running).contains("600 a minute at 100 %; 598 came through"));
+        assert!(table(&paused).contains("paused") && line(&paused).contains("paused"));
+        assert!(!line(&running).contains("paused"));
+    }
+}
