@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Arguments, WaitError,
     attachment::{Attachment, Party, Socket, Sockets},
+    drawing,
     message::{Attending, Caller, Message, Reply, Request},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
         measures::Share,
     },
     domain::{
+        draw::{Book, Digest, Proof},
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
         queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
@@ -55,6 +57,10 @@ pub(super) struct State {
     /// Claims and ends that the inventory is being asked for, places that the store forgets, the pump of changes.
     beside: JoinSet<()>,
     drained: Option<oneshot::Sender<()>>,
+    seeds: Arc<[Digest]>,
+    drawing: Option<AbortOnDropHandle<()>>,
+    /// The draw, once it is made.
+    book: Option<Arc<Book>>,
     length: Share,
 }
 
@@ -65,7 +71,8 @@ impl State {
         room: WaitingRoom<Caller>,
         queue: watch::Sender<Arc<Queue>>,
     ) -> Self {
-        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions } = arguments;
+        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
+            arguments;
         let mut beside = JoinSet::new();
         let (pump, room_of_sockets) = (me.clone(), me.clone());
         beside.spawn(async move {
@@ -94,6 +101,9 @@ impl State {
             admitting: None,
             beside,
             drained: None,
+            seeds,
+            drawing: None,
+            book: None,
             length: Share::of_queue_length(),
         }
     }
@@ -230,15 +240,41 @@ impl State {
         }
     }
 
+    pub fn draw_stepped(&mut self, me: &ActorRef<Message>, is_done: bool) {
+        self.drawing = None;
+        self.step(me, Input::DrawStepped);
+        // What follows need not wait for the next pulse; what failed does.
+        if is_done {
+            self.tick(me);
+        }
+    }
+
+    pub fn drawn(&mut self, me: &ActorRef<Message>, places: Vec<(Place, FanId)>, book: Arc<Book>) {
+        self.drawing = None;
+        self.book = Some(book);
+        self.step(me, Input::Drawn { places });
+        // In this order: whoever is told the place finds it in the queue.
+        self.publish();
+        self.tick(me);
+    }
+
+    pub fn tell_proof(&self, fan: FanId, reply: Reply<Option<Proof>>) {
+        let _ = reply.send(Ok(self.book.as_ref().and_then(|book| book.proof(fan))));
+    }
+
     pub fn pulse(&mut self, me: &ActorRef<Message>) {
         while self.beside.try_join_next().is_some() {}
         self.tick(me);
         self.length.set(self.room.waiting() as u64);
         if self.published.elapsed() >= self.publish_every {
-            self.published = Instant::now();
-            let queue = Arc::new(self.room.publish(self.clock.now()));
-            self.queue.send_replace(queue);
+            self.publish();
         }
+    }
+
+    fn publish(&mut self) {
+        self.published = Instant::now();
+        let queue = Arc::new(self.room.publish(self.clock.now()));
+        self.queue.send_replace(queue);
     }
 
     pub fn drain(&mut self, reply: oneshot::Sender<()>) {
@@ -283,7 +319,7 @@ impl State {
         if self.drained.is_some() {
             return;
         }
-        let room = Room::of(&self.inventory.view(), self.inventory.configuration().queue);
+        let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
         self.step(me, Input::Tick { room });
     }
 
@@ -296,6 +332,10 @@ impl State {
                 Effect::Forget { places } => self.forget(places),
                 Effect::Admit { admittees } => self.admit(me, admittees),
                 Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),
+                Effect::Draw(step) => {
+                    let (event, inventory, seeds) = (self.event, self.inventory.clone(), Arc::clone(&self.seeds));
+                    self.drawing = Some(beside::run(me, drawing::take(step, event, inventory, seeds)));
+                }
                 Effect::Tell { fan, news } => self.sockets.tell(fan, news),
             }
         }
@@ -341,6 +381,6 @@ impl State {
 }
 
 /// Repeating these is harmless by what they say: no identity is needed.
-fn plain(command: Command) -> request::Request {
+pub(super) fn plain(command: Command) -> request::Request {
     request::Request { identity: None, command }
 }

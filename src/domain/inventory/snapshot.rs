@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 1 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 2 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -10,6 +10,7 @@ use super::{
     Inventory,
     admissions::Admissions,
     configuration::{Configuration, Seat},
+    draw::{Draw, Entrants},
     entry::Unreadable,
     fans::Fans,
     orders::Orders,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -40,6 +41,8 @@ struct Kept<'a> {
     admissions: &'a Admissions,
     outcomes: &'a Outcomes,
     outbox: &'a Outbox,
+    draw: Option<&'a Draw>,
+    entrants: &'a Entrants,
 }
 
 /// The same, field by field, as it is read.
@@ -58,6 +61,8 @@ struct Found {
     admissions: Admissions,
     outcomes: Outcomes,
     outbox: Outbox,
+    draw: Option<Draw>,
+    entrants: Entrants,
 }
 
 impl Inventory {
@@ -89,6 +94,8 @@ impl Inventory {
             admissions: &self.admissions,
             outcomes: &self.outcomes,
             outbox: &self.outbox,
+            draw: self.draw.as_ref(),
+            entrants: &self.entrants,
         };
         seal_chunks(VERSION, &kept, chunk_bytes, give);
     }
@@ -116,6 +123,8 @@ impl Inventory {
             admissions,
             outcomes: found.outcomes,
             outbox: found.outbox,
+            draw: found.draw,
+            entrants: found.entrants,
         })
     }
 }

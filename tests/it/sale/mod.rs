@@ -3,6 +3,7 @@
 mod bad_input;
 mod copies;
 mod journey;
+mod modes;
 mod orders;
 pub mod shop;
 mod sockets;

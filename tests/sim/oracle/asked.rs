@@ -40,6 +40,7 @@ impl Asked {
             Command::Release { order, .. } => vec![Self::Release(*order)],
             Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
             Command::Void { order } => vec![Self::Void(*order)],
+            Command::Draw(_) => Vec::new(),
         }
     }
 
@@ -59,6 +60,12 @@ impl Asked {
                 Some(Self::Confirm(*order, *payment))
             }
             Entry::Voided { order } => Some(Self::Void(*order)),
+            // The model knows when each of these may be.
+            Entry::DrawCommitted { .. }
+            | Entry::DrawStaged { .. }
+            | Entry::DrawClosed { .. }
+            | Entry::DrawBeacon { .. }
+            | Entry::DrawRevealed { .. } => None,
         }
     }
 }

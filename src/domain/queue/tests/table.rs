@@ -287,16 +287,16 @@ fn an_admin_does_not_remove_who_is_being_admitted() {
 
 #[test]
 fn a_new_term_keeps_the_order_and_the_burnt_places() {
-    let places = vec![(Place::new(2, 1), fan(3)), (Place::new(1, 7), fan(1)), (Place::new(1, 9), fan(2))];
+    let places = vec![(at(2, 1), fan(3)), (at(1, 7), fan(1)), (at(1, 9), fan(2))];
     let mut bench = Bench::restored(3, places, Vec::new());
     bench.join(4);
     bench.run(Input::Stored);
     let order: Vec<_> = bench.room.members(None, 9).into_iter().map(|(_, fan)| fan).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fan));
-    assert_eq!(bench.room.standing(fan(4)), Standing::Waiting(Place::new(3, 1)));
+    assert_eq!(bench.room.standing(fan(4)), Standing::Waiting(at(3, 1)));
 
-    let mut bench = Bench::restored(3, vec![(Place::new(3, 5), fan(1))], Vec::new());
-    assert_eq!(bench.join(2), [Effect::Store { joins: vec![(Place::new(3, 6), fan(2))] }]);
+    let mut bench = Bench::restored(3, vec![(at(3, 5), fan(1))], Vec::new());
+    assert_eq!(bench.join(2), [Effect::Store { joins: vec![(at(3, 6), fan(2))] }]);
 }
 
 #[test]
