@@ -13,6 +13,7 @@ use super::{
     waiting_room::WaitError,
 };
 use crate::domain::{
+    draw::Proof,
     id::{FanId, OrderId},
     inventory::{
         SeatState,
@@ -54,6 +55,11 @@ pub enum Errand {
     Settle(PaymentFact),
     Extend(FanId),
     Revoke(Vec<FanId>),
+    /// Those who take part in the draw, from this one on: as many as a page takes.
+    Entrants {
+        from: u32,
+    },
+    Proof(FanId),
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -70,7 +76,19 @@ pub enum Report {
     /// Of `Remove`, `RemoveFirst`, `Clear` and `Revoke`.
     Removed(Result<u32, WaitError>),
     Settled(Result<(), SettleError>),
+    Entrants(Result<EntrantsPage, AskError>),
+    Proof(Result<Option<Proof>, WaitError>),
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntrantsPage {
+    /// Of all of them.
+    pub total: u32,
+    pub fans: Vec<FanId>,
+}
+
+/// 16 bytes each.
+const ENTRANTS_PAGE: usize = 50_000;
 
 /// States only: their names are in the configuration of this version, in the same order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +117,7 @@ impl Errand {
                         | Command::ExtendAdmission { .. }
                         | Command::EndAdmission { .. }
                         | Command::Confirm(_)
+                        | Command::Draw(_)
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,
@@ -113,7 +132,9 @@ impl Errand {
             | Self::Members { .. }
             | Self::Remove(_)
             | Self::Clear
-            | Self::Settle(_) => true,
+            | Self::Settle(_)
+            | Self::Entrants { .. }
+            | Self::Proof(_) => true,
         }
     }
 }
@@ -142,7 +163,15 @@ impl EventHandles {
             Errand::Revoke(fans) => Report::Removed(waiting_room.revoke(fans).await),
             Errand::Clear => Report::Removed(waiting_room.clear().await),
             Errand::Settle(fact) => Report::Settled(orders.settle(fact).await),
+            Errand::Entrants { from } => Report::Entrants(self.entrants(from).await),
+            Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
         }
+    }
+
+    async fn entrants(&self, from: u32) -> Result<EntrantsPage, AskError> {
+        let fans = self.inventory.entrants().await?;
+        let total = u32::try_from(fans.len()).unwrap_or(u32::MAX);
+        Ok(EntrantsPage { total, fans: fans.iter().skip(from as usize).take(ENTRANTS_PAGE).copied().collect() })
     }
 
     async fn seats(&self, from: u32) -> Result<SeatsPage, AskError> {
@@ -163,14 +192,16 @@ impl Report {
     /// Whether the actors were just ending: nothing was done, and whoever owns the event next can be asked.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Asked(Err(error)) | Self::Order(Err(error)) | Self::Seats(Err(error)) => {
-                *error == AskError::Unavailable
-            }
+            Self::Asked(Err(error))
+            | Self::Order(Err(error))
+            | Self::Seats(Err(error))
+            | Self::Entrants(Err(error)) => *error == AskError::Unavailable,
             Self::Waiting(Err(error))
             | Self::Standing(Err(error))
             | Self::Members(Err(error))
             | Self::AdmitNow(Err(error))
-            | Self::Removed(Err(error)) => *error == WaitError::Unavailable,
+            | Self::Removed(Err(error))
+            | Self::Proof(Err(error)) => *error == WaitError::Unavailable,
             _ => false,
         }
     }

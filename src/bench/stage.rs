@@ -26,7 +26,7 @@ use crate::{
         id::{EventId, FanId, OrderId},
         inventory::{
             Inventory,
-            configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
+            configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings, Stock, TicketType},
             entry::{Entry, Segment},
             fact::OrderFact,
             request::{Admittee, Answer, Command, Hold, Identity, Request, Want},
@@ -347,7 +347,12 @@ fn configuration() -> Configuration {
             hold_extension: Millis::minutes(5),
         },
         orphan_rule: OrphanRule::Off,
+        beacon: None,
         queue: QueueSettings {
+            mode: Mode::Fifo,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: 1_000_000,
             rate_per_minute: 1_000_000,
             paused: false,

@@ -214,6 +214,7 @@ fn bar(part: u32, whole: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::events::body::ModeBody;
 
     fn report() -> QueueReport {
         QueueReport {
@@ -224,6 +225,10 @@ mod tests {
             slots: 100,
             rate_per_minute: 600,
             paused: false,
+            mode: ModeBody::Fifo,
+            engaged: true,
+            engage_above: 0,
+            release_below: 0,
             pace_percent: 100,
             outflow_per_minute: Some(598),
             members: Vec::new(),

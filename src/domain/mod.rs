@@ -1,4 +1,4 @@
-//! What is true: ids, money, time, the event's life, its inventory, its queue, its orders.
+//! What is true: ids, money, time, the event's life, its inventory, its queue, its draw, its orders.
 //!
 //! Architecture invariant: pure. No I/O, no async, no clock, no randomness, no logging; time and randomness arrive as
 //! arguments. Knows none of the other layers.
@@ -6,6 +6,7 @@
 pub mod account;
 pub mod claims;
 pub mod code;
+pub mod draw;
 pub mod event;
 pub mod id;
 pub mod inventory;

@@ -1,7 +1,7 @@
 //! Steering a queue: by operators, admins and the event's organizer.
 //!
 //! Owns who may, and the audit row of what the waiting room does, which is written first: an act that cannot be recorded is
-//! not done. Rate, slots and pause are configuration, so they go through the inventory and are recorded with its copy.
+//! not done. Mode, rate, slots and pause are configuration, so they go through the inventory and are recorded with its copy.
 
 pub mod body;
 
@@ -11,8 +11,8 @@ use axum::extract::State;
 use utoipa::IntoResponses;
 
 use self::body::{
-    AdmitBody, MOST, Member, MembersQuery, QueueReport, RateBody, Reason, RemoveBody, Removed, RevokeBody, Revoked,
-    SlotsBody,
+    AdmitBody, MOST, Member, MembersQuery, ModeChange, QueueReport, RateBody, Reason, RemoveBody, Removed, RevokeBody,
+    Revoked, SlotsBody,
 };
 use super::{
     acting::{self, Acting},
@@ -174,6 +174,19 @@ pub async fn slots(
     set(app, acting, event, "queue.slots", &reason, |queue| queue.slots = body.slots).await
 }
 
+/// How fans are let in from now on; nobody loses a place by it.
+#[utoipa::path(put, path = "/events/{event}/queue/mode", tag = "admin", params(("event" = String, Path)),
+    request_body = ModeChange, security(("bearer" = [])), responses((status = 200, body = QueueReport), NotAllowed, Refused))]
+pub async fn mode(
+    app: State<Arc<App>>,
+    acting: Acting,
+    event: Path<EventId>,
+    Json(body): Json<ModeChange>,
+) -> Result<Json<QueueReport>, Problem> {
+    body.check()?;
+    set(app, acting, event, "queue.mode", &body.told(), |queue| body.apply(queue)).await
+}
+
 /// Allowed and recorded: the event's actors.
 async fn record(app: &App, acting: &Acting, id: EventId, action: &str, reason: &str) -> Result<EventHandles, Problem> {
     let (_, role) = steered(app, acting, id, &STEERERS).await?;
@@ -214,6 +227,10 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         rate_per_minute: configuration.queue.rate_per_minute,
         paused: configuration.queue.paused,
         pace_percent: queue.pace_percent,
+        mode: configuration.queue.mode.into(),
+        engaged: queue.conditions.engaged,
+        engage_above: configuration.queue.engage_above,
+        release_below: configuration.queue.release_below,
         outflow_per_minute: queue.outflow_per_minute,
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
         members: members.into_iter().map(|(place, fan)| Member { place, fan }).collect(),

@@ -16,6 +16,7 @@ use super::{
     availability::public_event,
     extract::{ClientAddress, Json, Path, SignedIn},
     problem::{Code, Problem},
+    shapes::Timestamp,
 };
 use crate::{
     actors::directory::EventHandles,
@@ -32,7 +33,7 @@ use crate::{
     (status = 200, body = QueueState),
     (status = 401, description = "unauthenticated"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
     (status = 503, description = "queue_full, overloaded, event_unavailable or outcome_unknown"),
 ))]
@@ -64,6 +65,10 @@ fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
         Outcome::Admitted(admission) => Ok(Standing::Admitted(admission)),
         Outcome::Full => Err(Code::QueueFull.into()),
         Outcome::NoExtension => Err(Code::NoExtension.into()),
+        Outcome::NotOpen { from } => {
+            Err(Problem::new(Code::QueueNotOpen).with("opens_at", Timestamp(from).to_string()))
+        }
+        Outcome::Closed => Err(Code::QueueClosed.into()),
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         Outcome::NotHere | Outcome::Left | Outcome::Removed { .. } => Err(Code::NotInQueue.into()),
     }

@@ -74,6 +74,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::resume))
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
+        .routes(routes!(admin_queue::mode))
         .routes(routes!(admin_stock::read, admin_stock::set))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))

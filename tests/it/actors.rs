@@ -286,7 +286,7 @@ async fn a_connection_tells_the_place_at_once_the_turn_and_the_end_also_when_the
     assert_eq!(first_update.seq, 1);
     // The queue published last may still count the one who was admitted since.
     let mut update = first_update;
-    while update.position.map(|position| (position.ahead, position.total)) != Some((0, 1)) {
+    while update.position.map(|position| (position.ahead(), position.total)) != Some((Some(0), 1)) {
         update = next_update(&mut socket).await;
     }
 
@@ -335,7 +335,7 @@ async fn a_slow_reader_gets_the_newest_position_only() {
     }
     // One more turn of the room, so that the connection has seen the last one.
     queue.changed().await.expect("published");
-    let ahead = |update: Update| (update.seq, update.position.map(|position| position.ahead));
+    let ahead = |update: Update| (update.seq, update.position.and_then(|position| position.ahead()));
     assert_eq!(ahead(next_update(&mut socket).await), (1, Some(3)));
     assert_eq!(ahead(next_update(&mut socket).await), (2, Some(0)));
     shop.close().await;

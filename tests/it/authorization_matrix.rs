@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 66] = [
+const ROWS: [(&str, &str, May); 67] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -83,6 +83,7 @@ const ROWS: [(&str, &str, May); 66] = [
     ("post", "/api/v1/admin/events/{event}/queue/resume", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/rate", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/slots", Steerers),
+    ("put", "/api/v1/admin/events/{event}/queue/mode", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
     ("get", "/api/v1/admin/cluster", Operators),
@@ -169,6 +170,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
+        ("put", _, "mode") => json!({"mode": "fifo", "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),

@@ -56,8 +56,8 @@ async fn a_fan_at_another_node_gets_place_position_turn_admission_hold_and_ticke
         let first = owner.admitted(event, new_fan()).await;
 
         let mut socket = Socket::open(other, event, new_fan()).await;
-        let waits =
-            socket.update(|update| update.position.map(|position| (position.ahead, position.total)) == Some((0, 1)));
+        let waits = socket
+            .update(|update| update.position.map(|position| (position.ahead(), position.total)) == Some((Some(0), 1)));
         let waits = waits.await;
         let Standing::Waiting(place) = waits.standing else { unreachable!("it waits: {waits:?}") };
         assert_eq!(owner.standing(event, socket.fan).await, Standing::Waiting(place));

@@ -14,7 +14,7 @@ use onsale::{
         event::Phase,
         id::{EventId, FanId, OrderId, OrderRef, PaymentId},
         inventory::{
-            configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
+            configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings, Stock, TicketType},
             request::{Admission, Answer, Command, Hold, HoldView, Identity, Refusal, Request, Want},
         },
         money::{Currency, Money},
@@ -236,7 +236,12 @@ pub fn configuration(stock: u32) -> Configuration {
         seats: Vec::new(),
         limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
+        beacon: None,
         queue: QueueSettings {
+            mode: Mode::Fifo,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: 1_000,
             rate_per_minute: 1_000_000,
             paused: false,

@@ -65,10 +65,18 @@ pub enum Bug {
     AnswerWebhookBeforeCommit,
     /// Each attempt at a refund has a key of its own.
     RefundUnderNewKey,
+    /// Whoever owns the event after a crash draws by another seed.
+    DrawAnewAfterCrash,
+    /// Whoever joins after the entries were closed is drawn too.
+    EnterAfterClosing,
+    /// One who waits is no entry.
+    LeaveAnEntryOut,
+    /// An owner forgets that there is a draw, and goes by the entries' arrival.
+    CallBeforeTheDraw,
 }
 
 impl Bug {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -99,5 +107,9 @@ impl Bug {
         Self::MarkPublishedBeforeConfirm,
         Self::AnswerWebhookBeforeCommit,
         Self::RefundUnderNewKey,
+        Self::DrawAnewAfterCrash,
+        Self::EnterAfterClosing,
+        Self::LeaveAnEntryOut,
+        Self::CallBeforeTheDraw,
     ];
 }

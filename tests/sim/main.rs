@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 37] = [
+const SITUATIONS: [&str; 43] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -61,6 +61,12 @@ const SITUATIONS: [&str; 37] = [
     "an admission is revoked",
     "an admission is to be extended",
     "a second payment for one order is refused",
+    "the mode is changed",
+    "a draw is closed",
+    "a beacon is told",
+    "a draw is made",
+    "a new owner finds a draw that is closed and not revealed",
+    "a new owner makes the same draw again",
 ];
 
 fn number_from(name: &str) -> Option<u64> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use onsale::domain::inventory::configuration::Mode;
+
 use super::rng::Rng;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,10 +44,11 @@ pub enum Fault {
     /// No faults, but they come at any moment too.
     OperatorActs,
     OrganizerActs,
+    ModeChanges,
 }
 
 impl Fault {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -81,6 +84,7 @@ impl Fault {
         Self::Misrouted,
         Self::OperatorActs,
         Self::OrganizerActs,
+        Self::ModeChanges,
     ];
 }
 
@@ -108,6 +112,10 @@ pub struct Swarm {
     pub grace_ms: u64,
     /// Faults stop here.
     pub chaos_ms: u64,
+    pub mode: Mode,
+    /// The sale opens so long after the event is made.
+    pub opens_ms: u64,
+    pub beacon: bool,
 }
 
 impl Swarm {
@@ -138,6 +146,9 @@ impl Swarm {
             claim_window_ms: rng.pick(&[2_000, 6_000]),
             grace_ms: rng.pick(&[3_000, 15_000]),
             chaos_ms: rng.between(40_000, 120_000),
+            mode: rng.pick(&[Mode::Fifo, Mode::Fifo, Mode::Draw, Mode::Draw, Mode::Random, Mode::Passthrough]),
+            opens_ms: rng.pick(&[0, 2_000, 6_000, 12_000]),
+            beacon: rng.percent(40),
         }
     }
 }

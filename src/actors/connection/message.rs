@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ractor_cluster::RactorMessage;
 use tokio::sync::mpsc;
 
-use super::Outgoing;
+use super::{Outgoing, Shut};
 use crate::{
     actors::{
         clock::Clock,
@@ -40,6 +40,6 @@ pub(super) enum Message {
 /// What became of joining and attaching.
 pub(super) enum Attached {
     Here { room: waiting_room::Handle, attachment: Attachment, outcome: Outcome, clock: Clock },
-    Full,
+    Refused(Shut),
     NoSuchEvent,
 }

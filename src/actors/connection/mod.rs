@@ -25,7 +25,7 @@ use self::{message::Message, state::State};
 use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
-    queue::{Standing, Tickets},
+    queue::{Conditions, Standing},
     time::EventTime,
 };
 
@@ -51,8 +51,7 @@ pub struct Update {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
-    pub paused: bool,
-    pub tickets: Option<Tickets>,
+    pub conditions: Conditions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +61,22 @@ pub enum Notice {
     AdmissionEnded,
     /// The event's admissions are not extended.
     NoExtension,
-    /// The queue holds as many as it can: try again later.
-    Full,
+    /// Why there is no place.
+    Refused(Shut),
     /// What the client asked for was not done; it may ask again.
     TryAgain,
+}
+
+/// Why nobody gets a place now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shut {
+    /// The queue holds as many as it can: try again later.
+    Full,
+    /// It can be joined from then on.
+    NotOpen {
+        from: EventTime,
+    },
+    Closed,
 }
 
 /// Why the socket is closed, by the shop's side.
@@ -73,7 +84,7 @@ pub enum Notice {
 pub enum Close {
     Left,
     Removed,
-    Full,
+    Refused(Shut),
     NoSuchEvent,
     GoingAway,
 }
@@ -84,7 +95,7 @@ impl Close {
         match self {
             Self::Left | Self::Removed => 1000,
             Self::NoSuchEvent => 1008,
-            Self::Full => 1013,
+            Self::Refused(_) => 1013,
             Self::GoingAway => 1001,
         }
     }
@@ -94,8 +105,19 @@ impl Close {
             Self::Left => "left",
             Self::Removed => "removed",
             Self::NoSuchEvent => "no_such_event",
-            Self::Full => "queue_full",
+            Self::Refused(shut) => shut.name(),
             Self::GoingAway => "going_away",
+        }
+    }
+}
+
+impl Shut {
+    /// As errors over HTTP are called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "queue_full",
+            Self::NotOpen { .. } => "queue_not_open",
+            Self::Closed => "queue_closed",
         }
     }
 }

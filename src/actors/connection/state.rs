@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Clock, Close, Directory, EventId, FanId, Notice, Outgoing, Position, Standing, Update,
+    Clock, Close, Directory, EventId, FanId, Notice, Outgoing, Position, Shut, Standing, Update,
     message::{Attached, Message},
     outbox::{Lost, Outbox},
 };
@@ -22,7 +22,7 @@ use crate::{
         measures::Share,
         waiting_room::{self, Attachment},
     },
-    domain::queue::{News, Outcome, Queue, Tickets},
+    domain::queue::{Conditions, News, Outcome, Queue},
 };
 
 /// Positions are not told more often than this.
@@ -58,8 +58,14 @@ struct Told {
     at: Instant,
     standing: Standing,
     position: Option<Position>,
-    paused: bool,
-    tickets: Option<Tickets>,
+    conditions: Conditions,
+}
+
+impl Told {
+    /// What does not wait for the next second when it changes: all but the stock.
+    fn rules(&self) -> Conditions {
+        Conditions { tickets: None, ..self.conditions }
+    }
 }
 
 impl State {
@@ -142,9 +148,9 @@ impl State {
         self.attaching = None;
         match attached {
             Attached::NoSuchEvent => self.close(me, Close::NoSuchEvent),
-            Attached::Full => {
-                self.outbox.send(me, Outgoing::Notice(Notice::Full))?;
-                self.close(me, Close::Full)
+            Attached::Refused(why) => {
+                self.outbox.send(me, Outgoing::Notice(Notice::Refused(why)))?;
+                self.close(me, Close::Refused(why))
             }
             Attached::Here { room, mut attachment, outcome, clock } => {
                 self.queue = Some(Arc::clone(&attachment.queue.borrow_and_update()));
@@ -171,6 +177,7 @@ impl State {
                 self.outbox.send(me, Outgoing::Notice(Notice::AdmissionEnded))?;
             }
             News::Removed => return self.close(me, Close::Removed),
+            News::Drawn(place) => self.standing = Standing::Waiting(place),
         }
         self.update(me)
     }
@@ -227,12 +234,12 @@ impl State {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        let (paused, tickets) = (queue.paused, queue.tickets);
-        let now = Told { at: Instant::now(), standing: self.standing, position, paused, tickets };
+        let conditions = queue.conditions;
+        let now = Told { at: Instant::now(), standing: self.standing, position, conditions };
         if let Some(told) = &self.told {
-            let standing_changed = told.standing != now.standing || told.paused != now.paused;
+            let standing_changed = told.standing != now.standing || told.rules() != now.rules();
             let due = now.at.duration_since(told.at) >= UPDATE_EVERY;
-            let same = told.position == now.position && told.tickets == now.tickets;
+            let same = told.position == now.position && told.conditions == now.conditions;
             if !standing_changed && (same || !due) {
                 return Ok(());
             }
@@ -243,7 +250,7 @@ impl State {
         }
         let server_now = room.clock.now();
         self.seq += 1;
-        let update = Update { seq: self.seq, server_now, standing: self.standing, position, paused, tickets };
+        let update = Update { seq: self.seq, server_now, standing: self.standing, position, conditions };
         self.told = Some(now);
         self.outbox.send(me, Outgoing::Update(update))
     }
@@ -266,7 +273,9 @@ async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId) ->
     // Attached first, so that no news is missed between the two.
     let attachment = handles.waiting_room.attach(fan).await.ok()?;
     match handles.waiting_room.join(fan).await.ok()? {
-        Outcome::Full => Some(Attached::Full),
+        Outcome::Full => Some(Attached::Refused(Shut::Full)),
+        Outcome::NotOpen { from } => Some(Attached::Refused(Shut::NotOpen { from })),
+        Outcome::Closed => Some(Attached::Refused(Shut::Closed)),
         outcome => {
             let clock = handles.inventory.clock();
             Some(Attached::Here { room: handles.waiting_room, attachment, outcome, clock })

@@ -25,7 +25,7 @@ use crate::{
         measures::{self, Share},
         orders, waiting_room,
     },
-    domain::{id::EventId, inventory::fact::OrderFact},
+    domain::{draw::Digest, id::EventId, inventory::fact::OrderFact},
     stores::journal::Epoch,
 };
 
@@ -318,6 +318,14 @@ impl State {
             ownership: Arc::clone(&self.on.ownership),
             config: (*self.on.config).clone(),
             admissions,
+            seeds: self
+                .on
+                .keys
+                .secret()
+                .all_keys(&format!("draw {}", self.event))
+                .iter()
+                .map(|key| Digest(**key))
+                .collect(),
         };
         let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
         let handles = EventHandles { inventory, waiting_room, orders, epoch };

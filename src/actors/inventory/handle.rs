@@ -148,6 +148,14 @@ impl Handle {
         here.read(|reply| Message::Begin { places, reply }).await
     }
 
+    /// Who takes part in the draw, in the order of their entries; nobody before they are closed.
+    pub async fn entrants(&self) -> Result<Arc<Vec<FanId>>, AskError> {
+        match &self.way {
+            Way::Here(_) => Ok(self.begin(Vec::new()).await?.entrants),
+            Way::There(there) => there.entrants().await,
+        }
+    }
+
     /// Told by the event's own orders, which run where it runs.
     pub fn published(&self, number: u64) {
         if let Way::Here(here) = &self.way {

@@ -1,5 +1,7 @@
 //! What the inventory actor is told. Local: remote requests come through their node's gateway.
 
+use std::sync::Arc;
+
 use ractor_cluster::RactorMessage;
 use tokio::sync::oneshot;
 
@@ -59,6 +61,8 @@ pub(in crate::actors) struct Begun {
     /// Never admitted yet.
     pub places: Vec<(Place, FanId)>,
     pub admissions: Vec<Admission>,
+    /// Who takes part in the draw, in the order of their entries; nobody before they are closed.
+    pub entrants: Arc<Vec<FanId>>,
 }
 
 /// Told to the waiting room after the commit, in journal order.

@@ -11,7 +11,7 @@ use crate::domain::{
     event::Phase,
     inventory::{
         Inventory,
-        configuration::{Configuration, Limits, OrphanRule, QueueSettings},
+        configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings},
     },
     money::Currency,
     time::{EventTime, Millis},
@@ -57,7 +57,12 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         seats: Vec::new(),
         limits: Limits { per_order: 1, per_fan: 1, hold_ttl: Millis::minutes(1), hold_extension: Millis(0) },
         orphan_rule: OrphanRule::Off,
+        beacon: None,
         queue: QueueSettings {
+            mode: Mode::Fifo,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: 0,
             rate_per_minute: 0,
             paused: true,

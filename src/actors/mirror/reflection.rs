@@ -18,6 +18,7 @@ use crate::{
     },
     domain::{
         code::SeatId,
+        draw::Proof,
         id::{EventId, FanId, OrderId},
         inventory::{
             SeatState, View,
@@ -137,6 +138,30 @@ impl Reflection {
         match self.carry(Errand::Members { after, limit }).await.map_err(waiting)? {
             Report::Members(members) => members,
             other => Err(strange(&other, WaitError::TryAgain)),
+        }
+    }
+
+    pub async fn proof(&self, fan: FanId) -> Result<Option<Proof>, WaitError> {
+        match self.carry(Errand::Proof(fan)).await.map_err(waiting)? {
+            Report::Proof(proof) => proof,
+            other => Err(strange(&other, WaitError::TryAgain)),
+        }
+    }
+
+    /// Page by page. They are closed once and never change after that.
+    pub async fn entrants(&self) -> Result<Arc<Vec<FanId>>, AskError> {
+        let mut fans = Vec::new();
+        loop {
+            let from = u32::try_from(fans.len()).unwrap_or(u32::MAX);
+            let page = match self.read(Errand::Entrants { from }).await? {
+                Report::Entrants(page) => page?,
+                other => return Err(strange(&other, AskError::Unavailable)),
+            };
+            let is_last = page.fans.is_empty() || fans.len() + page.fans.len() >= page.total as usize;
+            fans.extend(page.fans);
+            if is_last {
+                return Ok(Arc::new(fans));
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
         mirror::Reflection,
     },
     domain::{
+        draw::Proof,
         id::FanId,
         queue::{Outcome, Place, Queue, Standing},
     },
@@ -167,6 +168,14 @@ impl Handle {
         match &self.way {
             Way::Here(here) => here.ask(Request::Clear).await.map(removed),
             Way::There(there) => there.remove(Errand::Clear).await,
+        }
+    }
+
+    /// The fan's part in the draw; `None` before it is made, and for who took no part.
+    pub async fn proof(&self, fan: FanId) -> Result<Option<Proof>, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.read(|reply, permit| Message::Proof { fan, reply, permit }).await,
+            Way::There(there) => there.proof(fan).await,
         }
     }
 

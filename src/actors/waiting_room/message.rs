@@ -1,6 +1,6 @@
 //! What the waiting room actor is told.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use ractor_cluster::RactorMessage;
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use crate::{
         inventory::{AdmissionChange, AskError},
     },
     domain::{
+        draw::{Book, Proof},
         id::FanId,
         inventory::request::{Admission, Answer},
         queue::{Outcome, Place, Standing},
@@ -87,6 +88,19 @@ pub(super) enum Message {
         admission: Admission,
         caller: Caller,
         returned: Result<Answer, AskError>,
+    },
+    /// A step of the draw is done, or was not.
+    DrawStepped {
+        is_done: bool,
+    },
+    Drawn {
+        places: Vec<(Place, FanId)>,
+        book: Arc<Book>,
+    },
+    Proof {
+        fan: FanId,
+        reply: Reply<Option<Proof>>,
+        permit: Permit,
     },
     Changed(AdmissionChange),
     Pulse,

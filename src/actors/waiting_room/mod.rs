@@ -10,6 +10,7 @@
 //! the grace time to attach again.
 
 mod attachment;
+mod drawing;
 mod handle;
 mod message;
 mod position;
@@ -22,7 +23,11 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-pub use self::{attachment::Attachment, handle::Handle, position::Position};
+pub use self::{
+    attachment::Attachment,
+    handle::Handle,
+    position::{Position, Spot},
+};
 pub(super) use self::{
     attachment::{Party, Socket, Sockets},
     message::Attending,
@@ -35,8 +40,9 @@ use super::{
 };
 use crate::{
     domain::{
+        draw::Digest,
         id::EventId,
-        queue::{self, Queue},
+        queue::{self, Queue, Room},
     },
     stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
@@ -63,6 +69,8 @@ pub(super) struct Arguments {
     pub ownership: Arc<dyn Ownership>,
     pub config: Config,
     pub admissions: mpsc::UnboundedReceiver<AdmissionChange>,
+    /// What the draw can be made from: of each root secret, the one that signs first. Told to nobody before its time.
+    pub seeds: Arc<[Digest]>,
 }
 
 /// How often the machine looks at the clock, the slots and the stock.
@@ -70,10 +78,10 @@ const PULSE: Duration = Duration::from_millis(200);
 
 pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
     let config = arguments.config.clone();
-    let settings = arguments.inventory.configuration().queue;
-    let Begun { term, places, admissions } = &arguments.begun;
+    let room = Room::of(&arguments.inventory.view(), &arguments.inventory.configuration(), rand::random());
+    let Begun { term, places, admissions, .. } = &arguments.begun;
     let now = arguments.clock.now();
-    let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), settings);
+    let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
     let (publish, queue) = watch::channel(Arc::new(room.publish(now)));
     let (actor, _) = Actor::spawn_linked(None, WaitingRoom, (arguments, room, publish), supervisor).await?;
     let deadline = Duration::from_millis(config.ask_deadline_ms);
@@ -120,6 +128,9 @@ impl Actor for WaitingRoom {
             Message::EndReturned { admission, caller, returned } => {
                 state.end_returned(&me, admission, caller, returned);
             }
+            Message::DrawStepped { is_done } => state.draw_stepped(&me, is_done),
+            Message::Drawn { places, book } => state.drawn(&me, places, book),
+            Message::Proof { fan, reply, permit: _permit } => state.tell_proof(fan, reply),
             Message::Changed(change) => state.changed(&me, change),
             Message::Pulse => state.pulse(&me),
             Message::Drain { reply } => state.drain(reply),

@@ -1,13 +1,28 @@
 //! From the published queue to what one fan is told about it.
 
-use crate::domain::queue::{Place, Queue};
+use crate::domain::{
+    inventory::configuration::Mode,
+    queue::{Place, Queue},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    pub ahead: usize,
+    pub spot: Spot,
     pub total: usize,
-    /// `None` while nobody has moved for a minute, or nobody may.
-    pub estimated_wait_seconds: Option<u64>,
+}
+
+/// Where one fan stands among those who wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    Behind {
+        ahead: usize,
+        /// `None` while nobody has moved for a minute, or nobody may.
+        estimated_wait_seconds: Option<u64>,
+    },
+    /// Anybody may be picked next: nobody stands before anybody.
+    Anywhere,
+    /// Entered for the draw, which has not been made yet.
+    Entered,
 }
 
 impl Position {
@@ -16,9 +31,24 @@ impl Position {
         let since = usize::try_from(place.0.saturating_sub(queue.newest.0)).unwrap_or(usize::MAX);
         let ahead = queue.ranks.ahead(place).saturating_add(since.saturating_sub(1));
         let total = queue.ranks.total().max(ahead + 1);
-        let outflow = queue.outflow_per_minute.filter(|&outflow| outflow > 0 && !queue.paused);
+        let conditions = &queue.conditions;
+        if conditions.entries.has(place) {
+            return Self { spot: Spot::Entered, total: queue.ranks.total().max(1) };
+        }
+        if conditions.mode == Mode::Random {
+            return Self { spot: Spot::Anywhere, total };
+        }
+        let outflow = queue.outflow_per_minute.filter(|&outflow| outflow > 0 && !conditions.paused);
         let estimated_wait_seconds = outflow.map(|outflow| ((ahead as u64 + 1) * 60).div_ceil(u64::from(outflow)));
-        Self { ahead, total, estimated_wait_seconds }
+        Self { spot: Spot::Behind { ahead, estimated_wait_seconds }, total }
+    }
+
+    /// How many stand before the fan, where that can be said.
+    pub fn ahead(&self) -> Option<usize> {
+        match self.spot {
+            Spot::Behind { ahead, .. } => Some(ahead),
+            Spot::Anywhere | Spot::Entered => None,
+        }
     }
 }
 
@@ -27,28 +57,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{queue::Ranks, time::EventTime};
+    use crate::domain::queue::{Conditions, Ranks};
 
-    fn queue(outflow_per_minute: Option<u32>, paused: bool) -> Queue {
+    fn queue(outflow_per_minute: Option<u32>, conditions: Conditions) -> Queue {
         let ranks = Arc::new(Ranks::new(vec![Place(3), Place(5), Place(8)]));
-        Queue {
-            at: EventTime(0),
-            ranks,
-            newest: Place(8),
-            outflow_per_minute,
-            paused,
-            present: 0,
-            admissions: 0,
-            tickets: None,
-            pace_percent: 100,
-        }
+        Queue { ranks, newest: Place(8), outflow_per_minute, conditions, ..Queue::default() }
+    }
+
+    fn behind(ahead: usize, estimated_wait_seconds: Option<u64>) -> Spot {
+        Spot::Behind { ahead, estimated_wait_seconds }
     }
 
     #[test]
     fn the_position_counts_those_before_and_includes_oneself() {
         for (place, ahead, total) in [(3, 0, 3), (8, 2, 3), (9, 3, 4), (12, 6, 7)] {
-            let position = Position::of(Place(place), &queue(None, false));
-            assert_eq!((position.ahead, position.total), (ahead, total), "{place}");
+            let position = Position::of(Place(place), &queue(None, Conditions::default()));
+            assert_eq!((position.spot, position.total), (behind(ahead, None), total), "{place}");
         }
     }
 
@@ -57,8 +81,15 @@ mod tests {
         for (outflow, paused, seconds) in
             [(Some(2), false, Some(90)), (Some(0), false, None), (None, false, None), (Some(2), true, None)]
         {
-            let position = Position::of(Place(8), &queue(outflow, paused));
-            assert_eq!(position.estimated_wait_seconds, seconds, "{outflow:?} {paused}");
+            let position = Position::of(Place(8), &queue(outflow, Conditions { paused, ..Conditions::default() }));
+            assert_eq!(position.spot, behind(2, seconds), "{outflow:?} {paused}");
         }
+    }
+
+    #[test]
+    fn where_anybody_may_be_picked_nobody_has_a_number() {
+        let random = Conditions { mode: Mode::Random, ..Conditions::default() };
+        let position = Position::of(Place(8), &queue(Some(2), random));
+        assert_eq!(position, Position { spot: Spot::Anywhere, total: 3 });
     }
 }

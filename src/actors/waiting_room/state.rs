@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Arguments, WaitError,
     attachment::{Attachment, Party, Socket, Sockets},
+    drawing,
     message::{Attending, Caller, Message, Reply, Request},
     refill::Refill,
 };
@@ -28,6 +29,7 @@ use crate::{
         measures::Share,
     },
     domain::{
+        draw::{Book, Digest, Proof},
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
         queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
@@ -63,6 +65,10 @@ pub(super) struct State {
     /// Claims and ends that the inventory is being asked for, places that the store forgets, the pump of changes.
     beside: JoinSet<()>,
     drained: Option<oneshot::Sender<()>>,
+    seeds: Arc<[Digest]>,
+    drawing: Option<AbortOnDropHandle<()>>,
+    /// The draw, once it is made.
+    book: Option<Arc<Book>>,
     length: Share,
 }
 
@@ -73,7 +79,8 @@ impl State {
         room: WaitingRoom<Caller>,
         queue: watch::Sender<Arc<Queue>>,
     ) -> Self {
-        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions } = arguments;
+        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
+            arguments;
         let mut beside = JoinSet::new();
         let (pump, room_of_sockets) = (me.clone(), me.clone());
         beside.spawn(async move {
@@ -104,6 +111,9 @@ impl State {
             admitting: None,
             beside,
             drained: None,
+            seeds,
+            drawing: None,
+            book: None,
             length: Share::of_queue_length(),
         }
     }
@@ -245,16 +255,42 @@ impl State {
         }
     }
 
+    pub fn draw_stepped(&mut self, me: &ActorRef<Message>, is_done: bool) {
+        self.drawing = None;
+        self.step(me, Input::DrawStepped);
+        // What follows need not wait for the next pulse; what failed does.
+        if is_done {
+            self.tick(me);
+        }
+    }
+
+    pub fn drawn(&mut self, me: &ActorRef<Message>, places: Vec<(Place, FanId)>, book: Arc<Book>) {
+        self.drawing = None;
+        self.book = Some(book);
+        self.step(me, Input::Drawn { places });
+        // In this order: whoever is told the place finds it in the queue.
+        self.publish();
+        self.tick(me);
+    }
+
+    pub fn tell_proof(&self, fan: FanId, reply: Reply<Option<Proof>>) {
+        let _ = reply.send(Ok(self.book.as_ref().and_then(|book| book.proof(fan))));
+    }
+
     pub fn pulse(&mut self, me: &ActorRef<Message>) {
         while self.beside.try_join_next().is_some() {}
         self.tick(me);
         self.length.set(self.room.waiting() as u64);
         self.look_after_store(me);
         if self.published.elapsed() >= self.publish_every {
-            self.published = Instant::now();
-            let queue = Arc::new(self.room.publish(self.clock.now()));
-            self.queue.send_replace(queue);
+            self.publish();
         }
+    }
+
+    fn publish(&mut self) {
+        self.published = Instant::now();
+        let queue = Arc::new(self.room.publish(self.clock.now()));
+        self.queue.send_replace(queue);
     }
 
     pub fn drain(&mut self, reply: oneshot::Sender<()>) {
@@ -331,7 +367,7 @@ impl State {
         if self.drained.is_some() {
             return;
         }
-        let room = Room::of(&self.inventory.view(), self.inventory.configuration().queue);
+        let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
         self.step(me, Input::Tick { room });
     }
 
@@ -344,6 +380,10 @@ impl State {
                 Effect::Forget { places } => self.forget(places),
                 Effect::Admit { admittees } => self.admit(me, admittees),
                 Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),
+                Effect::Draw(step) => {
+                    let (event, inventory, seeds) = (self.event, self.inventory.clone(), Arc::clone(&self.seeds));
+                    self.drawing = Some(beside::run(me, drawing::take(step, event, inventory, seeds)));
+                }
                 Effect::Tell { fan, news } => self.sockets.tell(fan, news),
             }
         }
@@ -409,11 +449,12 @@ impl State {
     /// The next part, unless something is being stored: it is its turn then.
     fn refill(&mut self, me: &ActorRef<Message>) {
         let Some(after) = self.refill.next().filter(|_| self.storing.is_none()) else { return };
-        let places = self.room.members(after, REFILL_AT_ONCE);
+        let mut places = self.room.members(after, REFILL_AT_ONCE);
         let Some(&(last, _)) = places.last() else {
             tracing::info!(event = %self.event, "the queue's store has all places again");
             return self.refill.end();
         };
+        places.iter_mut().for_each(|(place, _)| *place = self.room.stored_as(*place));
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
         self.storing = Some(beside::run(me, async move {
             Message::Refilled { last, returned: store.join(event, term, &places).await }
@@ -467,6 +508,6 @@ impl State {
 }
 
 /// Repeating these is harmless by what they say: no identity is needed.
-fn plain(command: Command) -> request::Request {
+pub(super) fn plain(command: Command) -> request::Request {
     request::Request { identity: None, command }
 }

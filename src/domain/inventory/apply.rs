@@ -73,6 +73,11 @@ impl Inventory {
                 self.refused(at, (*order, *payment), *fan, lines, *why)
             }
             Entry::Voided { order } => self.voided(at, *order),
+            Entry::DrawCommitted { commitment, beacon_name } => self.draw_committed(*commitment, beacon_name),
+            Entry::DrawStaged { fans } => self.draw_staged(fans),
+            Entry::DrawClosed { root, count, last } => self.draw_closed(*root, *count, *last),
+            Entry::DrawBeacon { value } => self.draw_beacon(value),
+            Entry::DrawRevealed { seed } => self.draw_revealed(*seed),
         }
     }
 
@@ -83,6 +88,7 @@ impl Inventory {
         self.term = term;
         // An owner that was lost amid a large plan never said `Configured`.
         self.staged.clear();
+        self.forget_staged_entrants();
         Ok(())
     }
 

@@ -32,6 +32,8 @@ pub struct Configuration {
     pub limits: Limits,
     pub orphan_rule: OrphanRule,
     pub queue: QueueSettings,
+    /// Names the public value that counts in the draw, one that nobody can know before the sale opens.
+    pub beacon: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,8 +112,32 @@ pub enum OrphanRule {
     Block,
 }
 
+/// How fans are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// First come, first served.
+    #[default]
+    Fifo,
+    /// Who joins before the sale opens is drawn when it does; who comes later stands behind, first come, first served.
+    Draw,
+    /// Each admission goes to anybody of those who wait.
+    Random,
+    /// At once, as long as slots and stock allow; who finds none waits, first come, first served.
+    Passthrough,
+    /// Nobody new gets a place; who has one is let in, first come, first served.
+    Reject,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueSettings {
+    pub mode: Mode,
+    /// How long before the sale opens the queue can be joined.
+    pub prequeue: Millis,
+    /// The queue forms when so many shop, until then everybody is let through; 0: it is always there.
+    pub engage_above: u32,
+    /// It lets go when fewer than these shop and nobody waits.
+    pub release_below: u32,
     /// Fans who may shop at once: live admissions, and ended ones with an unpaid hold.
     pub slots: u32,
     /// Admissions a minute at most.
@@ -149,6 +175,8 @@ pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
 pub const MAX_NAME_LEN: usize = 100;
+/// Of a beacon's name or value.
+pub const MAX_BEACON_LEN: usize = 200;
 /// Tickets of one fan, and so of one order.
 pub const MAX_PER_FAN: u16 = 20;
 
@@ -180,13 +208,19 @@ impl Configuration {
         in_range("per_fan", per_fan, 1, MAX_PER_FAN)?;
         in_time("hold_ttl", hold_ttl, Millis::seconds(1), Millis::minutes(60))?;
         in_time("hold_extension", hold_extension, Millis(0), Millis::minutes(60))?;
-        let QueueSettings { slots, rate_per_minute, session, extension, claim_window, grace, paused: _ } = self.queue;
+        let QueueSettings { slots, rate_per_minute, session, extension, claim_window, grace, prequeue, .. } =
+            self.queue;
+        let QueueSettings { engage_above, release_below, .. } = self.queue;
+        in_time("prequeue", prequeue, Millis(0), Millis::minutes(24 * 60))?;
+        in_range("engage_above", engage_above, 0, MAX_QUANTITY)?;
+        in_range("release_below", release_below, 0, engage_above)?;
         in_range("slots", slots, 0, MAX_QUANTITY)?;
         in_range("rate_per_minute", rate_per_minute, 0, MAX_QUANTITY)?;
         in_time("session", session, Millis::seconds(1), Millis::minutes(24 * 60))?;
         in_time("extension", extension, Millis(0), Millis::minutes(60))?;
         in_time("claim_window", claim_window, Millis::seconds(1), Millis::minutes(60))?;
-        in_time("grace", grace, Millis(0), Millis::minutes(24 * 60))
+        in_time("grace", grace, Millis(0), Millis::minutes(24 * 60))?;
+        at_most("beacon", self.beacon.as_ref().map_or(0, |name| name.chars().count()), MAX_BEACON_LEN)
     }
 
     fn validate_quotas(&self) -> Result<(), Invalid> {

@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 1 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 2 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -12,6 +12,7 @@ use super::{
     sealed::{open, seal},
 };
 use crate::domain::{
+    draw::Digest,
     id::{FanId, OrderId, PaymentId},
     queue::Place,
     time::EventTime,
@@ -104,6 +105,28 @@ pub enum Entry {
         place: Place,
         until: EventTime,
     },
+    /// Before anybody can enter. `beacon_name` says which public value will count, once the entries are closed.
+    DrawCommitted {
+        commitment: Digest,
+        beacon_name: Option<String>,
+    },
+    /// Who takes part, in parts, in the order of their entries.
+    DrawStaged {
+        fans: Vec<FanId>,
+    },
+    /// Those staged since the last activation, and nobody else. `last` is the last place of one of them.
+    DrawClosed {
+        root: Digest,
+        count: u32,
+        last: Place,
+    },
+    DrawBeacon {
+        value: String,
+    },
+    /// The order follows from everything above.
+    DrawRevealed {
+        seed: Digest,
+    },
 }
 
 /// Where a new configuration's seats stand.
@@ -136,7 +159,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 1;
+    pub const VERSION: u8 = 2;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -11,6 +11,7 @@ mod best;
 mod blocks;
 pub mod configuration;
 mod decide;
+pub mod draw;
 pub mod entry;
 pub mod fact;
 mod fans;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     admissions::Admissions,
     configuration::{Configuration, Seat},
+    draw::{Draw, Entrants},
     entry::Entry,
     fact::OrderFact,
     fans::Fans,
@@ -71,6 +73,8 @@ pub struct Inventory {
     admissions: Admissions,
     outcomes: Outcomes,
     outbox: Outbox,
+    draw: Option<Draw>,
+    entrants: Entrants,
 }
 
 /// A journal that contradicts itself: the event must not run.
@@ -107,6 +111,7 @@ pub struct View {
     pub holds: u32,
     /// Changes whenever any seat does; the seats themselves are asked for apart.
     pub seats_revision: u64,
+    pub draw: Option<Draw>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,12 +229,16 @@ impl Inventory {
     }
 
     /// Whether somebody must run this event although nobody asks: live holds or admissions, unpublished facts, a
-    /// scheduled opening.
+    /// scheduled opening, a draw that is not over.
     pub fn is_active(&self) -> bool {
         let opens_later = self
             .configuration
             .as_ref()
             .is_some_and(|c| matches!(c.phase, Phase::Published | Phase::Paused) && c.on_sale_at > self.last_at);
-        self.orders.held() > 0 || self.admissions.any_live() || self.outbox.len() > 0 || opens_later
+        self.orders.held() > 0
+            || self.admissions.any_live()
+            || self.outbox.len() > 0
+            || opens_later
+            || self.is_drawing()
     }
 }

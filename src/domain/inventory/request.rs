@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::configuration::Configuration;
 use crate::domain::{
     code::{Code, SeatId},
+    draw::Digest,
     id::{FanId, OrderId, PaymentId},
     money::Currency,
     queue::Place,
@@ -64,6 +65,27 @@ pub enum Command {
     /// Sold stock becomes free: the money went back.
     Void {
         order: OrderId,
+    },
+    Draw(DrawCommand),
+}
+
+/// A step of the event's draw. Each can be repeated: what was done first stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DrawCommand {
+    Commit {
+        commitment: Digest,
+    },
+    /// These take part, in the order of their entries, which have this root; `last` is the last place of one of them.
+    Close {
+        root: Digest,
+        last: Place,
+        fans: Vec<FanId>,
+    },
+    Beacon {
+        value: String,
+    },
+    Reveal {
+        seed: Digest,
     },
 }
 
@@ -155,6 +177,8 @@ pub enum Answer {
     /// For ever: the money must go back.
     ConfirmRefused(ConfirmRefusal),
     Voided,
+    /// The step of the draw is done.
+    Drawn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,4 +280,6 @@ pub enum Refusal {
     Transition { from: String, to: String },
     #[error("order messages lag behind; try again soon")]
     OrdersLagging,
+    #[error("the draw is not at this step: {0}")]
+    Draw(String),
 }

@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 1 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 2 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -10,6 +10,7 @@ use super::{
     Inventory,
     admissions::Admissions,
     configuration::{Configuration, Seat},
+    draw::{Draw, Entrants},
     entry::Unreadable,
     fans::Fans,
     orders::Orders,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -41,6 +42,8 @@ pub struct Frozen {
     admissions: Admissions,
     outcomes: Outcomes,
     outbox: Outbox,
+    draw: Option<Draw>,
+    entrants: Entrants,
 }
 
 impl Frozen {
@@ -79,6 +82,8 @@ impl Inventory {
             admissions: self.admissions.frozen(),
             outcomes: self.outcomes.frozen(),
             outbox: self.outbox.clone(),
+            draw: self.draw.clone(),
+            entrants: self.entrants.clone(),
         }
     }
 
@@ -105,6 +110,8 @@ impl Inventory {
             admissions,
             outcomes: found.outcomes,
             outbox: found.outbox,
+            draw: found.draw,
+            entrants: found.entrants,
         })
     }
 }

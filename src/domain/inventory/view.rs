@@ -45,6 +45,7 @@ impl Inventory {
             outbox: self.outbox.len() as u64,
             holds: self.orders.held() as u32,
             seats_revision: self.seats_revision,
+            draw: self.draw.clone(),
         }
     }
 

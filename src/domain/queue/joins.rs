@@ -33,7 +33,7 @@ pub(super) struct Joining<Reply> {
 }
 
 impl<Reply> Joins<Reply> {
-    /// `last` is the number of the last place known to be used in this term, 0 if none is.
+    /// `last` is the number of the last place known to be used in this term, [`Place::ARRIVALS`] if none is.
     pub(super) fn new(term: u32, last: u32) -> Self {
         Self { term, last, joining: BTreeMap::new(), sent: None, by_fan: BTreeMap::new() }
     }
@@ -41,6 +41,21 @@ impl<Reply> Joins<Reply> {
     /// Those who have asked and not left; they count towards the limit.
     pub(super) fn len(&self) -> usize {
         self.by_fan.len()
+    }
+
+    /// Whether the fan's place is being stored, or waits for that.
+    pub(super) fn has(&self, fan: FanId) -> bool {
+        self.by_fan.contains_key(&fan)
+    }
+
+    /// The last place given, stored or not.
+    pub(super) fn last(&self) -> Place {
+        Place::new(self.term, self.last)
+    }
+
+    /// Whether a place up to this one is not decided yet.
+    pub(super) fn waits_for(&self, place: Place) -> bool {
+        self.joining.first_key_value().is_some_and(|(&first, _)| first <= place)
     }
 
     /// Gives the reply back when the term has no places left.

@@ -72,6 +72,20 @@ impl Line {
         self.len
     }
 
+    /// The places at these indices, which ascend from 0.
+    pub(super) fn at(&self, indices: impl Iterator<Item = usize>) -> Vec<Place> {
+        let (mut chunks, mut before) = (self.chunks.iter().peekable(), 0);
+        let at = |index: usize| {
+            while let Some(chunk) = chunks.next_if(|chunk| index >= before + chunk.fans.len()) {
+                before += chunk.fans.len();
+            }
+            let chunk = chunks.peek()?;
+            let offset = chunk.live.offsets().nth(index - before)?;
+            Some(Place(chunk.number * SPAN + offset))
+        };
+        indices.map_while(at).collect()
+    }
+
     /// In order, those behind `after`.
     pub(super) fn iter(&self, after: Option<Place>) -> impl Iterator<Item = (Place, FanId)> + '_ {
         let from = after.map_or(0, |place| place.0.saturating_add(1));
@@ -111,6 +125,9 @@ mod tests {
             let all: Vec<_> = model.iter().map(|(&place, &fan)| (place, fan)).collect();
             prop_assert_eq!(line.iter(None).collect::<Vec<_>>(), all.clone());
             prop_assert_eq!(line.ranks(), Ranks::new(model.keys().copied().collect()));
+            let some = (0..all.len() + 3).step_by(3);
+            let expected: Vec<_> = all.iter().step_by(3).map(|(place, _)| *place).collect();
+            prop_assert_eq!(line.at(some), expected);
             if let Some(&(place, _)) = all.get(all.len() / 2) {
                 prop_assert_eq!(line.iter(Some(place)).next(), all.get(all.len() / 2 + 1).copied());
             }

@@ -10,7 +10,8 @@ use crate::domain::{
     id::FanId,
     inventory::{
         View,
-        configuration::QueueSettings,
+        configuration::{Configuration, Mode, QueueSettings},
+        draw::{Draw, DrawStage},
         request::{Admission, Admittee},
     },
     time::EventTime,
@@ -63,6 +64,12 @@ pub enum Input<Reply> {
     AdmitNow {
         count: u32,
     },
+    /// The step of the draw that was asked for last is over, whatever became of it: the next tick says how far it is.
+    DrawStepped,
+    /// The drawn order of the entries, as places that ascend, without those that were ever admitted.
+    Drawn {
+        places: Vec<(Place, FanId)>,
+    },
     /// Admin: these lose their places, except those being admitted just now.
     Remove {
         fans: Vec<FanId>,
@@ -82,13 +89,35 @@ pub enum Input<Reply> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     pub settings: QueueSettings,
+    /// When the queue can be joined, and when the sale opens.
+    pub hours: Hours,
     pub slots_free: u32,
+    pub slots_taken: u32,
     /// Nobody is called in to find nothing.
     pub tickets: Tickets,
     /// Orders that are held and not paid.
     pub holds: u32,
     /// Whether the event is on sale.
     pub selling: bool,
+    /// Whether the sale has opened, and not ended: it may be sold out just now.
+    pub open: bool,
+    pub draw: DrawStage,
+    /// Fresh randomness: where anybody may be picked, it says who.
+    pub dice: u64,
+}
+
+/// From the event's schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hours {
+    pub join_from: EventTime,
+    pub on_sale_at: EventTime,
+}
+
+impl Hours {
+    pub fn of(configuration: &Configuration) -> Self {
+        let on_sale_at = configuration.on_sale_at;
+        Self { join_from: on_sale_at - configuration.queue.prequeue, on_sale_at }
+    }
 }
 
 impl Room {
@@ -101,16 +130,21 @@ impl Room {
         (self.tickets.free / each).max(self.tickets.free.min(1)).saturating_sub(shoppers.saturating_sub(holds))
     }
 
-    pub fn of(view: &View, settings: QueueSettings) -> Self {
+    pub fn of(view: &View, configuration: &Configuration, dice: u64) -> Self {
         Self {
-            settings,
+            settings: configuration.queue,
+            hours: Hours::of(configuration),
             slots_free: view.slots.saturating_sub(view.slots_taken),
+            slots_taken: view.slots_taken,
             tickets: Tickets {
                 free: view.available,
                 held: view.ticket_types.iter().map(|ticket_type| u64::from(ticket_type.held)).sum(),
             },
             holds: view.holds,
             selling: view.status == Status::OnSale,
+            open: matches!(view.status, Status::OnSale | Status::SoldOut),
+            draw: view.draw.as_ref().map(Draw::stage).unwrap_or_default(),
+            dice,
         }
     }
 }
@@ -133,11 +167,25 @@ pub enum Effect<Reply> {
         reply: Reply,
         outcome: Outcome,
     },
+    /// A step of the draw; answer with `DrawStepped`, or `Drawn` where that is asked for. At most one is under way.
+    Draw(DrawStep),
     /// Tell the fan's sockets.
     Tell {
         fan: FanId,
         news: News,
     },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DrawStep {
+    /// Commit to a seed.
+    Commit,
+    /// These are the entries.
+    Close { fans: Vec<FanId>, last: Place },
+    /// Tell the seed.
+    Reveal,
+    /// Work out the order.
+    Order,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +206,12 @@ pub enum Outcome {
     TryAgain,
     /// The room holds as many as it can.
     Full,
+    /// The queue cannot be joined before.
+    NotOpen {
+        from: EventTime,
+    },
+    /// Nobody new gets a place.
+    Closed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +223,8 @@ pub enum News {
     AdmissionEndsSoon(Admission),
     AdmissionEnded,
     Removed,
+    /// The draw has given the fan this place.
+    Drawn(Place),
 }
 
 /// Where a fan stands.
@@ -200,13 +256,51 @@ pub struct Queue {
     pub newest: Place,
     /// Measured over the last minute; `None` when unknown.
     pub outflow_per_minute: Option<u32>,
-    pub paused: bool,
+    pub conditions: Conditions,
     /// Fans with a socket, waiting or not.
     pub present: usize,
     /// Live ones, called or claimed.
     pub admissions: usize,
-    /// As the inventory last said; `None` before it has.
-    pub tickets: Option<Tickets>,
     /// How much of the configured rate is used: less than 100 while the journal is slow or fails.
     pub pace_percent: u32,
+}
+
+/// Whose places are entries of a draw, which have no order until it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Entries {
+    #[default]
+    Nobodys,
+    /// Everybody's.
+    All,
+    /// Those up to this one.
+    UpTo(Place),
+    /// Those up to this one became others, in the drawn order.
+    Drawn(Place),
+}
+
+impl Entries {
+    /// Whether the place is an entry that has no order yet. It may be heard of before those that it stands among, and the
+    /// other way round: then it has none either.
+    pub fn has(self, place: Place) -> bool {
+        match self {
+            Self::Nobodys => false,
+            Self::All => true,
+            Self::UpTo(last) => place.is_drawn() || place <= last,
+            Self::Drawn(last) => !place.is_drawn() && place <= last,
+        }
+    }
+}
+
+/// What all who wait are told alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Conditions {
+    pub mode: Mode,
+    /// Admission stands still; places are kept.
+    pub paused: bool,
+    /// Whether there is a queue at all: below the safety net's threshold everybody is let through.
+    pub engaged: bool,
+    pub hours: Hours,
+    pub entries: Entries,
+    /// As the inventory last said; `None` before it has.
+    pub tickets: Option<Tickets>,
 }

@@ -8,6 +8,7 @@ mod joins;
 mod line;
 mod message;
 mod pace;
+mod pick;
 mod place;
 mod presence;
 mod rank;
@@ -17,7 +18,7 @@ mod tests;
 
 pub use self::{
     change::QueueChange,
-    message::{Effect, Input, News, Outcome, Queue, Room, Standing, Tickets},
+    message::{Conditions, DrawStep, Effect, Entries, Hours, Input, News, Outcome, Queue, Room, Standing, Tickets},
     place::Place,
     rank::Ranks,
     room::WaitingRoom,

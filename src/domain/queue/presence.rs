@@ -47,6 +47,11 @@ impl Presence {
         self.fans.get(&fan).is_some_and(|fan| fan.sockets > 0)
     }
 
+    /// Whether the fan is here or was, less than `within` ago.
+    pub(super) fn is_near(&self, now: EventTime, fan: FanId, within: Millis) -> bool {
+        self.fans.get(&fan).is_some_and(|fan| fan.sockets > 0 || now.since(fan.last_here) < within)
+    }
+
     /// How many fans are here, whether they wait or not.
     pub(super) fn here(&self) -> usize {
         self.here

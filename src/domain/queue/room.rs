@@ -1,29 +1,27 @@
-//! The waiting room's decisions: who has a place, who is proposed next, who is told what.
+//! The waiting room's decisions: who has a place, who is told what. Who is proposed next: [`calling`]; what becomes of the
+//! entries of a draw: [`drawing`].
+
+mod calling;
+mod drawing;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     sync::Arc,
 };
 
+use self::{calling::Proposal, drawing::Drawing};
 use super::{
-    Effect, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line, pace::Pace,
-    presence::Presence,
+    Conditions, Effect, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
+    pace::Pace, pick::Dice, presence::Presence,
 };
 use crate::domain::{
     id::FanId,
-    inventory::{
-        configuration::QueueSettings,
-        request::{Admission, Admittee},
-    },
+    inventory::{configuration::Mode, request::Admission},
     time::{EventTime, Millis},
 };
 
 /// No more waiting fans than this in one event.
 const MAX_WAITING: usize = 10_000_000;
-/// No more places than this in one proposal: it has to fit into a batch of the inventory.
-const MAX_PROPOSED: usize = 512;
-/// No more places than this are dropped at one tick for their fans' absence; the rest follows at the next ones.
-const MAX_DROPPED: usize = 10_000;
 /// A fan who shops is told so long before the end.
 const ENDS_SOON: Millis = Millis::seconds(60);
 /// No more places than this in one `Forget`.
@@ -39,43 +37,41 @@ pub struct WaitingRoom<Reply> {
     admissions: BTreeMap<FanId, Admission>,
     /// When claimed admissions end of which nothing was said yet. Those that have changed since are passed over.
     ending: BTreeSet<(EventTime, FanId)>,
+    /// When how many were admitted, or claimed, within the last claim window: these may be about to take something.
+    fresh: VecDeque<(EventTime, u32)>,
     /// As of the last tick, less what was admitted since.
     room: Room,
     /// As the last tick said; before the first one nobody knows.
     tickets: Option<Tickets>,
     pace: Pace,
+    /// Whether there is a queue, or everybody is let through: see [`QueueSettings::engage_above`].
+    ///
+    /// [`QueueSettings::engage_above`]: crate::domain::inventory::configuration::QueueSettings::engage_above
+    engaged: bool,
     /// Admissions that an admin asked for and that are not proposed yet.
     extra: u32,
     proposal: Option<Proposal<Reply>>,
+    dice: Dice,
+    drawing: Drawing,
     /// Places used up, to be forgotten at the end of the step.
     used_up: Vec<Place>,
 }
 
-/// Places that the inventory was asked to admit. While it may do so, they are not given up.
-struct Proposal<Reply> {
-    /// Front first.
-    places: Vec<Place>,
-    sent: EventTime,
-    under_way: bool,
-    /// So many of them an admin asked for: the rate does not pay for these.
-    by_admin: u32,
-    /// Those who want to leave: told when it is known whether they were admitted.
-    leaving: BTreeMap<Place, Vec<Reply>>,
-}
-
 impl<Reply> WaitingRoom<Reply> {
     /// Begins a term with the places that the store gave back (any order, minus those ever admitted) and the live
-    /// admissions of the journal. Everybody counts as just gone, and has the grace time to come back.
+    /// admissions of the journal. Everybody counts as just gone, and has the grace time to come back. `room` is looked at for
+    /// who may join; nobody is called before the first tick.
     pub fn new(
         now: EventTime,
         term: u32,
         mut places: Vec<(Place, FanId)>,
         admissions: Vec<Admission>,
-        settings: QueueSettings,
+        room: Room,
     ) -> Self {
         let admissions: BTreeMap<_, _> = admissions.into_iter().map(|admission| (admission.fan, admission)).collect();
         places.sort_unstable();
         let last = places.last().filter(|(place, _)| place.term() == term).map_or(0, |(place, _)| place.0 as u32);
+        let last = last.max(Place::ARRIVALS);
         // A copy that lost a `Forget` can hold several places of a fan; only the last one can have been told last.
         let mut latest: BTreeMap<FanId, Place> = BTreeMap::new();
         latest.extend(places.iter().map(|&(place, fan)| (fan, place)));
@@ -97,12 +93,16 @@ impl<Reply> WaitingRoom<Reply> {
             joins: Joins::new(term, last),
             newest: Place::new(term, last),
             ending: admissions.values().filter(|admission| admission.claim_by.is_none()).map(end_of).collect(),
+            fresh: VecDeque::new(),
             admissions,
-            room: Room { settings, slots_free: 0, tickets: Tickets::default(), holds: 0, selling: false },
+            room: Room { slots_free: 0, tickets: Tickets::default(), selling: false, ..room },
             tickets: None,
             pace: Pace::new(now),
+            engaged: room.slots_taken >= room.settings.engage_above,
             extra: 0,
             proposal: None,
+            dice: Dice::new(room.dice),
+            drawing: Drawing::default(),
             used_up,
         }
     }
@@ -123,8 +123,10 @@ impl<Reply> WaitingRoom<Reply> {
                     self.pace.failed();
                 }
             }
-            Input::Changed { admission } => self.changed(admission, effects),
+            Input::Changed { admission } => self.changed(now, admission, effects),
             Input::Ended { fan, place } => self.ended(now, fan, place, effects),
+            Input::DrawStepped => self.drawing.stepped(),
+            Input::Drawn { places } => self.drawn(now, places),
             Input::AdmitNow { count } => {
                 self.extra = self.extra.saturating_add(count);
                 self.propose(now, effects);
@@ -145,7 +147,9 @@ impl<Reply> WaitingRoom<Reply> {
         if let Some(joins) = self.joins.next_batch() {
             effects.push(Effect::Store { joins });
         }
-        for places in std::mem::take(&mut self.used_up).chunks(MAX_FORGOTTEN) {
+        let used_up = std::mem::take(&mut self.used_up);
+        let used_up: Vec<Place> = used_up.into_iter().map(|place| self.stored_as(place)).collect();
+        for places in used_up.chunks(MAX_FORGOTTEN) {
             effects.push(Effect::Forget { places: places.to_vec() });
         }
     }
@@ -166,6 +170,11 @@ impl<Reply> WaitingRoom<Reply> {
         self.line.iter(after).take(limit).collect()
     }
 
+    /// The place by which the queue's store knows this one: a drawn place is worked out from the journal, never stored.
+    pub fn stored_as(&self, place: Place) -> Place {
+        self.drawing.stored(place)
+    }
+
     /// Costs a pointer for each thousand waiting.
     pub fn publish(&mut self, now: EventTime) -> Queue {
         Queue {
@@ -173,10 +182,16 @@ impl<Reply> WaitingRoom<Reply> {
             ranks: Arc::new(self.line.ranks()),
             newest: self.newest,
             outflow_per_minute: self.pace.outflow_per_minute(now),
-            paused: self.room.settings.paused,
+            conditions: Conditions {
+                mode: self.room.settings.mode,
+                paused: self.room.settings.paused,
+                engaged: self.engaged,
+                hours: self.room.hours,
+                entries: self.entries(),
+                tickets: self.tickets,
+            },
             present: self.presence.here(),
             admissions: self.admissions.len(),
-            tickets: self.tickets,
             pace_percent: self.pace.percent(),
         }
     }
@@ -188,8 +203,10 @@ impl<Reply> WaitingRoom<Reply> {
                 self.presence.heard(now, fan);
                 Outcome::Waiting { place }
             }
-            Standing::NotHere if self.line.len() + self.joins.len() >= MAX_WAITING => Outcome::Full,
             Standing::NotHere => {
+                if let Some(outcome) = self.refusal(now, fan) {
+                    return effects.push(Effect::Reply { reply, outcome });
+                }
                 if let Err(reply) = self.joins.add(fan, reply) {
                     effects.push(Effect::Reply { reply, outcome: Outcome::Full });
                 }
@@ -197,6 +214,20 @@ impl<Reply> WaitingRoom<Reply> {
             }
         };
         effects.push(Effect::Reply { reply, outcome });
+    }
+
+    /// Why nobody gets a place now; not for who is just getting one.
+    fn refusal(&self, now: EventTime, fan: FanId) -> Option<Outcome> {
+        let from = self.room.hours.join_from;
+        match self.room.settings.mode {
+            _ if self.joins.has(fan) => None,
+            Mode::Reject => Some(Outcome::Closed),
+            _ if now < from => Some(Outcome::NotOpen { from }),
+            // Nobody enters before the seed is fixed; that is a moment.
+            _ if self.lacks_commitment(now) => Some(Outcome::TryAgain),
+            _ if self.line.len() + self.joins.len() >= MAX_WAITING => Some(Outcome::Full),
+            _ => None,
+        }
     }
 
     fn stored(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
@@ -244,24 +275,6 @@ impl<Reply> WaitingRoom<Reply> {
         effects.push(Effect::Reply { reply, outcome });
     }
 
-    fn tick(&mut self, now: EventTime, room: Room, effects: &mut Vec<Effect<Reply>>) {
-        self.room = room;
-        self.tickets = Some(room.tickets);
-        self.pace.earn(now, room.settings.rate_per_minute);
-        let overdue: Vec<_> = self
-            .presence
-            .overdue(now, room.settings.grace)
-            .filter(|&place| !self.is_proposed(place))
-            .take(MAX_DROPPED)
-            .collect();
-        for place in overdue {
-            self.give_up(now, place);
-        }
-        self.warn(now, effects);
-        self.repeat_proposal(now, effects);
-        self.propose(now, effects);
-    }
-
     fn warn(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         while let Some(&(until, fan)) = self.ending.first().filter(|(until, _)| *until <= now + ENDS_SOON) {
             self.ending.pop_first();
@@ -271,92 +284,16 @@ impl<Reply> WaitingRoom<Reply> {
         }
     }
 
-    /// What became of a failed proposal has to be known: it is repeated even if nobody would be proposed now.
-    fn repeat_proposal(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
-        let Some(mut proposal) = self.proposal.take_if(|proposal| !proposal.under_way) else {
-            return;
-        };
-        proposal.places.retain(|&place| self.line.get(place).is_some());
-        if proposal.places.is_empty() {
-            return;
-        }
-        self.send(&proposal.places, effects);
-        self.proposal = Some(Proposal { under_way: true, sent: now, ..proposal });
-    }
-
-    /// Asks for as many as rate, slots and stock allow, if nothing is being asked.
-    fn propose(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
-        if self.proposal.is_some() {
-            return;
-        }
-        let by_rate = if self.room.settings.paused { 0 } else { self.pace.allowed() };
-        let by_rate = u64::from(by_rate).min(self.room.served(self.admissions.len() as u64));
-        let wanted = if self.room.selling { by_rate + u64::from(self.extra) } else { 0 };
-        let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
-        let count = wanted.min(room) as usize;
-        let places: Vec<_> = self.line.iter(None).map(|(place, _)| place).take(count).collect();
-        if places.is_empty() {
-            // An admin's wish is for now; it does not lie in wait for the next slot.
-            self.extra = 0;
-            return;
-        }
-        self.send(&places, effects);
-        let by_admin = self.extra.min(places.len() as u32);
-        self.extra -= by_admin;
-        self.proposal = Some(Proposal { places, sent: now, under_way: true, by_admin, leaving: BTreeMap::new() });
-    }
-
-    fn send(&self, places: &[Place], effects: &mut Vec<Effect<Reply>>) {
-        let admittee = |&place: &Place| {
-            self.line.get(place).map(|fan| Admittee { place, fan, present: self.presence.is_here(fan) })
-        };
-        effects.push(Effect::Admit { admittees: places.iter().filter_map(admittee).collect() });
-    }
-
-    fn admitted(&mut self, now: EventTime, admissions: Vec<Admission>, effects: &mut Vec<Effect<Reply>>) {
-        let Some(Proposal { places, sent, by_admin, mut leaving, .. }) = self.proposal.take() else {
-            return;
-        };
-        self.pace.took(now.since(sent));
-        let count = admissions.len() as u32;
-        for admission in admissions {
-            if self.give_up(now, admission.place).is_none() {
-                // Over already, before this answer came.
-                continue;
-            }
-            self.admissions.insert(admission.fan, admission);
-            if admission.claim_by.is_none() {
-                self.ending.insert(end_of(&admission));
-            }
-            let news = if admission.claim_by.is_some() { News::Turn(admission) } else { News::Admitted(admission) };
-            effects.push(Effect::Tell { fan: admission.fan, news });
-            let outcome = Outcome::Admitted(admission);
-            let leavers = leaving.remove(&admission.place).into_iter().flatten();
-            effects.extend(leavers.map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));
-        }
-        for (place, leavers) in leaving {
-            self.give_up(now, place);
-            effects.extend(leavers.into_iter().map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
-        }
-        self.pace.spend(count.saturating_sub(by_admin));
-        self.pace.count(now, count);
-        // Fewer than asked for: the slots are taken, whatever the last tick said.
-        let all = count as usize >= places.len();
-        self.room.slots_free = if all { self.room.slots_free.saturating_sub(count) } else { 0 };
-        self.room.tickets.free = self.room.tickets.free.saturating_sub(u64::from(count));
-        if self.extra > 0 {
-            self.propose(now, effects);
-        }
-    }
-
-    fn changed(&mut self, admission: Admission, effects: &mut Vec<Effect<Reply>>) {
+    fn changed(&mut self, now: EventTime, admission: Admission, effects: &mut Vec<Effect<Reply>>) {
         let Some(known) = self.admissions.get_mut(&admission.fan).filter(|known| known.place == admission.place) else {
             return;
         };
         // It is heard of twice, by the answer to whoever asked and from the journal, and in any order.
         let age = |admission: &Admission| (admission.claim_by.is_none(), admission.extended);
         if age(&admission) > age(known) {
+            let claims = known.claim_by.is_some();
             *known = admission;
+            self.fresh.extend(claims.then_some((now, 1)));
             self.ending.insert(end_of(&admission));
             effects.push(Effect::Tell { fan: admission.fan, news: News::Admitted(admission) });
         }
@@ -409,10 +346,4 @@ impl<Reply> WaitingRoom<Reply> {
 
 fn end_of(admission: &Admission) -> (EventTime, FanId) {
     (admission.until, admission.fan)
-}
-
-impl<Reply> Proposal<Reply> {
-    fn has(&self, place: Place) -> bool {
-        self.places.binary_search(&place).is_ok()
-    }
 }

@@ -1,21 +1,31 @@
 //! The waiting room, step by step, and under random play against what must always hold.
 
+mod draw;
+mod modes;
 mod properties;
 mod table;
 
 use super::{
     joins::MAX_JOINS,
-    message::{Effect, Input, News, Outcome, Room, Standing, Tickets},
+    message::{Effect, Hours, Input, News, Outcome, Room, Standing, Tickets},
     place::Place,
     room::WaitingRoom,
 };
 use crate::domain::{
     id::FanId,
-    inventory::{configuration::QueueSettings, request::Admission},
+    inventory::{
+        configuration::{Mode, QueueSettings},
+        draw::DrawStage,
+        request::Admission,
+    },
     time::{EventTime, Millis},
 };
 
 const SETTINGS: QueueSettings = QueueSettings {
+    mode: Mode::Fifo,
+    prequeue: Millis(0),
+    engage_above: 0,
+    release_below: 0,
     slots: 100,
     rate_per_minute: 600,
     paused: false,
@@ -24,8 +34,18 @@ const SETTINGS: QueueSettings = QueueSettings {
     claim_window: Millis::seconds(30),
     grace: Millis::seconds(60),
 };
-const ROOM: Room =
-    Room { settings: SETTINGS, slots_free: 100, tickets: Tickets { free: 1_000, held: 0 }, holds: 0, selling: true };
+const ROOM: Room = Room {
+    settings: SETTINGS,
+    hours: Hours { join_from: EventTime(0), on_sale_at: EventTime(0) },
+    slots_free: 100,
+    slots_taken: 0,
+    tickets: Tickets { free: 1_000, held: 0 },
+    holds: 0,
+    selling: true,
+    open: true,
+    draw: DrawStage::None,
+    dice: 7,
+};
 
 const NOBODY: [u32; 0] = [];
 
@@ -34,7 +54,12 @@ fn fan(number: u32) -> FanId {
 }
 
 fn place(number: u32) -> Place {
-    Place::new(1, number)
+    at(1, number)
+}
+
+/// The place of this join within a term.
+fn at(term: u32, number: u32) -> Place {
+    Place::new(term, Place::ARRIVALS + number)
 }
 
 fn admission(number: u32) -> Admission {
@@ -53,7 +78,11 @@ impl Bench {
     }
 
     fn restored(term: u32, places: Vec<(Place, FanId)>, admissions: Vec<Admission>) -> Self {
-        Self { room: WaitingRoom::new(EventTime(0), term, places, admissions, SETTINGS), now: EventTime(0) }
+        Self::restored_in(term, places, admissions, ROOM)
+    }
+
+    fn restored_in(term: u32, places: Vec<(Place, FanId)>, admissions: Vec<Admission>, room: Room) -> Self {
+        Self { room: WaitingRoom::new(EventTime(0), term, places, admissions, room), now: EventTime(0) }
     }
 
     /// A room where the fans 1 to `count` wait, each with a socket, at the places of the same number.
@@ -96,7 +125,9 @@ impl Bench {
 
 fn admitted_numbers(effect: &Effect<u32>) -> Vec<u32> {
     match effect {
-        Effect::Admit { admittees } => admittees.iter().map(|admittee| admittee.place.0 as u32).collect(),
+        Effect::Admit { admittees } => {
+            admittees.iter().map(|admittee| admittee.place.0 as u32 - Place::ARRIVALS).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{id::FanId, queue::Place},
+    domain::{id::FanId, inventory::configuration::QueueSettings, queue::Place},
+    http::events::body::ModeBody,
     http::shapes::{FieldError, Wrong},
 };
 
@@ -37,6 +38,11 @@ pub struct QueueReport {
     pub paused: bool,
     /// How much of the rate is used: less than 100 while the journal is slow or fails.
     pub pace_percent: u32,
+    pub mode: ModeBody,
+    /// Whether there is a queue; below the threshold everybody is let through.
+    pub engaged: bool,
+    pub engage_above: u32,
+    pub release_below: u32,
     /// Admitted a minute, measured over the last one.
     pub outflow_per_minute: Option<u32>,
     pub members: Vec<Member>,
@@ -119,6 +125,54 @@ pub struct SlotsBody {
     pub slots: u32,
     #[schema(min_length = 1, max_length = 500)]
     pub reason: String,
+}
+
+/// What is left out stays.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModeChange {
+    #[serde(default)]
+    pub mode: Option<ModeBody>,
+    /// The queue forms when so many shop; 0: it is always there.
+    #[serde(default)]
+    #[schema(maximum = 1_000_000)]
+    pub engage_above: Option<u32>,
+    /// It lets go when fewer than these shop and nobody waits.
+    #[serde(default)]
+    #[schema(maximum = 1_000_000)]
+    pub release_below: Option<u32>,
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+impl ModeChange {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
+        let mut wrong = Wrong::default();
+        if self.mode.is_none() && self.engage_above.is_none() && self.release_below.is_none() {
+            wrong.add("mode", "mode, engage_above or release_below is expected");
+        }
+        for (field, value) in [("engage_above", self.engage_above), ("release_below", self.release_below)] {
+            wrong.number(field, value.unwrap_or_default(), 0..=1_000_000);
+        }
+        wrong.add_reason(&self.reason);
+        wrong.or(())
+    }
+
+    pub fn apply(&self, queue: &mut QueueSettings) {
+        queue.mode = self.mode.map_or(queue.mode, Into::into);
+        queue.engage_above = self.engage_above.unwrap_or(queue.engage_above);
+        // A threshold that is lowered takes the other one along.
+        queue.release_below = self.release_below.unwrap_or(queue.release_below.min(queue.engage_above));
+    }
+
+    /// For the audit: what is changed, and why.
+    pub fn told(&self) -> String {
+        let mode = self.mode.map(|mode| format!("{mode:?}").to_lowercase());
+        let engage = self.engage_above.map(|shopping| format!("engage above {shopping}"));
+        let release = self.release_below.map(|shopping| format!("release below {shopping}"));
+        let changes: Vec<_> = [mode, engage, release].into_iter().flatten().collect();
+        format!("{}: {}", changes.join(", "), self.reason)
+    }
 }
 
 impl AdmitBody {

@@ -26,6 +26,8 @@ pub struct EventAnswer {
     pub ticket_types: Vec<TicketType>,
     pub quotas: Vec<QuotaBody>,
     pub queue: QueueBody,
+    /// The public value that counts in the draw, if one was named.
+    pub draw_beacon: Option<String>,
     /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
     pub seats: usize,
 }
@@ -81,6 +83,7 @@ impl EventAnswer {
             ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
             queue: QueueBody::of(&configuration.queue),
+            draw_beacon: configuration.beacon,
             seats: configuration.seats.len(),
         }
     }

@@ -17,7 +17,8 @@ use crate::{
         code::Code,
         event::Phase,
         inventory::configuration::{
-            Configuration, Limits, OrphanRule, QueueSettings, Quota, Stock, TicketType as ConfiguredType,
+            Configuration, Limits, MAX_BEACON_LEN, Mode, OrphanRule, QueueSettings, Quota, Stock,
+            TicketType as ConfiguredType,
         },
         money::{Currency, Money},
         time::{EventTime, Millis},
@@ -70,6 +71,10 @@ pub struct NewEvent {
     pub quotas: Vec<QuotaBody>,
     #[serde(default)]
     pub queue: QueueBody,
+    /// Names a public value that counts in the draw, one that nobody can know before the sale opens.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
+    pub draw_beacon: Option<String>,
 }
 
 /// What changes, and the version that it was read at. A field left out stays; `null` clears one that may be empty.
@@ -114,6 +119,9 @@ pub struct EventChange {
     pub quotas: Option<Vec<QuotaBody>>,
     #[serde(default)]
     pub queue: Option<QueueBody>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub draw_beacon: Option<Option<String>>,
 }
 
 /// Tells `null` from a field left out.
@@ -186,6 +194,18 @@ pub enum OrphanBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueBody {
+    /// How fans are let in.
+    #[schema(default = "draw")]
+    pub mode: Option<ModeBody>,
+    /// How long before the sale opens the queue can be joined: five minutes to a day.
+    #[schema(minimum = 300, maximum = 86_400, default = 1800)]
+    pub prequeue_seconds: Option<u32>,
+    /// The queue forms when so many shop, until then everybody is let through; 0: it is always there.
+    #[schema(maximum = 1_000_000, default = 0)]
+    pub engage_above: Option<u32>,
+    /// It lets go when fewer than these shop and nobody waits; not more than `engage_above`.
+    #[schema(maximum = 1_000_000, default = 0)]
+    pub release_below: Option<u32>,
     /// Fans who may shop at once.
     #[schema(minimum = 1, maximum = 1_000_000, default = 500)]
     pub slots: Option<u32>,
@@ -209,7 +229,27 @@ pub struct QueueBody {
     pub grace_seconds: Option<u32>,
 }
 
+/// How fans are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeBody {
+    /// First come, first served.
+    Fifo,
+    /// Who joins before the sale opens is drawn when it does; who comes later stands behind.
+    Draw,
+    /// Each admission goes to anybody of those who wait.
+    Random,
+    /// At once, as long as slots and stock allow; who finds none waits.
+    Passthrough,
+    /// Nobody new gets a place; who has one keeps it.
+    Reject,
+}
+
 const DEFAULT_QUEUE: QueueSettings = QueueSettings {
+    mode: Mode::Draw,
+    prequeue: Millis::minutes(30),
+    engage_above: 0,
+    release_below: 0,
     slots: 500,
     rate_per_minute: 600,
     paused: false,
@@ -225,12 +265,13 @@ pub struct Shortest {
     hold_seconds: u32,
     session_seconds: u32,
     claim_seconds: u32,
+    prequeue_seconds: u32,
 }
 
 impl Shortest {
-    pub const NORMAL: Self = Self { hold_seconds: 60, session_seconds: 60, claim_seconds: 10 };
+    pub const NORMAL: Self = Self { hold_seconds: 60, session_seconds: 60, claim_seconds: 10, prequeue_seconds: 300 };
     /// For demonstrations and tests, where the operator's configuration allows it.
-    pub const DEMO: Self = Self { hold_seconds: 1, session_seconds: 1, claim_seconds: 1 };
+    pub const DEMO: Self = Self { hold_seconds: 1, session_seconds: 1, claim_seconds: 1, prequeue_seconds: 1 };
 }
 
 impl NewEvent {
@@ -263,6 +304,7 @@ impl NewEvent {
             limits: self.limits.applied(DEFAULT_LIMITS),
             orphan_rule: self.orphan_rule.into(),
             queue: self.queue.applied(DEFAULT_QUEUE),
+            beacon: self.draw_beacon.clone(),
         }
     }
 
@@ -273,7 +315,8 @@ impl NewEvent {
         check_ticket_types(&mut wrong, &self.ticket_types, self.currency);
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
         self.limits.check(&mut wrong, shortest);
-        self.queue.check(&mut wrong, shortest);
+        self.queue.check(&mut wrong, shortest, DEFAULT_QUEUE);
+        check_beacon(&mut wrong, self.draw_beacon.as_deref());
         wrong.or(())
     }
 }
@@ -317,9 +360,11 @@ impl EventChange {
             configuration.limits = limits.applied(configuration.limits);
         }
         if let Some(queue) = self.queue {
-            queue.check(&mut wrong, shortest);
+            queue.check(&mut wrong, shortest, configuration.queue);
             configuration.queue = queue.applied(configuration.queue);
         }
+        set(&mut configuration.beacon, self.draw_beacon);
+        check_beacon(&mut wrong, configuration.beacon.as_deref());
         set(&mut configuration.orphan_rule, self.orphan_rule.map(OrphanRule::from));
         configuration.version += 1;
         wrong.or((details, configuration))
@@ -364,6 +409,12 @@ fn check_sale(wrong: &mut Wrong, details: &Details, on_sale: EventTime, sale_end
             wrong.add("sale_ends_at", "is needed when the sale opens after the start")
         }
         None => {}
+    }
+}
+
+fn check_beacon(wrong: &mut Wrong, name: Option<&str>) {
+    if let Some(name) = name {
+        wrong.text("draw_beacon", name, 1..=MAX_BEACON_LEN, false);
     }
 }
 

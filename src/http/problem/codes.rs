@@ -49,7 +49,10 @@ pub enum Code {
     InvalidTransition,
     EventHasOrders,
     QueueFull,
+    QueueNotOpen,
+    QueueClosed,
     NotInQueue,
+    DrawState,
     WebsocketExpected,
     RotationRunning,
     TooManyKeys,
@@ -87,7 +90,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 66] = [
+pub const TABLE: [Row; 69] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -140,7 +143,10 @@ pub const TABLE: [Row; 66] = [
     row(Code::InvalidTransition, "invalid_transition", 409, false, "This step is not allowed in the present state."),
     row(Code::EventHasOrders, "event_has_orders", 409, false, "The event has holds or orders: cancel it instead."),
     row(Code::QueueFull, "queue_full", 503, true, "The waiting room holds as many as it can."),
+    row(Code::QueueNotOpen, "queue_not_open", 409, true, "The queue cannot be joined yet; `opens_at` says when."),
+    row(Code::QueueClosed, "queue_closed", 409, false, "The queue takes nobody new."),
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
+    row(Code::DrawState, "draw_state", 409, false, "The draw is not at the step where this can be done."),
     row(Code::WebsocketExpected, "websocket_expected", 426, false, "This path is opened as a WebSocket, version 13."),
     row(Code::RotationRunning, "rotation_running", 409, true, "A new generation of keys does not sign yet."),
     row(Code::TooManyKeys, "too_many_keys", 409, false, "There are as many generations of keys as there may be."),

@@ -40,6 +40,7 @@ impl From<Refusal> for Problem {
             Refusal::InvalidConfiguration(_) => Self::new(Code::InvalidEvent),
             Refusal::Transition { .. } => Self::new(Code::InvalidTransition),
             Refusal::OrdersLagging => Self::new(Code::OrdersLagging),
+            Refusal::Draw(_) => Self::new(Code::DrawState),
         };
         problem.detail(text)
     }

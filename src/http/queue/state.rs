@@ -9,15 +9,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::waiting_room::Position,
+    actors::waiting_room::{Position, Spot},
     domain::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
-        inventory::request::Admission,
-        queue::{Place, Queue, Standing, Tickets},
+        inventory::{configuration::Mode, request::Admission},
+        queue::{Conditions, Place, Queue, Standing, Tickets},
         time::EventTime,
     },
     http::{
+        events::body::ModeBody,
         shapes::Timestamp,
         tokens::{Tokens, lives::QUEUE_TICKET_S, unix_now},
     },
@@ -27,7 +28,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct QueueState {
     pub state: StateName,
-    /// From 1; 0 when not waiting.
+    pub mode: ModeBody,
+    /// From 1; 0 when not waiting, and where nobody has a number.
     pub position_in_queue: usize,
     pub people_ahead_in_queue: usize,
     pub total_people_in_queue: usize,
@@ -48,6 +50,12 @@ pub struct QueueState {
     pub poll_after_ms: u32,
     /// Admission stands still; places are kept.
     pub paused: bool,
+    /// Whether there is a queue; below the event's threshold everybody is let through.
+    pub engaged: bool,
+    /// When the queue can be joined; `null` once it can,
+    pub join_opens_at: Option<Timestamp>,
+    /// and when the sale opens, to count down to.
+    pub opens_at: Option<Timestamp>,
     /// What can still be had, all ticket types together, as far as quotas have room (`null` for a moment after a start),
     pub tickets_free: Option<u64>,
     /// and what is held and not paid, and so may come back.
@@ -63,6 +71,8 @@ pub struct QueueState {
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
     Waiting,
+    /// Takes part in the draw, which gives the place when the sale opens.
+    Entered,
     /// At the front, and to be claimed.
     Called,
     Admitted,
@@ -86,8 +96,7 @@ pub struct Told {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
-    pub paused: bool,
-    pub tickets: Option<Tickets>,
+    pub conditions: Conditions,
     pub server_now: EventTime,
     pub seq: u64,
 }
@@ -98,7 +107,7 @@ impl Told {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        Self { standing, position, paused: queue.paused, tickets: queue.tickets, server_now, seq: queue.at.0 }
+        Self { standing, position, conditions: queue.conditions, server_now, seq: queue.at.0 }
     }
 }
 
@@ -117,8 +126,11 @@ impl Teller {
         if let Some(position) = told.position {
             self.total = position.total;
         }
+        let Conditions { mode, paused, engaged, hours, tickets, .. } = told.conditions;
+        let ahead_of_now = |at: EventTime| (at > told.server_now).then(|| at.into());
         let none = QueueState {
             state: StateName::None,
+            mode: mode.into(),
             position_in_queue: 0,
             people_ahead_in_queue: 0,
             total_people_in_queue: self.total,
@@ -129,25 +141,30 @@ impl Teller {
             claim_by: None,
             queue_ticket: Arc::default(),
             poll_after_ms: 5_000,
-            paused: told.paused,
-            tickets_free: told.tickets.map(|tickets| tickets.free),
-            tickets_held: told.tickets.map(|tickets| tickets.held),
-            sold_out: told.tickets == Some(Tickets::default()),
+            paused,
+            engaged,
+            join_opens_at: ahead_of_now(hours.join_from),
+            opens_at: ahead_of_now(hours.on_sale_at),
+            tickets_free: tickets.map(|tickets| tickets.free),
+            tickets_held: tickets.map(|tickets| tickets.held),
+            sold_out: tickets == Some(Tickets::default()),
             server_now: told.server_now.into(),
             seq: told.seq,
         };
         match told.standing {
             Standing::NotHere => none,
             Standing::Waiting(place) => {
-                let ahead = told.position.map_or(0, |position| position.ahead);
-                QueueState {
-                    state: StateName::Waiting,
-                    position_in_queue: ahead + 1,
-                    people_ahead_in_queue: ahead,
-                    estimated_wait_time: told.position.and_then(|position| position.estimated_wait_seconds),
-                    queue_ticket: self.ticket(place),
-                    poll_after_ms: poll_after_ms(ahead, told.paused),
-                    ..none
+                let waiting = QueueState { state: StateName::Waiting, queue_ticket: self.ticket(place), ..none };
+                match told.position.map(|position| position.spot) {
+                    Some(Spot::Behind { ahead, estimated_wait_seconds }) => QueueState {
+                        position_in_queue: ahead + 1,
+                        people_ahead_in_queue: ahead,
+                        estimated_wait_time: estimated_wait_seconds,
+                        poll_after_ms: poll_after_ms(ahead, told.conditions),
+                        ..waiting
+                    },
+                    Some(Spot::Entered) => QueueState { state: StateName::Entered, ..waiting },
+                    Some(Spot::Anywhere) | None => waiting,
                 }
             }
             Standing::Admitted(admission) => match admission.claim_by {
@@ -200,9 +217,10 @@ impl Teller {
 }
 
 /// Those at the front ask more often; nobody misses the claim window by asking as told.
-fn poll_after_ms(ahead: usize, paused: bool) -> u32 {
+fn poll_after_ms(ahead: usize, conditions: Conditions) -> u32 {
     match ahead {
-        _ if paused => 10_000,
+        _ if conditions.paused => 10_000,
+        _ if conditions.mode == Mode::Passthrough || !conditions.engaged => 1_000,
         0..100 => 2_000,
         100..1_000 => 5_000,
         1_000..10_000 => 7_000,
@@ -215,7 +233,10 @@ fn poll_after_ms(ahead: usize, paused: bool) -> u32 {
 mod tests {
     use super::*;
     use crate::{
-        domain::{keys::Schedule, queue::Ranks},
+        domain::{
+            keys::Schedule,
+            queue::{Hours, Ranks},
+        },
         http::tokens::Lives,
         stores::{keys::ring::KeyRing, secret::RootSecret},
     };
@@ -235,10 +256,14 @@ mod tests {
             ranks: Arc::new(Ranks::new(places)),
             newest: Place(8),
             outflow_per_minute,
-            paused: false,
+            conditions: Conditions {
+                engaged: true,
+                tickets: Some(Tickets { free: 7, held: 2 }),
+                hours: Hours { join_from: EventTime(1_000), on_sale_at: EventTime(3_000) },
+                ..Conditions::default()
+            },
             present: 2,
             admissions: 1,
-            tickets: Some(Tickets { free: 7, held: 2 }),
             pace_percent: 100,
         }
     }
@@ -260,6 +285,24 @@ mod tests {
             assert_eq!(state.estimated_wait_time, Some(2 * position as u64));
         }
         assert_eq!(teller.tell(told(Standing::Waiting(Place(3)), None)).estimated_wait_time, None);
+    }
+
+    #[test]
+    fn where_anybody_may_be_picked_only_the_total_is_told() {
+        let (mut teller, _) = teller();
+        let mut random = queue(Some(30));
+        random.conditions.mode = Mode::Random;
+        let state = teller.tell(Told::of(Standing::Waiting(Place(5)), &random, EventTime(2_000)));
+        let numbers = (state.position_in_queue, state.people_ahead_in_queue, state.total_people_in_queue);
+        assert_eq!((state.state, numbers, state.estimated_wait_time), (StateName::Waiting, (0, 0, 3), None));
+        assert!(!state.queue_ticket.is_empty());
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_counted_down_to() {
+        let (mut teller, _) = teller();
+        let state = teller.tell(told(Standing::NotHere, None));
+        assert_eq!((state.join_opens_at, state.opens_at), (None, Some(Timestamp(EventTime(3_000)))));
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use super::{
     reader::{self, Heard},
 };
 use crate::{
-    actors::connection::{self, Notice, Outgoing},
+    actors::connection::{self, Notice, Outgoing, Shut},
     domain::id::EventId,
     http::{
         now,
@@ -44,8 +44,12 @@ enum Said<'a> {
     Update(&'a QueueState),
     #[serde(rename = "queue.turn", rename_all = "camelCase")]
     Turn { claim_by: Option<Timestamp> },
-    #[serde(rename = "queue.notice")]
-    Notice { code: &'static str },
+    #[serde(rename = "queue.notice", rename_all = "camelCase")]
+    Notice {
+        code: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        opens_at: Option<Timestamp>,
+    },
     #[serde(rename = "goaway", rename_all = "camelCase")]
     Goaway { resume_ticket: String, expires_in: u64 },
     #[serde(rename = "pong", rename_all = "camelCase")]
@@ -167,23 +171,24 @@ impl Writer {
                 let state = self.teller.tell(Told {
                     standing: update.standing,
                     position: update.position,
-                    paused: update.paused,
-                    tickets: update.tickets,
+                    conditions: update.conditions,
                     server_now: update.server_now,
                     seq: update.seq,
                 });
                 text(&Said::Update(&state))
             }
             Outgoing::Turn(admission) => text(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
-            Outgoing::Notice(notice) => text(&Said::Notice {
-                code: match notice {
-                    Notice::AdmissionEndsSoon => "admission_ends_soon",
-                    Notice::AdmissionEnded => "admission_ended",
-                    Notice::NoExtension => "no_extension",
-                    Notice::Full => "queue_full",
-                    Notice::TryAgain => "try_again",
-                },
-            }),
+            Outgoing::Notice(notice) => {
+                let (code, opens_at) = match notice {
+                    Notice::AdmissionEndsSoon => ("admission_ends_soon", None),
+                    Notice::AdmissionEnded => ("admission_ended", None),
+                    Notice::NoExtension => ("no_extension", None),
+                    Notice::Refused(why @ Shut::NotOpen { from }) => (why.name(), Some(from.into())),
+                    Notice::Refused(why) => (why.name(), None),
+                    Notice::TryAgain => ("try_again", None),
+                };
+                text(&Said::Notice { code, opens_at })
+            }
             Outgoing::Goaway | Outgoing::Close(_) => {
                 let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);
                 text(&Said::Goaway { resume_ticket, expires_in })

@@ -6,7 +6,7 @@ use onsale::{
         event::Phase,
         id::{EventId, FanId, OrderId, OrderRef, PaymentId, TicketId},
         inventory::{
-            configuration::{Configuration, Limits, OrphanRule, QueueSettings, Stock, TicketType},
+            configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings, Stock, TicketType},
             fact::{FactKind, OrderFact},
             request::Line,
         },
@@ -82,7 +82,12 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         seats: Vec::new(),
         limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
+        beacon: None,
         queue: QueueSettings {
+            mode: Mode::Fifo,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: 10,
             rate_per_minute: 60,
             paused: false,

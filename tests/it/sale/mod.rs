@@ -4,6 +4,7 @@ mod admission;
 mod bad_input;
 mod copies;
 mod journey;
+mod modes;
 mod orders;
 pub mod shop;
 mod sockets;

@@ -72,7 +72,7 @@ impl World {
         }
         let mut place = admission.place;
         if self.strikes(Fault::ClientForges) {
-            place = Place::new(place.term(), self.rng.between(1, 20) as u32);
+            place = Place::new(place.term(), Place::ARRIVALS + self.rng.between(1, 20) as u32);
         }
         self.shop(index, place);
     }

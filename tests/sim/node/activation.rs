@@ -10,7 +10,7 @@ use onsale::{
         inventory::{
             Inventory,
             batch::Batcher,
-            configuration::{Configuration, Stock},
+            configuration::{Configuration, Mode, Stock},
             entry::{Entry, SeatPlan},
             request::HoldState,
         },
@@ -51,6 +51,7 @@ impl World {
         let base = inventory.last_at().max(wall);
         let backlog = inventory.outbox(published, usize::MAX).into();
         let seed = self.rng.next();
+        let draw = inventory.draw().cloned();
         let mut node = Node {
             epoch,
             configured: inventory.configuration().is_some(),
@@ -76,6 +77,7 @@ impl World {
             ticked_at: 0,
             first_seq: folded.seq + 1,
             durable_seq: folded.seq,
+            draw,
             ended: false,
         };
         let mut effects = Vec::new();
@@ -123,6 +125,7 @@ fn misremembered(bug: Bug, inventory: &Inventory) -> Option<Entry> {
         Bug::AdmitOverCap => changed.queue.slots += 3,
         Bug::SellOverQuota => changed.quotas.first_mut()?.capacity += 3,
         Bug::SellOverStock => changed.ticket_types.first_mut()?.stock = Stock::Quantity(100),
+        Bug::CallBeforeTheDraw if changed.queue.mode == Mode::Draw => changed.queue.mode = Mode::Fifo,
         Bug::SellWhilePaused if changed.phase == Phase::Paused => changed.phase = Phase::Published,
         Bug::SellWhenCancelled if changed.phase == Phase::Cancelled => changed.phase = Phase::Published,
         _ => return None,

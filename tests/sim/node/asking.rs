@@ -79,7 +79,10 @@ impl World {
                     }
                 }
                 batch::Effect::Reply { reply, outcome, covered } => self.tell(id, node, reply, outcome, covered),
-                batch::Effect::Committed { facts } => node.backlog.extend(facts),
+                batch::Effect::Committed { facts } => {
+                    node.backlog.extend(facts);
+                    node.draw = node.batcher.inventory().draw().cloned();
+                }
                 batch::Effect::StepDown => node.ended = true,
             }
         }
@@ -99,6 +102,7 @@ impl World {
             batch::Outcome::Refused(refusal) if sure => Told::Refused(refusal),
             batch::Outcome::Readable if sure => match caller {
                 Caller::Begin => return self.begin_room(id, node),
+                Caller::Order => return self.order(id, node),
                 _ => {
                     let view = node.batcher.inventory().view(node.time(self.now));
                     let left = Left {
@@ -136,6 +140,9 @@ impl World {
                 self.later(delay, Event::ToNode(id, ToNode::Room(what)));
             }
             Caller::End | Caller::Nobody => {}
+            Caller::Draw | Caller::Order => {
+                self.later(delay, Event::ToNode(id, ToNode::Room(ToRoom::DrawStepped)));
+            }
             Caller::Begin => {
                 // Not sure just now: the room is opened again later.
                 node.opening = false;

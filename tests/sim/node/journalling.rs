@@ -56,6 +56,7 @@ impl World {
                     self.check_asked(&segment.entries);
                 }
                 self.check_overtaking();
+                self.check_entries();
                 self.check_channels();
                 for what in std::mem::take(&mut self.model.met) {
                     self.saw(what);

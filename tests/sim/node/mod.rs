@@ -2,6 +2,7 @@
 
 mod activation;
 mod asking;
+mod drawing;
 mod journalling;
 mod room;
 
@@ -13,7 +14,9 @@ use std::{
 use onsale::domain::{
     id::{FanId, OrderId},
     inventory::{
+        View,
         batch::{self, Batcher},
+        draw::Draw,
         fact::OrderFact,
         request::{Admission, Command, Request},
     },
@@ -44,6 +47,10 @@ pub enum Caller {
     Proposal(u64),
     /// Ends the admission of a fan who leaves.
     End,
+    /// A step of the draw,
+    Draw,
+    /// and the order that comes of it.
+    Order,
     Begin,
     Configure,
     /// Whoever asked does nothing about the answer.
@@ -80,6 +87,8 @@ pub enum ToRoom {
     Changed { place: Place, until: EventTime, extended: bool },
     Ended { place: Place },
     AdmitNow(u32),
+    DrawStepped,
+    Drawn { places: Vec<(Place, FanId)> },
     Remove { who: Removal, attempt: usize },
 }
 
@@ -122,6 +131,8 @@ pub struct Node {
     configured: bool,
     first_seq: u64,
     durable_seq: u64,
+    /// As of the last commit that it knows of.
+    draw: Option<Draw>,
     ended: bool,
 }
 
@@ -201,7 +212,10 @@ impl World {
             self.inventory(id, node, Input::Tick);
         }
         if !node.configured {
-            let request = Request { identity: None, command: Command::Configure(Box::new(configuration(&self.swarm))) };
+            let request = Request {
+                identity: None,
+                command: Command::Configure(Box::new(configuration(&self.swarm, node.time(self.now)))),
+            };
             node.configured = true;
             self.ask(id, node, request, Caller::Configure);
         }
@@ -219,10 +233,10 @@ impl World {
         }
         if self.now >= node.ticked_at + 1_000 {
             node.ticked_at = self.now;
-            let view = node.batcher.inventory().view(node.time(self.now));
-            let settings = node.batcher.inventory().configuration().map(|configuration| configuration.queue);
-            if let Some(settings) = settings {
-                let room = Room::of(&view, settings);
+            let view = View { draw: node.draw.clone(), ..node.batcher.inventory().view(node.time(self.now)) };
+            let dice = self.rng.next();
+            if let Some(configuration) = node.batcher.inventory().configuration().cloned() {
+                let room = Room::of(&view, &configuration, dice);
                 self.room(id, node, queue::Input::Tick { room });
             }
         }

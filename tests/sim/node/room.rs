@@ -3,7 +3,7 @@
 use onsale::domain::{
     id::FanId,
     inventory::request::{Admission, AdmissionEnd, Admittee, Command, Request},
-    queue::{self, Place, Standing, WaitingRoom},
+    queue::{self, Place, Room, Standing, WaitingRoom},
     time::Millis,
 };
 
@@ -21,11 +21,12 @@ impl World {
         let mut places = std::mem::take(&mut node.opened);
         places.retain(|&(place, _)| !inventory.was_admitted(place));
         let admissions = inventory.admissions();
-        let Some(settings) = inventory.configuration().map(|configuration| configuration.queue) else { return };
+        let Some(configuration) = inventory.configuration() else { return };
+        let room = Room::of(&inventory.view(node.time(self.now)), configuration, 0);
         node.fans = admissions.iter().map(|admission| (admission.place, admission.fan)).collect();
         let term = if self.bug == Some(Bug::ReuseBurntPlaces) { term.saturating_sub(1).max(1) } else { term };
         self.trace.note(self.now, "room opens", &[id.into(), term.into(), places.len() as u64]);
-        node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, settings));
+        node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, room));
     }
 
     /// Through a channel: in order, and at another pace than answers.
@@ -41,6 +42,8 @@ impl World {
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
             ToRoom::AdmitNow(count) => queue::Input::AdmitNow { count },
+            ToRoom::DrawStepped => queue::Input::DrawStepped,
+            ToRoom::Drawn { places } => queue::Input::Drawn { places },
             ToRoom::Remove { who, attempt } => return self.remove(id, node, who, attempt),
             ToRoom::Poll { fan, attempt } => {
                 self.room(id, node, queue::Input::Present { fan });
@@ -173,6 +176,7 @@ impl World {
                     let request = Request { identity: None, command: Command::Admit(admittees) };
                     self.ask(id, node, request, Caller::Proposal(node.proposals));
                 }
+                queue::Effect::Draw(step) => self.draw(id, node, step),
                 queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {
                     if let queue::Outcome::Waiting { place } = &outcome {

@@ -42,6 +42,7 @@ impl Asked {
             Command::Release { order, .. } => vec![Self::Release(*order)],
             Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
             Command::Void { order } => vec![Self::Void(*order)],
+            Command::Draw(_) => Vec::new(),
         }
     }
 
@@ -62,6 +63,12 @@ impl Asked {
                 Some(Self::Confirm(*order, *payment))
             }
             Entry::Voided { order } => Some(Self::Void(*order)),
+            // The model knows when each of these may be.
+            Entry::DrawCommitted { .. }
+            | Entry::DrawStaged { .. }
+            | Entry::DrawClosed { .. }
+            | Entry::DrawBeacon { .. }
+            | Entry::DrawRevealed { .. } => None,
         }
     }
 }

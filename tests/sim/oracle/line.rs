@@ -1,6 +1,6 @@
 //! What fans were told about their places, and whether anybody was overtaken.
 
-use onsale::domain::{id::FanId, queue::Place};
+use onsale::domain::{id::FanId, inventory::configuration::Mode, queue::Place};
 
 use crate::{swarm::Fault, world::World};
 
@@ -19,6 +19,11 @@ impl World {
     }
 
     pub fn place_told(&mut self, place: Place, fan: FanId) {
+        if place.is_drawn() {
+            // The place of the entry stays the one that is followed.
+            let drawn = self.model.draw.place(fan);
+            return self.require(drawn == Some(place), || format!("S-31: {fan} is told {place}, drawn is {drawn:?}"));
+        }
         let owner = self.given.get(&place).copied();
         self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
         let at = self.now;
@@ -31,17 +36,49 @@ impl World {
         self.gone.insert(place);
     }
 
+    /// By the place itself, or by the one that the draw made of it.
+    pub fn was_admitted(&self, place: Place) -> bool {
+        let admissions = &self.model.admissions;
+        admissions.contains_key(&place) || admissions.contains_key(&self.stands_at(place))
+    }
+
+    /// Where whoever was told this place stands now.
+    fn stands_at(&self, place: Place) -> Place {
+        let draw = &self.model.draw;
+        let Some((_, last, _)) = draw.closed.filter(|(_, last, _)| place <= *last) else { return place };
+        debug_assert!(place <= last);
+        self.given.get(&place).and_then(|&fan| draw.place(fan)).unwrap_or(place)
+    }
+
+    /// Whoever has a place when the entries close is one of them.
+    pub fn check_entries(&mut self) {
+        let draw = &self.model.draw;
+        let Some((_, last, _)) = draw.closed.filter(|_| draw.order.is_none()) else { return };
+        let left_out = self.told.range(..=last).find(|(place, told)| {
+            !self.gone.contains(place) && !self.was_admitted(**place) && !draw.entrants.contains(&told.fan)
+        });
+        let left_out = left_out.map(|(place, told)| (*place, told.fan));
+        self.require(left_out.is_none(), || format!("S-31: {left_out:?} waits and takes no part in the draw"));
+    }
+
     /// The journal has admitted these: nobody who heard of an earlier place before the other one even asked may still wait.
     pub fn check_overtaking(&mut self) {
         let admitted = std::mem::take(&mut self.model.admitted_last);
         for &place in &admitted {
-            let Some(fan) = self.given.get(&place).copied() else {
-                self.require(false, || format!("I-24: place {place} is admitted, never given"));
-                return;
+            let asked_at = match self.given.get(&place).copied() {
+                Some(fan) => self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0),
+                // Whose it is the model has checked; who asked when says nothing about their order.
+                None if place.is_drawn() => u64::MAX,
+                None => return self.require(false, || format!("I-24: place {place} is admitted, never given")),
             };
-            let asked_at = self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0);
-            let overtaken = self.told.range(..place).find(|(other, told)| {
-                !self.gone.contains(other) && told.at < asked_at && !self.model.admissions.contains_key(other)
+            if self.model.modes_changed || self.swarm.mode == Mode::Random {
+                continue;
+            }
+            let overtaken = self.told.iter().find(|(other, told)| {
+                self.stands_at(**other) < place
+                    && !self.gone.contains(other)
+                    && told.at < asked_at
+                    && !self.was_admitted(**other)
             });
             let overtaken = overtaken.map(|(other, told)| (*other, told.fan));
             self.require(overtaken.is_none(), || format!("I-21: {place} is admitted before {overtaken:?}"));
@@ -50,12 +87,11 @@ impl World {
 
     /// A new owner opens the queue: what was told and not given up must be there, unless the store has lost writes.
     pub fn check_restored(&mut self, places: &[(Place, FanId)]) {
-        let admissions = &self.model.admissions;
         let missing: Vec<Place> = self
             .told
             .keys()
             .copied()
-            .filter(|place| !self.gone.contains(place) && !admissions.contains_key(place))
+            .filter(|place| !self.gone.contains(place) && !self.was_admitted(*place))
             .filter(|place| places.iter().all(|(other, _)| other != place))
             .collect();
         if !missing.is_empty() && self.store.lost {
@@ -76,7 +112,7 @@ impl World {
     /// I-21: a fan who waits and hears of no place has given it up, or was admitted, or the store has lost it.
     pub fn check_not_here(&mut self, fan: FanId) {
         let last = self.told.iter().rev().find(|(_, told)| told.fan == fan).map(|(place, _)| *place);
-        let lost = last.filter(|place| !self.gone.contains(place) && !self.model.admissions.contains_key(place));
+        let lost = last.filter(|place| !self.gone.contains(place) && !self.was_admitted(*place));
         self.require(lost.is_none(), || format!("I-21: {fan} waits at {lost:?} and is told that there is no place"));
     }
 }

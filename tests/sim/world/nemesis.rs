@@ -53,6 +53,10 @@ impl World {
         if self.strikes(Fault::OrganizerActs) {
             self.organize();
         }
+        if rare && self.strikes(Fault::ModeChanges) {
+            self.change_mode();
+        }
+        self.tell_beacon();
         if rare && self.strikes(Fault::StoreLosesWrites) {
             let writes = self.rng.between(1, 6) as usize;
             self.trace.note(self.now, "store loses", &[writes as u64]);

@@ -3,8 +3,8 @@
 use onsale::domain::{
     event::Phase,
     inventory::{
-        configuration::{Configuration, Kept, Stock},
-        request::{Command, Request},
+        configuration::{Configuration, Kept, Mode, Stock},
+        request::{Command, DrawCommand, Request},
     },
 };
 
@@ -30,10 +30,34 @@ impl World {
     /// After the faults a sale that stands still goes on: otherwise nothing more could be seen of it.
     pub fn resume_if_paused(&mut self) {
         let Some(mut changed) = self.model.configuration.clone() else { return };
-        if changed.phase == Phase::Paused {
-            changed.phase = Phase::Published;
+        if changed.phase == Phase::Paused || changed.queue.mode == Mode::Reject {
+            if changed.phase == Phase::Paused {
+                changed.phase = Phase::Published;
+            }
+            if changed.queue.mode == Mode::Reject {
+                changed.queue.mode = Mode::Fifo;
+            }
             self.reconfigure(changed);
         }
+    }
+
+    /// Fans are let in another way from now on.
+    pub fn change_mode(&mut self) {
+        let Some(mut changed) = self.model.configuration.clone() else { return };
+        let modes = [Mode::Fifo, Mode::Draw, Mode::Random, Mode::Passthrough, Mode::Reject];
+        changed.queue.mode = self.rng.pick(&modes);
+        self.reconfigure(changed);
+    }
+
+    /// The public value is there, some time after the closing, and is told once or twice.
+    pub fn tell_beacon(&mut self) {
+        if !self.model.draw.waits_for_beacon() || !self.rng.percent(40) {
+            return;
+        }
+        let command = Command::Draw(DrawCommand::Beacon { value: "8f0c".into() });
+        let (node, delay) = (self.lease.0, self.short_delay());
+        let request = Request { identity: None, command };
+        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Nobody }));
     }
 
     fn reconfigure(&mut self, mut changed: Configuration) {

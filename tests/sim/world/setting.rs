@@ -30,7 +30,7 @@ pub fn seat_id(number: u32) -> SeatId {
 }
 
 /// Two ticket types by quantity and one by seat; they may share a hall, and some seats are kept for the press.
-pub fn configuration(swarm: &Swarm) -> Configuration {
+pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
     let in_hall = |drawn: bool| if drawn && swarm.hall.is_some() { vec![code(HALL)] } else { Vec::new() };
     let ticket_type = |name: &str, price_minor, stock, in_quotas| TicketType {
         code: code(name),
@@ -51,7 +51,7 @@ pub fn configuration(swarm: &Swarm) -> Configuration {
     Configuration {
         version: 1,
         phase: Phase::Published,
-        on_sale_at: EventTime(1),
+        on_sale_at: now + Millis(swarm.opens_ms),
         ticket_types: vec![
             ticket_type(STANDING, 3_000, Stock::Quantity(swarm.standing), in_hall(true)),
             ticket_type(GALLERY, 2_000, Stock::Quantity(swarm.gallery), in_hall(true)),
@@ -65,7 +65,12 @@ pub fn configuration(swarm: &Swarm) -> Configuration {
             hold_ttl: Millis(swarm.hold_ttl_ms),
             hold_extension: Millis(5_000),
         },
+        beacon: swarm.beacon.then(|| "the lottery of the day".to_owned()),
         queue: QueueSettings {
+            mode: swarm.mode,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: swarm.slots,
             rate_per_minute: swarm.rate_per_minute,
             paused: false,

@@ -79,7 +79,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// A decision too large for one segment: a large seat plan. Nothing else is decided until it is through, so it stays true.
+/// A decision too large for one segment: a large seat plan, the entries of a draw. Nothing else is decided until it is through, so it stays true.
 struct Staging<Reply> {
     rest: VecDeque<Entry>,
     reply: Reply,
@@ -278,7 +278,7 @@ impl<Reply> Batcher<Reply> {
                     continue;
                 }
             };
-            if matches!(decision.entries.first(), Some(Entry::SeatsStaged { .. })) {
+            if matches!(decision.entries.first(), Some(Entry::SeatsStaged { .. } | Entry::DrawStaged { .. })) {
                 let rest = decision.entries.into();
                 self.staging = Some(Staging { rest, reply: waiting.reply, answer: decision.answer });
                 self.stage(now, draft, replies)?;

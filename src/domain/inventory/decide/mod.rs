@@ -46,6 +46,7 @@ impl Inventory {
             Command::Release { fan, order } => self.decide_release(*fan, *order, identity),
             Command::Confirm(confirm) => self.decide_confirm(confirm),
             Command::Void { order } => self.decide_void(*order),
+            Command::Draw(command) => self.decide_draw(now, command),
         }
     }
 

@@ -236,6 +236,6 @@ fn what_can_be_had_ends_with_the_room_that_types_share() {
     assert_eq!(had(&sale), (4, 4, 4, Status::OnSale), "twelve are free, the hall has room for four");
     sale.hold(3, quantity("GA", 4));
     assert_eq!(had(&sale), (0, 0, 0, Status::SoldOut), "eight are free and nobody can have one");
-    let room = Room::of(&sale.state.view(sale.now), sale.state.configuration().expect("configured").queue);
+    let room = Room::of(&sale.state.view(sale.now), sale.state.configuration().expect("configured"), 0);
     assert_eq!(room.tickets, Tickets { free: 0, held: 12 }, "nobody is called in to find nothing");
 }

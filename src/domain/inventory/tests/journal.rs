@@ -7,6 +7,7 @@ use super::{
     },
     *,
 };
+use crate::domain::draw::Digest;
 
 /// One of each kind.
 fn entries() -> Vec<Entry> {
@@ -36,6 +37,11 @@ fn entries() -> Vec<Entry> {
         Entry::Confirmed { order, payment, fan, taken_again: Some(vec![line]) },
         Entry::ConfirmRefused { order, payment, fan, lines: vec![public], why: ConfirmRefusal::LimitReached },
         Entry::Voided { order },
+        Entry::DrawCommitted { commitment: Digest([1; 32]), beacon_name: Some("a beacon".into()) },
+        Entry::DrawStaged { fans: vec![fan, super::fan(4)] },
+        Entry::DrawClosed { root: Digest([2; 32]), count: 2, last: place },
+        Entry::DrawBeacon { value: "8f0c".into() },
+        Entry::DrawRevealed { seed: Digest([3; 32]) },
     ]
 }
 
@@ -81,8 +87,8 @@ fn resealed(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn what_a_newer_version_wrote_is_refused_and_never_skipped() {
-    let newer = resealed(segment().to_bytes(), |bytes| bytes[0] = 2);
-    assert_eq!(Segment::from_bytes(&newer), Err(Unreadable::Version(2)));
+    let newer = resealed(segment().to_bytes(), |bytes| bytes[0] = 3);
+    assert_eq!(Segment::from_bytes(&newer), Err(Unreadable::Version(3)));
     let more = resealed(segment().to_bytes(), |bytes| bytes.push(0));
     assert!(matches!(Segment::from_bytes(&more), Err(Unreadable::Body(_))));
     let voided = Segment { entries: vec![Entry::Voided { order: order(1) }], ..segment() };
@@ -104,8 +110,8 @@ fn a_damaged_or_newer_snapshot_is_refused() {
         assert!(Inventory::from_snapshot(&bytes).is_err(), "{bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    let newer = resealed(bytes.clone(), |bytes| bytes[0] = 2);
-    assert_eq!(Inventory::from_snapshot(&newer).err(), Some(Unreadable::Version(2)));
+    let newer = resealed(bytes.clone(), |bytes| bytes[0] = 3);
+    assert_eq!(Inventory::from_snapshot(&newer).err(), Some(Unreadable::Version(3)));
     assert!(Inventory::from_snapshot(&bytes).is_ok());
 }
 

@@ -4,6 +4,7 @@ mod admission;
 mod best;
 mod configure;
 mod confirm;
+mod draw;
 mod hold;
 mod journal;
 mod model;
@@ -12,7 +13,9 @@ mod seats;
 
 use super::{
     Inventory, TypeView,
-    configuration::{Configuration, Kept, Limits, OrphanRule, QueueSettings, Quota, Seat, SeatKind, Stock, TicketType},
+    configuration::{
+        Configuration, Kept, Limits, Mode, OrphanRule, QueueSettings, Quota, Seat, SeatKind, Stock, TicketType,
+    },
     entry::{Entry, Segment},
     request::{
         Admittee, Answer, BestAvailable, Command, Confirm, ConfirmRefusal, Hold, HoldView, Identity, Line, Refusal,
@@ -77,7 +80,12 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         seats,
         limits: Limits { per_order: 4, per_fan: 6, hold_ttl: TTL, hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
+        beacon: None,
         queue: QueueSettings {
+            mode: Mode::Fifo,
+            prequeue: Millis::minutes(30),
+            engage_above: 0,
+            release_below: 0,
             slots: 50,
             rate_per_minute: 600,
             paused: false,

@@ -19,6 +19,9 @@ enum Play {
         stock_free: u64,
         selling: bool,
         paused: bool,
+        mode: Mode,
+        engage_above: u32,
+        dice: u64,
     },
     /// The inventory admits that share of what is proposed.
     Admitted(u8),
@@ -31,6 +34,12 @@ enum Play {
     Restart,
 }
 
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        3 => Just(Mode::Fifo), 1 => Just(Mode::Random), 1 => Just(Mode::Passthrough), 1 => Just(Mode::Reject),
+    ]
+}
+
 fn play() -> impl Strategy<Value = Play> {
     let fan = 1u32..12;
     prop_oneof![
@@ -40,8 +49,10 @@ fn play() -> impl Strategy<Value = Play> {
         3 => fan.clone().prop_map(Play::Absent),
         6 => Just(Play::Stored),
         1 => Just(Play::StoreFailed),
-        6 => (0u32..5, 0u64..8, prop::bool::weighted(0.8), prop::bool::weighted(0.2))
-            .prop_map(|(slots_free, stock_free, selling, paused)| Play::Tick { slots_free, stock_free, selling, paused }),
+        6 => (0u32..5, 0u64..8, prop::bool::weighted(0.8), prop::bool::weighted(0.2), mode(), 0u32..4, any::<u64>())
+            .prop_map(|(slots_free, stock_free, selling, paused, mode, engage_above, dice)| {
+                Play::Tick { slots_free, stock_free, selling, paused, mode, engage_above, dice }
+            }),
         5 => (0u8..=100).prop_map(Play::Admitted),
         1 => Just(Play::AdmitFailed),
         3 => fan.clone().prop_map(Play::End),
@@ -104,13 +115,17 @@ impl World {
                 self.stored.extend(self.storing.take().into_iter().flatten().step_by(2));
                 Input::StoreFailed
             }
-            Play::Tick { slots_free, stock_free, selling, paused } => {
+            Play::Tick { slots_free, stock_free, selling, paused, mode, engage_above, dice } => {
+                let release_below = engage_above / 2;
                 self.room = Room {
-                    settings: QueueSettings { paused, ..SETTINGS },
+                    settings: QueueSettings { paused, mode, engage_above, release_below, ..SETTINGS },
                     slots_free,
+                    slots_taken: 4_u32.saturating_sub(slots_free),
+                    dice,
                     tickets: Tickets { free: stock_free, held: 0 },
                     holds: 0,
                     selling,
+                    ..ROOM
                 };
                 Input::Tick { room: self.room }
             }
@@ -182,8 +197,10 @@ impl World {
                         assert!(!self.room.settings.paused || self.by_admin > 0, "admission is paused");
                         assert!(admittees.len() <= self.room.slots_free as usize, "more than there are slots");
                         assert!(admittees.len() as u64 <= self.room.tickets.free, "more than there is stock");
-                        let front = self.bench.room.members(None, admittees.len());
-                        assert_eq!(admittees, front, "somebody is overtaken");
+                        if self.room.settings.mode != Mode::Random {
+                            let front = self.bench.room.members(None, admittees.len());
+                            assert_eq!(admittees, front, "somebody is overtaken");
+                        }
                     }
                 }
                 self.proposed = Some(admittees);
@@ -192,7 +209,12 @@ impl World {
                 assert_eq!(self.stored.get(&place), Some(&fan(reply)), "told before it is stored");
                 self.told.insert(fan(reply), place);
             }
+            Effect::Reply { reply, outcome: Outcome::Closed } => {
+                assert_eq!(self.room.settings.mode, Mode::Reject, "refused for nothing");
+                assert!(!self.told.contains_key(&fan(reply)), "refused, and has a place");
+            }
             Effect::Reply { .. } => {}
+            Effect::Draw(step) => unreachable!("nobody draws here: {step:?}"),
             Effect::Tell { fan, news: News::Admitted(admission) } => {
                 assert_eq!(self.live.get(&fan), Some(&admission), "told before it is journalled");
             }
@@ -212,7 +234,7 @@ impl World {
         let live = self.live.values().copied().collect();
         self.told.retain(|fan, _| !self.live.contains_key(fan));
         let now = self.bench.now;
-        self.bench = Bench { room: WaitingRoom::new(now, self.term, places, live, SETTINGS), now };
+        self.bench = Bench { room: WaitingRoom::new(now, self.term, places, live, ROOM), now };
         self.by_admin = 0;
         self.check();
     }

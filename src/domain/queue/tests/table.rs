@@ -287,16 +287,16 @@ fn an_admin_does_not_remove_who_is_being_admitted() {
 
 #[test]
 fn a_new_term_keeps_the_order_and_the_burnt_places() {
-    let places = vec![(Place::new(2, 1), fan(3)), (Place::new(1, 7), fan(1)), (Place::new(1, 9), fan(2))];
+    let places = vec![(at(2, 1), fan(3)), (at(1, 7), fan(1)), (at(1, 9), fan(2))];
     let mut bench = Bench::restored(3, places, Vec::new());
     bench.join(4);
     bench.run(Input::Stored);
     let order: Vec<_> = bench.room.members(None, 9).into_iter().map(|(_, fan)| fan).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fan));
-    assert_eq!(bench.room.standing(fan(4)), Standing::Waiting(Place::new(3, 1)));
+    assert_eq!(bench.room.standing(fan(4)), Standing::Waiting(at(3, 1)));
 
-    let mut bench = Bench::restored(3, vec![(Place::new(3, 5), fan(1))], Vec::new());
-    assert_eq!(bench.join(2), [Effect::Store { joins: vec![(Place::new(3, 6), fan(2))] }]);
+    let mut bench = Bench::restored(3, vec![(at(3, 5), fan(1))], Vec::new());
+    assert_eq!(bench.join(2), [Effect::Store { joins: vec![(at(3, 6), fan(2))] }]);
 }
 
 #[test]
@@ -385,4 +385,14 @@ fn a_journal_that_takes_long_slows_admission_down() {
     assert_eq!(bench.proposed(2_000, ROOM), [2, 3, 4, 5, 6, 7, 8, 9], "of what was earned until now half");
     bench.run(Input::AdmitFailed);
     assert_eq!(bench.room.publish(EventTime(2_000)).pace_percent, 25);
+}
+
+#[test]
+fn who_takes_nothing_within_the_claim_window_holds_nobody_up() {
+    let mut bench = Bench::with_waiting(5);
+    let last_two = Room { tickets: Tickets { free: 2, held: 0 }, ..ROOM };
+    assert_eq!(bench.proposed(1_000, last_two), [1, 2]);
+    bench.run(Input::Admitted { admissions: vec![admission(1), admission(2)] });
+    assert_eq!(bench.proposed(30_999, last_two), NOBODY, "these two may be about to take the last two");
+    assert_eq!(bench.proposed(31_000, last_two), [3, 4]);
 }

@@ -68,6 +68,10 @@ impl LimitsBody {
 impl QueueBody {
     pub fn of(queue: &QueueSettings) -> Self {
         Self {
+            mode: Some(queue.mode.into()),
+            prequeue_seconds: Some(seconds(queue.prequeue)),
+            engage_above: Some(queue.engage_above),
+            release_below: Some(queue.release_below),
             slots: Some(queue.slots),
             rate_per_minute: Some(queue.rate_per_minute),
             paused: Some(queue.paused),
@@ -79,6 +83,10 @@ impl QueueBody {
     }
 
     pub(super) fn applied(&self, mut queue: QueueSettings) -> QueueSettings {
+        set(&mut queue.mode, self.mode.map(Mode::from));
+        set(&mut queue.prequeue, self.prequeue_seconds.map(|s| Millis::seconds(s.into())));
+        set(&mut queue.engage_above, self.engage_above);
+        set(&mut queue.release_below, self.release_below);
         set(&mut queue.slots, self.slots);
         set(&mut queue.rate_per_minute, self.rate_per_minute);
         set(&mut queue.paused, self.paused);
@@ -89,7 +97,11 @@ impl QueueBody {
         queue
     }
 
-    pub(super) fn check(&self, wrong: &mut Wrong, shortest: Shortest) {
+    pub(super) fn check(&self, wrong: &mut Wrong, shortest: Shortest, before: QueueSettings) {
+        within(wrong, "queue.prequeue_seconds", self.prequeue_seconds, shortest.prequeue_seconds..=86_400);
+        within(wrong, "queue.engage_above", self.engage_above, 0..=1_000_000);
+        let most = self.engage_above.unwrap_or(before.engage_above);
+        wrong.number("queue.release_below", self.release_below.unwrap_or(before.release_below), 0..=most);
         within(wrong, "queue.slots", self.slots, 1..=1_000_000);
         within(wrong, "queue.rate_per_minute", self.rate_per_minute, 1..=1_000_000);
         within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=ADMISSION_S);
@@ -112,6 +124,30 @@ fn within<N: PartialOrd + std::fmt::Display>(
 
 fn seconds(span: Millis) -> u32 {
     u32::try_from(span.0 / 1000).unwrap_or(u32::MAX)
+}
+
+impl From<ModeBody> for Mode {
+    fn from(mode: ModeBody) -> Self {
+        match mode {
+            ModeBody::Fifo => Self::Fifo,
+            ModeBody::Draw => Self::Draw,
+            ModeBody::Random => Self::Random,
+            ModeBody::Passthrough => Self::Passthrough,
+            ModeBody::Reject => Self::Reject,
+        }
+    }
+}
+
+impl From<Mode> for ModeBody {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Fifo => Self::Fifo,
+            Mode::Draw => Self::Draw,
+            Mode::Random => Self::Random,
+            Mode::Passthrough => Self::Passthrough,
+            Mode::Reject => Self::Reject,
+        }
+    }
 }
 
 impl From<OrphanBody> for OrphanRule {

@@ -19,8 +19,10 @@ use crate::oracle::model::{Admission, Checked, Model, Order, require};
 impl Model {
     pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Checked {
         match entry {
-            Entry::Activated { .. } => {
+            Entry::Activated { term } => {
                 self.staged.clear();
+                self.term = *term;
+                self.draw_goes_on();
                 Ok(())
             }
             Entry::SeatsStaged { seats, .. } => {
@@ -34,7 +36,12 @@ impl Model {
                     (Phase::Published, Phase::Cancelled) => Some("the event is cancelled"),
                     _ => None,
                 });
-                let before = self.configuration.take().map(|configuration| configuration.seats).unwrap_or_default();
+                let before = self.configuration.take();
+                if before.as_ref().is_some_and(|before| before.queue.mode != configuration.queue.mode) {
+                    self.modes_changed = true;
+                    self.met.push("the mode is changed");
+                }
+                let before = before.map(|configuration| configuration.seats).unwrap_or_default();
                 let seats = match seats {
                     SeatPlan::Staged => std::mem::take(&mut self.staged),
                     SeatPlan::Unchanged => before,
@@ -44,6 +51,7 @@ impl Model {
             }
             Entry::Admitted { place, fan, claim_by, until } => {
                 self.must_sell(|| format!("place {place} is admitted"))?;
+                self.check_drawn(*place, *fan)?;
                 let again = self.admissions.contains_key(place);
                 require(!again, || format!("I-23: place {place} is admitted twice"))?;
                 let other = self.admissions.values().any(|admission| admission.live && admission.fan == *fan);
@@ -163,6 +171,11 @@ impl Model {
                 self.in_state(*order, &[HoldState::Sold])?.state = HoldState::Voided;
                 Ok(())
             }
+            Entry::DrawCommitted { .. }
+            | Entry::DrawStaged { .. }
+            | Entry::DrawClosed { .. }
+            | Entry::DrawBeacon { .. }
+            | Entry::DrawRevealed { .. } => self.apply_draw(entry),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows entries only, nothing of the inventory's own code, so that the two cannot be wrong together.
 
+pub mod draw;
 mod entries;
 mod stock;
 
@@ -75,6 +76,10 @@ pub struct Model {
     pub admitted_last: Vec<Place>,
     /// Holds of the last segment on seats that are kept for a channel.
     pub kept_last: Vec<(OrderId, Code)>,
+    pub draw: draw::Draw,
+    pub term: u32,
+    /// The way in which fans are let in was changed: who was overtaken cannot be said any more.
+    pub modes_changed: bool,
     /// Situations met since they were taken last.
     pub met: Vec<&'static str>,
 }
