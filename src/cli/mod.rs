@@ -9,6 +9,7 @@ pub mod log;
 pub mod serve;
 pub mod signals;
 pub mod stock;
+pub mod verify_draw;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, events, health, holds, keys, metrics, openapi, orders, payments,
+    audit, auth, availability, checkout, draw, events, health, holds, keys, metrics, openapi, orders, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -39,6 +39,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // queue
         .routes(routes!(queue::join, queue::read, queue::leave))
         .routes(routes!(queue::claim))
+        .routes(routes!(draw::read))
+        .routes(routes!(draw::proof))
         .routes(routes!(websocket::open))
         // sale
         .routes(routes!(availability::read))
@@ -73,6 +75,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
         .routes(routes!(admin_queue::mode))
+        .routes(routes!(draw::export))
+        .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))

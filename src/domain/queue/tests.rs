@@ -41,6 +41,7 @@ const ROOM: Room = Room {
     tickets: Tickets { free: 1_000, held: 0 },
     selling: true,
     open: true,
+    upcoming: false,
     draw: DrawStage::None,
     dice: 7,
 };
