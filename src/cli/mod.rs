@@ -10,6 +10,7 @@ pub mod queue;
 pub mod serve;
 pub mod signals;
 pub mod stock;
+pub mod verify_draw;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, events, health, holds, keys, metrics, openapi, orders, payments,
+    audit, auth, availability, checkout, draw, events, health, holds, keys, metrics, openapi, orders, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -40,6 +40,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queue::join, queue::read, queue::leave))
         .routes(routes!(queue::claim))
         .routes(routes!(queue::extend))
+        .routes(routes!(draw::read))
+        .routes(routes!(draw::proof))
         .routes(routes!(websocket::open))
         // sale
         .routes(routes!(availability::read))
@@ -75,6 +77,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
         .routes(routes!(admin_queue::mode))
+        .routes(routes!(draw::export))
+        .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))

@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 67] = [
+const ROWS: [(&str, &str, May); 71] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -57,6 +57,8 @@ const ROWS: [(&str, &str, May); 67] = [
     ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue/draw", Anybody),
+    ("get", "/api/v1/events/{event}/queue/draw/proof", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
     ("get", "/api/v1/events/{event}/seats", Anybody),
     ("post", "/api/v1/events/{event}/holds", AnyAccount),
@@ -84,6 +86,8 @@ const ROWS: [(&str, &str, May); 67] = [
     ("put", "/api/v1/admin/events/{event}/queue/rate", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/slots", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/mode", Steerers),
+    ("get", "/api/v1/admin/events/{event}/queue/draw", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
     ("get", "/api/v1/admin/cluster", Operators),
@@ -170,6 +174,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
+        ("post", _, "beacon") => json!({"value": "8f0c", "reason": reason}),
         ("put", _, "mode") => json!({"mode": "fifo", "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),

@@ -9,6 +9,7 @@ mod buses;
 mod cluster;
 mod crowd;
 mod database_contract;
+mod draw;
 mod etcd_members;
 mod harness;
 mod http2_proxy;

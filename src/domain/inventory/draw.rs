@@ -103,8 +103,10 @@ impl Inventory {
 
     /// Whether fans may wait for it.
     pub(super) fn is_drawing(&self) -> bool {
-        let lives = self.configuration.as_ref().is_some_and(|c| matches!(c.phase, Phase::Published | Phase::Paused));
-        lives && self.draw.as_ref().is_some_and(|draw| draw.seed.is_none())
+        let lives = self.configuration.as_ref().is_some_and(|c| {
+            matches!(c.phase, Phase::Published | Phase::Paused) && c.sale_ends_at.is_none_or(|end| self.last_at < end)
+        });
+        lives && self.awaits_draw()
     }
 
     /// Whether nobody may go in because the order is not known yet.

@@ -101,6 +101,8 @@ pub struct Room {
     pub selling: bool,
     /// Whether the sale has opened, and not ended: it may be sold out just now.
     pub open: bool,
+    /// Whether it is published and still to open.
+    pub upcoming: bool,
     pub draw: DrawStage,
     /// Fresh randomness: where anybody may be picked, it says who.
     pub dice: u64,
@@ -143,6 +145,7 @@ impl Room {
             holds: view.holds,
             selling: view.status == Status::OnSale,
             open: matches!(view.status, Status::OnSale | Status::SoldOut),
+            upcoming: matches!(view.status, Status::Scheduled | Status::Paused),
             draw: view.draw.as_ref().map(Draw::stage).unwrap_or_default(),
             dice,
         }

@@ -43,6 +43,7 @@ const ROOM: Room = Room {
     holds: 0,
     selling: true,
     open: true,
+    upcoming: false,
     draw: DrawStage::None,
     dice: 7,
 };

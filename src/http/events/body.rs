@@ -316,7 +316,7 @@ impl NewEvent {
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
         self.limits.check(&mut wrong, shortest);
         self.queue.check(&mut wrong, shortest, DEFAULT_QUEUE);
-        check_beacon(&mut wrong, self.draw_beacon.as_deref());
+        parts::check_beacon(&mut wrong, self.draw_beacon.as_deref());
         wrong.or(())
     }
 }
@@ -364,7 +364,7 @@ impl EventChange {
             configuration.queue = queue.applied(configuration.queue);
         }
         set(&mut configuration.beacon, self.draw_beacon);
-        check_beacon(&mut wrong, configuration.beacon.as_deref());
+        parts::check_beacon(&mut wrong, configuration.beacon.as_deref());
         set(&mut configuration.orphan_rule, self.orphan_rule.map(OrphanRule::from));
         configuration.version += 1;
         wrong.or((details, configuration))
@@ -409,12 +409,6 @@ fn check_sale(wrong: &mut Wrong, details: &Details, on_sale: EventTime, sale_end
             wrong.add("sale_ends_at", "is needed when the sale opens after the start")
         }
         None => {}
-    }
-}
-
-fn check_beacon(wrong: &mut Wrong, name: Option<&str>) {
-    if let Some(name) = name {
-        wrong.text("draw_beacon", name, 1..=MAX_BEACON_LEN, false);
     }
 }
 

@@ -49,7 +49,9 @@ impl<Reply> WaitingRoom<Reply> {
         }
         let hours = self.room.hours;
         let step = match self.room.draw {
-            DrawStage::None if now < hours.on_sale_at && now + EARLY >= hours.join_from => DrawStep::Commit,
+            DrawStage::None if self.room.upcoming && now < hours.on_sale_at && now + EARLY >= hours.join_from => {
+                DrawStep::Commit
+            }
             DrawStage::Committed if self.room.open => {
                 // Whoever has asked by now takes part, also if the store is slow.
                 let until = *self.drawing.until.get_or_insert(self.joins.last());
@@ -83,6 +85,8 @@ impl<Reply> WaitingRoom<Reply> {
             _ if self.room.settings.mode != Mode::Draw => Entries::Nobodys,
             DrawStage::Revealed { last } | DrawStage::Closed { last, .. } => Entries::UpTo(last),
             DrawStage::Committed => Entries::All,
+            // What is published may be a second old: whoever enters just after the commitment must not be told a number.
+            DrawStage::None if self.room.upcoming => Entries::All,
             DrawStage::None => Entries::Nobodys,
         }
     }

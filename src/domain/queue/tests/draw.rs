@@ -13,12 +13,13 @@ const BEFORE: Room = Room {
     hours: Hours { join_from: EventTime(0), on_sale_at: EventTime(10_000) },
     selling: false,
     open: false,
+    upcoming: true,
     draw: DrawStage::Committed,
     ..ROOM
 };
 
 fn opened(draw: DrawStage) -> Room {
-    Room { selling: true, open: true, draw, ..BEFORE }
+    Room { selling: true, open: true, upcoming: false, draw, ..BEFORE }
 }
 
 /// The place that the draw of a term gives to this rank.
@@ -61,6 +62,7 @@ fn the_seed_is_committed_to_before_anybody_enters() {
     assert_eq!(steps(&bench.run_at(40_200, Input::Tick { room: none })), NO_STEP, "it is under way");
     bench.now = EventTime(100_000);
     assert_eq!(bench.join(1), [reply(1, Outcome::TryAgain)]);
+    assert_eq!(bench.room.publish(bench.now).conditions.entries, Entries::All, "nobody will have a number");
     bench.run(Input::DrawStepped);
     assert_eq!(steps(&bench.run(Input::Tick { room: none })), [&Commit], "it failed, and is tried again");
     bench.run(Input::DrawStepped);

@@ -111,6 +111,12 @@ impl QueueBody {
     }
 }
 
+pub(super) fn check_beacon(wrong: &mut Wrong, name: Option<&str>) {
+    if let Some(name) = name {
+        wrong.text("draw_beacon", name, 1..=MAX_BEACON_LEN, false);
+    }
+}
+
 fn within<N: PartialOrd + std::fmt::Display>(
     wrong: &mut Wrong,
     field: &str,
