@@ -83,7 +83,7 @@ async fn modes_change_while_fans_wait_and_nobody_loses_a_place() {
 
     let report = shop.set_mode(&event, json!({"mode": "reject", "reason": "too many"})).await.expect(StatusCode::OK);
     assert_eq!(report["mode"], "reject");
-    until("nobody new", async || shop.join(&event, &cat).await.status == 409).await;
+    until("it is known", async || shop.standing(&event, &bob).await["mode"] == "reject").await;
     assert_eq!(shop.join(&event, &cat).await.problem(), (409, "queue_closed".into()));
     let mut socket = shop.socket(&event, &cat).await;
     assert_eq!(heard(&mut socket).await["code"], "queue_closed");
