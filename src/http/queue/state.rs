@@ -43,9 +43,10 @@ pub struct QueueState {
     pub admission_extended: bool,
     /// Called: claim the admission until then.
     pub claim_by: Option<Timestamp>,
-    /// Signed proof of the place, or empty.
-    #[schema(value_type = String)]
-    pub queue_ticket: Arc<str>,
+    /// Signed proof of the place, or empty. A socket is told it once, and again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub queue_ticket: Option<Arc<str>>,
     /// When to ask again; a socket need not.
     pub poll_after_ms: u32,
     /// Admission stands still; places are kept.
@@ -84,7 +85,9 @@ pub struct Teller {
     tokens: Tokens,
     event: EventId,
     fan: FanId,
-    ticket: Option<(Place, Arc<str>)>,
+    /// Of which place a ticket was told, if each is told once only.
+    tickets_once: bool,
+    told_ticket_of: Option<Place>,
     admission: Option<(Admission, Arc<str>)>,
     /// As last heard.
     total: usize,
@@ -113,7 +116,13 @@ impl Told {
 
 impl Teller {
     pub fn new(tokens: Tokens, event: EventId, fan: FanId) -> Self {
-        Self { tokens, event, fan, ticket: None, admission: None, total: 0 }
+        Self { tokens, event, fan, tickets_once: false, told_ticket_of: None, admission: None, total: 0 }
+    }
+
+    /// A ticket is half of a message, and does not change.
+    pub fn telling_tickets_once(mut self) -> Self {
+        self.tickets_once = true;
+        self
     }
 
     /// How many wait, where it is known without a position.
@@ -139,7 +148,7 @@ impl Teller {
             admission_expires_at: None,
             admission_extended: false,
             claim_by: None,
-            queue_ticket: Arc::default(),
+            queue_ticket: (!self.tickets_once).then(Arc::default),
             poll_after_ms: 5_000,
             paused,
             engaged,
@@ -188,16 +197,13 @@ impl Teller {
         }
     }
 
-    fn ticket(&mut self, place: Place) -> Arc<str> {
-        if let Some((of, ticket)) = &self.ticket
-            && *of == place
-        {
-            return ticket.clone();
+    fn ticket(&mut self, place: Place) -> Option<Arc<str>> {
+        if self.tickets_once && self.told_ticket_of == Some(place) {
+            return None;
         }
+        self.told_ticket_of = Some(place);
         let claim = QueueTicketClaim { evt: self.event, plc: place };
-        let ticket: Arc<str> = self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_S, claim).into();
-        self.ticket = Some((place, ticket.clone()));
-        ticket
+        Some(self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_S, claim).into())
     }
 
     fn admission(&mut self, admission: Admission) -> Arc<str> {
@@ -295,7 +301,7 @@ mod tests {
         let state = teller.tell(Told::of(Standing::Waiting(Place(5)), &random, EventTime(2_000)));
         let numbers = (state.position_in_queue, state.people_ahead_in_queue, state.total_people_in_queue);
         assert_eq!((state.state, numbers, state.estimated_wait_time), (StateName::Waiting, (0, 0, 3), None));
-        assert!(!state.queue_ticket.is_empty());
+        assert!(state.queue_ticket.is_some_and(|ticket| !ticket.is_empty()));
     }
 
     #[test]
@@ -306,12 +312,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_are_of_their_kind_and_signed_once() {
-        let (mut teller, tokens) = teller();
-        let first = teller.tell(told(Standing::Waiting(Place(5)), None));
+    async fn tokens_are_of_their_kind_and_a_socket_is_told_a_ticket_once() {
+        let (teller, tokens) = teller();
+        let mut teller = teller.telling_tickets_once();
+        let first = teller.tell(told(Standing::Waiting(Place(5)), None)).queue_ticket.expect("told");
         let again = teller.tell(told(Standing::Waiting(Place(5)), None));
-        assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket));
-        let claims = tokens.verify_queue_ticket(&first.queue_ticket).await.expect("a queue ticket");
+        assert_eq!(again.queue_ticket, None);
+        assert!(teller.tell(told(Standing::Waiting(Place(8)), None)).queue_ticket.is_some(), "another place");
+        let claims = tokens.verify_queue_ticket(&first).await.expect("a queue ticket");
         assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
 
         let until = EventTime((unix_now() + 60) * 1000 + 999);
@@ -320,7 +328,7 @@ mod tests {
         let claims = tokens.verify_admission(&state.accepted_token_id).await.expect("an admission token");
         let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
         assert_eq!((claims.about.evt, claims.about.plc, claims.exp), expected);
-        assert!(tokens.verify_admission(&first.queue_ticket).await.is_err());
+        assert!(tokens.verify_admission(&first).await.is_err());
     }
 
     #[test]
