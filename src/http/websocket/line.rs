@@ -64,9 +64,8 @@ impl Line {
         self.lock().is_clear()
     }
 
-    pub fn send(&self, mut frame: Frame<'_>) -> Result<(), Broken> {
-        let mut bytes = Vec::new();
-        frame.write(&mut bytes);
+    pub fn send(&self, frame: Frame<'_>) -> Result<(), Broken> {
+        let bytes = encoded(frame);
         self.lock().send(bytes)
     }
 
@@ -75,9 +74,8 @@ impl Line {
         self.close_with(Frame::close(code, reason.as_bytes()));
     }
 
-    pub fn close_with(&self, mut frame: Frame<'_>) {
-        let mut bytes = Vec::new();
-        frame.write(&mut bytes);
+    pub fn close_with(&self, frame: Frame<'_>) {
+        let bytes = encoded(frame);
         let mut wire = self.lock();
         // A broken line is seen by its task; on a closed one the last frame was another.
         let _ = wire.send(bytes);
@@ -111,6 +109,14 @@ impl Line {
     fn lock(&self) -> MutexGuard<'_, Wire> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn encoded(mut frame: Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // It makes room for the longest header.
+    let length = frame.write(&mut bytes).len();
+    bytes.truncate(length);
+    bytes
 }
 
 impl Wire {
