@@ -81,6 +81,8 @@ pub struct Update {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
+    /// Of the whole queue; unknown is `None`.
+    pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
 }
 

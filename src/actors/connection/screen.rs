@@ -144,7 +144,8 @@ impl Screen {
             }
         }
         let (seq, server_now) = (shown.seq + 1, tie.clock.now());
-        let update = Update { seq, server_now, standing: shown.standing, position, conditions };
+        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
+        let update = Update { seq, server_now, standing: shown.standing, position, outflow_per_minute, conditions };
         match self.outlet.put(Outgoing::Update(update)) {
             Put::Taken => {
                 shown.seq = seq;
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_front_is_told_each_second_and_far_back_less_often_but_at_least_every_ten() {
-        let behind = |ahead| Position { spot: Spot::Behind { ahead, estimated_wait_seconds: None }, total: ahead + 1 };
+        let behind = |ahead| Position { spot: Spot::Behind { ahead, wait: None }, total: ahead + 1 };
         for (ahead, times) in [(0, 1), (1_000, 1), (1_999, 1), (2_000, 2), (5_500, 5), (1_000_000, 10)] {
             assert_eq!(every(Some(behind(ahead)), 1_000), UPDATE_EVERY * times, "{ahead}");
         }

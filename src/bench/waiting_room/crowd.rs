@@ -66,7 +66,7 @@ pub struct Outcome {
 /// One message.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Told {
-    /// How many wait, which is another number with each publication; `None`: the server publishes nothing.
+    /// How many wait, which is another number with each publication; `None` of one who does not wait, or where nothing is published.
     pub total: Option<u64>,
     /// What the server's clock said, in milliseconds since 1970,
     pub server_ms: u64,
@@ -79,7 +79,11 @@ const AT_ONCE: usize = 64;
 /// Sockets with one address: ports run short beyond.
 const PER_ADDRESS: usize = 10_000;
 const MARK: &[u8] = b"\"serverNow\":\"";
+const WAITING: &[u8] = b"\"state\":\"waiting\"";
 const TOTAL: &[u8] = b"\"totalPeopleInQueue\":";
+/// An unasked-for pong, masked: a sign of life, which a server may wait for.
+const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+const ALIVE: Duration = Duration::from_secs(15);
 const TIME: usize = "2026-11-20T18:00:00.000Z".len();
 
 struct Shared {
@@ -143,8 +147,12 @@ struct Heard {
 async fn listen(shared: Arc<Shared>, number: usize, token: String) -> Result<Heard, Failure> {
     let mut stream = open(&shared.options, number, &token).await?;
     let (mut buffer, mut heard) = (Vec::with_capacity(1_024), Heard::default());
-    let (mut is_here, mut was_counting) = (false, false);
+    let (mut is_here, mut was_counting, mut alive) = (false, false, Instant::now());
     loop {
+        if shared.options.way == Way::Sweep && alive.elapsed() >= ALIVE {
+            stream.write_all(&PONG).await?;
+            alive = Instant::now();
+        }
         if stream.read_buf(&mut buffer).await? == 0 {
             return Err("the server closed a socket".into());
         }
@@ -183,7 +191,7 @@ fn next(bytes: &[u8]) -> Option<Result<(Told, usize), Failure>> {
     let length = before.len() + rest.iter().position(|&byte| byte == b'}')? + 1;
     let time = std::str::from_utf8(time).ok().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let server_ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
-    let total = find(before, TOTAL).and_then(|at| {
+    let total = find(before, WAITING).and_then(|_| find(before, TOTAL)).and_then(|at| {
         let digits = before.get(at + TOTAL.len()..)?.split(|byte| !byte.is_ascii_digit()).next()?;
         std::str::from_utf8(digits).ok()?.parse().ok()
     });

@@ -33,8 +33,12 @@ pub struct QueueState {
     pub position_in_queue: usize,
     pub people_ahead_in_queue: usize,
     pub total_people_in_queue: usize,
-    /// Seconds, by the outflow of the last minute; `null` when unknown.
+    /// Seconds that half of those in this place wait less than, by the measured outflow; `null` when unknown,
     pub estimated_wait_time: Option<u64>,
+    /// and that nine in ten of them wait less than.
+    pub estimated_wait_p90: Option<u64>,
+    /// Fans admitted a minute; `null` when unknown.
+    pub outflow_per_min: Option<u32>,
     /// The admission token, or empty.
     #[schema(value_type = String)]
     pub accepted_token_id: Arc<str>,
@@ -99,6 +103,7 @@ pub struct Told {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
+    pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
     pub server_now: EventTime,
     pub seq: u64,
@@ -110,7 +115,8 @@ impl Told {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        Self { standing, position, conditions: queue.conditions, server_now, seq: queue.at.0 }
+        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
+        Self { standing, position, outflow_per_minute, conditions: queue.conditions, server_now, seq: queue.at.0 }
     }
 }
 
@@ -144,6 +150,8 @@ impl Teller {
             people_ahead_in_queue: 0,
             total_people_in_queue: self.total,
             estimated_wait_time: None,
+            estimated_wait_p90: None,
+            outflow_per_min: told.outflow_per_minute,
             accepted_token_id: Arc::default(),
             admission_expires_at: None,
             admission_extended: false,
@@ -165,10 +173,11 @@ impl Teller {
             Standing::Waiting(place) => {
                 let waiting = QueueState { state: StateName::Waiting, queue_ticket: self.ticket(place), ..none };
                 match told.position.map(|position| position.spot) {
-                    Some(Spot::Behind { ahead, estimated_wait_seconds }) => QueueState {
+                    Some(Spot::Behind { ahead, wait }) => QueueState {
                         position_in_queue: ahead + 1,
                         people_ahead_in_queue: ahead,
-                        estimated_wait_time: estimated_wait_seconds,
+                        estimated_wait_time: wait.map(|wait| wait.p50),
+                        estimated_wait_p90: wait.map(|wait| wait.p90),
                         poll_after_ms: poll_after_ms(ahead, told.conditions),
                         ..waiting
                     },
@@ -181,6 +190,7 @@ impl Teller {
                     state: StateName::Called,
                     claim_by: Some(claim_by.into()),
                     estimated_wait_time: Some(0),
+                    estimated_wait_p90: Some(0),
                     queue_ticket: self.ticket(admission.place),
                     poll_after_ms: 1_000,
                     ..none
@@ -191,6 +201,7 @@ impl Teller {
                     admission_expires_at: Some(admission.until.into()),
                     admission_extended: admission.extended,
                     estimated_wait_time: Some(0),
+                    estimated_wait_p90: Some(0),
                     ..none
                 },
             },
@@ -241,7 +252,7 @@ mod tests {
     use crate::{
         domain::{
             keys::Schedule,
-            queue::{Hours, Ranks},
+            queue::{Hours, Outflow, Ranks},
         },
         http::tokens::Lives,
         stores::{keys::ring::KeyRing, secret::RootSecret},
@@ -255,13 +266,13 @@ mod tests {
         (Teller::new(tokens.clone(), EventId::from_u128(7), FanId::from_u128(9)), tokens)
     }
 
-    fn queue(outflow_per_minute: Option<u32>) -> Queue {
+    fn queue(per_minute: Option<u32>) -> Queue {
         let places = [3, 5, 8].map(Place).to_vec();
         Queue {
             at: EventTime(1_000),
             ranks: Arc::new(Ranks::new(places)),
             newest: Place(8),
-            outflow_per_minute,
+            outflow: per_minute.map(|per_minute| Outflow { per_minute, slowest: per_minute }),
             conditions: Conditions {
                 engaged: true,
                 tickets: Some(Tickets { free: 7, held: 2 }),

@@ -65,6 +65,7 @@ impl Speaker {
         let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(Told {
             standing: update.standing,
             position: update.position,
+            outflow_per_minute: update.outflow_per_minute,
             conditions: update.conditions,
             server_now: update.server_now,
             seq: update.seq,
