@@ -24,7 +24,9 @@ impl Waves {
             sweeps.entry(told.total).or_default().push(told);
         }
         let alone = sweeps.remove(&None).unwrap_or_default();
-        self.delays.extend(alone.iter().map(|told| told.came_ms - told.server_ms as f64));
+        if sweeps.is_empty() {
+            self.delays.extend(alone.iter().map(|told| told.came_ms - told.server_ms as f64));
+        }
         sweeps.pop_first();
         sweeps.pop_last();
         for sweep in sweeps.into_values() {
