@@ -16,6 +16,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use fastwebsockets::{
     Frame, OpCode, Payload,
     upgrade::{IncomingUpgrade, UpgradeFut},
@@ -143,10 +144,12 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// The socket's life after the handshake.
 async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
-    let Some(line) = line(upgraded).await.map(Arc::new) else { return };
+    // What is large and over at once is boxed: this task lives as long as the socket.
+    let Some(line) = Box::pin(line(upgraded)).await.map(Arc::new) else { return };
     let opener = Arc::new(opener);
     let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
-    let connection = match connection::start(app.directory.clone(), event, opener.account, speaker).await {
+    let started = Box::pin(connection::start(app.directory.clone(), event, opener.account, speaker)).await;
+    let connection = match started {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "a connection did not start");
@@ -160,14 +163,15 @@ async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgrad
     if is_told && line.tend().await.is_ok() {
         // After the last frame: the client reads why, then the end, and closes too.
         line.shutdown().await;
-        reader::drain(&line).await;
+        Box::pin(reader::drain(&line)).await;
     }
 }
 
 async fn line(upgraded: UpgradeFut) -> Option<Line> {
     let socket = tokio::time::timeout(HANDSHAKE, upgraded).await.ok()?.ok()?;
     match downcast::<TokioIo<Connection>>(socket.into_inner().into_inner()) {
-        Ok(parts) => Some(Line::new(parts.io.into_inner(), parts.read_buf)),
+        // Copied: an empty slice would keep the whole buffer of the request's head.
+        Ok(parts) => Some(Line::new(parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))),
         Err(_) => {
             tracing::error!("a socket came by another listener");
             None

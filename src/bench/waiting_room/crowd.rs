@@ -20,6 +20,7 @@ use tokio::{
     sync::Semaphore,
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
@@ -90,6 +91,7 @@ struct Shared {
     options: Options,
     here: AtomicUsize,
     is_counting: AtomicBool,
+    over: CancellationToken,
     opening: Semaphore,
 }
 
@@ -102,6 +104,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         options,
         here: AtomicUsize::new(0),
         is_counting: AtomicBool::new(false),
+        over: CancellationToken::new(),
         opening: Semaphore::new(AT_ONCE),
     });
     let (began, mut fans) = (Instant::now(), JoinSet::new());
@@ -125,8 +128,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     shared.is_counting.store(true, Ordering::Relaxed);
     tokio::time::sleep(length).await;
-    shared.is_counting.store(false, Ordering::Relaxed);
-    // Each ends with what it hears next: nothing is read while it is being asked.
+    shared.over.cancel();
     let mut outcome = Outcome { bytes: 0, told: Vec::new() };
     while let Some(heard) = fans.join_next().await {
         let heard = heard??;
@@ -143,18 +145,22 @@ struct Heard {
     told: Vec<Told>,
 }
 
-/// Until something comes after the counting is over.
+/// Until all is over.
 async fn listen(shared: Arc<Shared>, number: usize, token: String) -> Result<Heard, Failure> {
     let mut stream = open(&shared.options, number, &token).await?;
     let (mut buffer, mut heard) = (Vec::with_capacity(1_024), Heard::default());
-    let (mut is_here, mut was_counting, mut alive) = (false, false, Instant::now());
+    let (mut is_here, mut alive) = (false, Instant::now());
     loop {
         if shared.options.way == Way::Sweep && alive.elapsed() >= ALIVE {
             stream.write_all(&PONG).await?;
             alive = Instant::now();
         }
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Err("the server closed a socket".into());
+        tokio::select! {
+            read = stream.read_buf(&mut buffer) => match read? {
+                0 => return Err("the server closed a socket".into()),
+                _ => {}
+            },
+            () = shared.over.cancelled() => return Ok(heard),
         }
         let came_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0;
         let is_counting = shared.is_counting.load(Ordering::Relaxed);
@@ -176,10 +182,6 @@ async fn listen(shared: Arc<Shared>, number: usize, token: String) -> Result<Hea
         if buffer.is_empty() {
             buffer.shrink_to(1_024);
         }
-        if was_counting && !is_counting {
-            return Ok(heard);
-        }
-        was_counting |= is_counting;
     }
 }
 
