@@ -81,6 +81,13 @@ impl Connection {
         }
     }
 
+    #[cfg(test)]
+    pub async fn for_a_test(stream: TcpStream, tls: Option<TlsAcceptor>) -> Self {
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.expect("open");
+        let place = Place::new(permit, "test");
+        Self::open(stream, place, tls, Duration::from_secs(10)).await.expect("a handshake")
+    }
+
     /// As many of `bytes` as go without waiting, and whether all that was written before them is sent. The one who flushes
     /// later is woken for it only if nobody calls this meanwhile.
     pub fn write_now(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {

@@ -3,6 +3,9 @@
 //! Whoever has a frame to send writes it at once, from whatever thread; what the client does not take stays here, in order, and
 //! the socket's own task sends it on. Nobody else waits for a client.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::poll_fn,
     io,
