@@ -156,9 +156,8 @@ async fn listen(shared: Arc<Shared>, number: usize, token: String) -> Result<Hea
             alive = Instant::now();
         }
         tokio::select! {
-            read = stream.read_buf(&mut buffer) => match read? {
-                0 => return Err("the server closed a socket".into()),
-                _ => {}
+            read = stream.read_buf(&mut buffer) => if read? == 0 {
+                return Err("the server closed a socket".into());
             },
             () = shared.over.cancelled() => return Ok(heard),
         }
