@@ -1,3 +1,5 @@
+//! Clients that are slow, over TCP and TLS with little room in the kernel.
+
 use std::sync::Arc;
 
 use fastwebsockets::Payload;
