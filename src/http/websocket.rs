@@ -3,6 +3,7 @@
 //! Owns the handshake, the frames and their limits, and the words on the wire. Who may open one is [`opener`]'s. What is told is
 //! decided by the socket's Connection actor.
 
+mod first_version;
 mod masked;
 mod opener;
 mod reader;
@@ -23,10 +24,14 @@ use http::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use self::sockets::{Seat, Sockets};
 use self::{
+    first_version::FirstVersion,
     opener::{Opener, protocols},
     writer::Writer,
+};
+pub use self::{
+    first_version::{__path_open_first_version, open_first_version},
+    sockets::{Seat, Sockets},
 };
 use super::{
     app::App,
@@ -74,11 +79,23 @@ mod code {
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
-    ClientAddress(address): ClientAddress,
+    address: ClientAddress,
     Path(event): Path<EventId>,
     signed_in: Option<SignedIn>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Result<Response, Problem> {
+    enter(app, address, event, signed_in, headers, upgrade, None).await
+}
+
+async fn enter(
+    app: Arc<App>,
+    ClientAddress(address): ClientAddress,
+    event: EventId,
+    signed_in: Option<SignedIn>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+    first_version: Option<FirstVersion>,
 ) -> Result<Response, Problem> {
     let opener = Opener::of(&app, event, signed_in, &headers).await?;
     if !opener.is_moving {
@@ -96,13 +113,13 @@ pub async fn open(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.account);
-    app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
+    app.tasks.spawn(serve(app.clone(), event, opener, first_version, seat, upgraded));
     Ok(response)
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
 /// opens one at a node that is drained has been told before, or has no choice.
-async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
+pub async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
     state.mark_unchanged();
     let drained = async {
         loop {
@@ -135,6 +152,7 @@ async fn serve(
     app: Arc<App>,
     event: EventId,
     opener: Opener,
+    first_version: Option<FirstVersion>,
     seat: Seat,
     upgraded: fastwebsockets::upgrade::UpgradeFut,
 ) {
@@ -153,7 +171,7 @@ async fn serve(
     let teller = Teller::new(app.tokens.clone(), event, opener.account);
     let tokens = app.tokens.clone();
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
-    Writer { connection, teller, tokens, event, opener, outgoing, heard, reader }
+    Writer { connection, teller, tokens, event, opener, first_version, outgoing, heard, reader }
         .run(writing, goodbye, &seat.displaced)
         .await;
 }

@@ -16,15 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     code,
+    first_version::{FirstVersion, Step},
     opener::Opener,
     reader::{self, Heard},
 };
 use crate::{
-    actors::connection::{self, Notice, Outgoing, Shut},
+    actors::connection::{self, Outgoing},
     domain::id::EventId,
     http::{
         now,
-        queue::state::{QueueState, Teller, Told},
+        queue::{
+            state::{QueueState, Teller, Told},
+            stream::in_words,
+        },
         shapes::Timestamp,
         tokens::{Tokens, unix_now},
     },
@@ -64,6 +68,8 @@ pub struct Writer {
     pub tokens: Tokens,
     pub event: EventId,
     pub opener: Opener,
+    /// Spoken to as the first version of this service did.
+    pub first_version: Option<FirstVersion>,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub heard: mpsc::Receiver<Heard>,
     pub reader: JoinHandle<()>,
@@ -154,9 +160,19 @@ impl Writer {
                     // The actor has failed: the client opens another socket.
                     None => return End::Close(code::FAILED, "failed"),
                     Some(Outgoing::Close(why)) => return End::Close(why.code(), why.reason()),
-                    Some(outgoing) => self.put(outgoing),
+                    Some(outgoing) => match FirstVersion::step(&mut self.first_version, &outgoing, &self.connection) {
+                        Step::Say => self.put(outgoing),
+                        Step::Pass => continue,
+                        Step::Last => {
+                            let last = self.put(outgoing);
+                            return if write(frames, last).await.is_some() { End::Close(1000, "accepted") } else { End::Gone };
+                        }
+                    },
                 },
-                _ = ping.tick() => Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")),
+                _ = ping.tick() => {
+                    FirstVersion::remind(self.first_version.as_ref(), &self.connection);
+                    Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b""))
+                }
             };
             if write(frames, frame).await.is_none() {
                 return End::Gone;
@@ -179,14 +195,7 @@ impl Writer {
             }
             Outgoing::Turn(admission) => text(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
             Outgoing::Notice(notice) => {
-                let (code, opens_at) = match notice {
-                    Notice::AdmissionEndsSoon => ("admission_ends_soon", None),
-                    Notice::AdmissionEnded => ("admission_ended", None),
-                    Notice::NoExtension => ("no_extension", None),
-                    Notice::Refused(why @ Shut::NotOpen { from }) => (why.name(), Some(from.into())),
-                    Notice::Refused(why) => (why.name(), None),
-                    Notice::TryAgain => ("try_again", None),
-                };
+                let (code, opens_at) = in_words(notice);
                 text(&Said::Notice { code, opens_at })
             }
             Outgoing::Goaway | Outgoing::Close(_) => {

@@ -8,4 +8,6 @@ mod modes;
 mod orders;
 pub mod shop;
 mod sockets;
+mod strangers;
+mod streams;
 mod webhooks;
