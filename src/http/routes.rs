@@ -99,7 +99,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
 
 /// Public listener, where clients of the first version look.
 pub fn first_public() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(websocket::open_first_version))
+    OpenApiRouter::new().routes(routes!(websocket::first_version::open))
 }
 
 /// Admin listener, likewise.

@@ -3,7 +3,7 @@
 //! Owns the handshake, the frames and their limits, and the words on the wire. Who may open one is [`opener`]'s. What is told is
 //! decided by the socket's Connection actor.
 
-mod first_version;
+pub mod first_version;
 mod masked;
 mod opener;
 mod reader;
@@ -24,14 +24,11 @@ use http::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::sockets::{Seat, Sockets};
 use self::{
     first_version::FirstVersion,
     opener::{Opener, protocols},
     writer::Writer,
-};
-pub use self::{
-    first_version::{__path_open_first_version, open_first_version},
-    sockets::{Seat, Sockets},
 };
 use super::{
     app::App,
