@@ -19,6 +19,8 @@ pub struct Config {
     pub restart_budget: u32,
     /// How often the queue is published to sockets.
     pub queue_publish_ms: u64,
+    /// Fans up to here from the front are told their position with each publication; further back less often, in proportion.
+    pub queue_front: usize,
 }
 
 impl Default for Config {
@@ -31,6 +33,7 @@ impl Default for Config {
             snapshot_tail_bytes: 8 * 1024 * 1024,
             restart_budget: 5,
             queue_publish_ms: 1_000,
+            queue_front: 20_000,
         }
     }
 }

@@ -15,6 +15,8 @@ const HOLDS_TOTAL: &str = "onsale_holds_total";
 const QUEUE_LENGTH: &str = "onsale_queue_length";
 const OUTBOX_LAG: &str = "onsale_outbox_lag";
 const SOCKETS: &str = "onsale_sockets";
+const SWEEP_SECONDS: &str = "onsale_sweep_seconds";
+const SWEPT_TOTAL: &str = "onsale_swept_sockets_total";
 const RESTARTS_TOTAL: &str = "onsale_actor_restarts_total";
 const EVENTS_RUNNING: &str = "onsale_events_running";
 const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
@@ -33,6 +35,8 @@ pub fn describe() {
         "Order facts committed and not yet confirmed by the broker, over all events that run here"
     );
     describe_gauge!(SOCKETS, Unit::Count, "WebSockets open");
+    describe_histogram!(SWEEP_SECONDS, Unit::Seconds, "Of one lane: showing a published queue to all its sockets");
+    describe_counter!(SWEPT_TOTAL, Unit::Count, "Sockets that were shown a published queue");
     describe_counter!(RESTARTS_TOTAL, Unit::Count, "Restarts of an event's actors after a failure");
     describe_gauge!(EVENTS_RUNNING, Unit::Count, "Events whose actors run here");
     describe_counter!(FACTS_APPLIED_TOTAL, Unit::Count, "Order facts written to the database, repeats included");
@@ -62,6 +66,22 @@ impl InventoryMeasures {
         self.batch_entries.record(entries as f64);
         self.batch_bytes.record(bytes as f64);
         self.holds.increment(holds);
+    }
+}
+
+pub(super) struct SweepMeasures {
+    took: Histogram,
+    sockets: Counter,
+}
+
+impl SweepMeasures {
+    pub fn new() -> Self {
+        Self { took: histogram!(SWEEP_SECONDS), sockets: counter!(SWEPT_TOTAL) }
+    }
+
+    pub fn swept(&self, took: Duration, sockets: usize) {
+        self.took.record(took.as_secs_f64());
+        self.sockets.increment(sockets as u64);
     }
 }
 

@@ -14,6 +14,7 @@ mod sibling;
 mod spread;
 mod stage;
 mod sweep;
+mod waiting_room;
 
 use std::time::Duration;
 
@@ -39,6 +40,14 @@ pub enum Command {
     Recovery(recovery::Options),
     /// Very many events over three nodes: how they are spread, what memory they take, how fast they leave a node.
     Spread(spread::Options),
+    /// Very many sockets in one queue: how fast all are told their positions, and what a socket costs.
+    WaitingRoom(waiting_room::Options),
+    /// Sockets that only listen, as a process of their own.
+    #[command(hide = true)]
+    Crowd(waiting_room::CrowdOptions),
+    /// What the waiting room is compared to, as a process of its own.
+    #[command(hide = true)]
+    Rival(waiting_room::RivalOptions),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
@@ -93,6 +102,9 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Restart(options) => cli::block_on(restart::run(options)),
         Command::Recovery(options) => cli::block_on(recovery::run(options)),
         Command::Spread(options) => cli::block_on(spread::run(options)),
+        Command::WaitingRoom(options) => cli::block_on(waiting_room::run(options)),
+        Command::Crowd(options) => cli::block_on(waiting_room::crowd(options)),
+        Command::Rival(options) => cli::block_on(waiting_room::rival(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }

@@ -228,7 +228,7 @@ fn table(report: &QueueReport) -> String {
     let pace = match (report.paused, report.outflow_per_minute) {
         (true, _) => "paused".to_owned(),
         (false, None) => "nobody came through yet".to_owned(),
-        (false, Some(outflow)) => format!("{outflow} came through in the last minute"),
+        (false, Some(outflow)) => format!("{outflow} come through a minute"),
     };
     format!(
         "waiting     {} ({} here)\nadmitted    {}\nslots       {} {} of {}\nrate        {} a minute at {} %; {pace}\n",
@@ -295,7 +295,7 @@ mod tests {
     fn a_paused_queue_says_so() {
         let running = report();
         let paused = QueueReport { paused: true, ..report() };
-        assert!(table(&running).contains("600 a minute at 100 %; 598 came through"));
+        assert!(table(&running).contains("600 a minute at 100 %; 598 come through"));
         assert!(table(&paused).contains("paused") && line(&paused).contains("paused"));
         assert!(!line(&running).contains("paused"));
     }

@@ -233,7 +233,7 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         engaged: queue.conditions.engaged,
         engage_above: configuration.queue.engage_above,
         release_below: configuration.queue.release_below,
-        outflow_per_minute: queue.outflow_per_minute,
+        outflow_per_minute: queue.outflow.map(|outflow| outflow.per_minute),
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
         members: members.into_iter().map(|(place, fan)| Member { place, fan }).collect(),
     })

@@ -4,11 +4,12 @@
 //! decided by the socket's Connection actor.
 
 pub mod first_version;
+mod line;
 mod masked;
 mod opener;
 mod reader;
 mod sockets;
-mod writer;
+mod speaker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,25 +17,36 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use fastwebsockets::upgrade::IncomingUpgrade;
+use bytes::Bytes;
+use fastwebsockets::{
+    Frame, OpCode, Payload,
+    upgrade::{IncomingUpgrade, UpgradeFut},
+};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
-use tokio::sync::{mpsc, watch};
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::sockets::{Seat, Sockets};
 use self::{
-    first_version::FirstVersion,
+    line::Line,
     opener::{Opener, protocols},
-    writer::Writer,
+    reader::Stop,
+    speaker::Speaker,
 };
 use super::{
     app::App,
     extract::{ClientAddress, Path, SignedIn},
     problem::{Code, Problem},
-    queue::{open_event, state::Teller},
+    queue::open_event,
+    server::Connection,
+    tokens::unix_now,
 };
 use crate::{actors::connection, domain::id::EventId, stores::membership::State as NodeState};
 
@@ -42,8 +54,7 @@ use crate::{actors::connection, domain::id::EventId, stores::membership::State a
 const PROTOCOL: &str = "onsale.v1";
 /// The bytes of the handshake's answer must be through within this.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Messages between the connection's actor, the socket's reader and its writer.
-const WAITING: usize = 8;
+const PING_EVERY: Duration = Duration::from_secs(20);
 /// For all sockets of a node that is drained to be told.
 const MOVING: Duration = Duration::from_secs(3);
 
@@ -82,7 +93,7 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    enter(app, address, event, signed_in, headers, upgrade, None).await
+    enter(app, address, event, signed_in, headers, upgrade, false).await
 }
 
 async fn enter(
@@ -92,7 +103,7 @@ async fn enter(
     signed_in: Option<SignedIn>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
-    first_version: Option<FirstVersion>,
+    is_of_first_version: bool,
 ) -> Result<Response, Problem> {
     let opener = Opener::of(&app, event, signed_in, &headers).await?;
     if !opener.is_moving {
@@ -110,7 +121,11 @@ async fn enter(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.account);
-    app.tasks.spawn(serve(app.clone(), event, opener, first_version, seat, upgraded));
+    if is_of_first_version {
+        app.tasks.spawn(first_version::serve(app.clone(), event, opener, seat, upgraded));
+    } else {
+        app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
+    }
     Ok(response)
 }
 
@@ -145,30 +160,87 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The socket's life after the handshake.
-async fn serve(
-    app: Arc<App>,
-    event: EventId,
-    opener: Opener,
-    first_version: Option<FirstVersion>,
-    seat: Seat,
-    upgraded: fastwebsockets::upgrade::UpgradeFut,
-) {
-    let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE, upgraded).await else { return };
-    let (reading, writing) = tokio::io::split(socket.into_inner());
-    let (say, outgoing) = mpsc::channel(WAITING);
-    let connection = match connection::start(app.directory.clone(), event, opener.account, say).await {
+async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
+    // What is large and over at once is boxed: this task lives as long as the socket.
+    let Some(line) = Box::pin(line(upgraded)).await.map(Arc::new) else { return };
+    let opener = Arc::new(opener);
+    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+    let started = Box::pin(connection::start(app.directory.clone(), event, opener.account, speaker)).await;
+    let connection = match started {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "a connection did not start");
             return;
         }
     };
-    let (hear, heard) = mpsc::channel(WAITING);
-    let reader = tokio::spawn(reader::read(reading, hear));
-    let teller = Teller::new(app.tokens.clone(), event, opener.account);
-    let tokens = app.tokens.clone();
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
-    Writer { connection, teller, tokens, event, opener, first_version, outgoing, heard, reader }
-        .run(writing, goodbye, &seat.displaced)
-        .await;
+    let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
+    // The room learns at once that the fan is gone.
+    drop(connection);
+    if is_told {
+        part(&line).await;
+    }
+}
+
+/// After the last frame: the client reads why, then the end, and closes too.
+async fn part(line: &Line) {
+    if line.tend().await.is_ok() {
+        line.shutdown().await;
+        Box::pin(reader::drain(line)).await;
+    }
+}
+
+async fn line(upgraded: UpgradeFut) -> Option<Line> {
+    let socket = tokio::time::timeout(HANDSHAKE, upgraded).await.ok()?.ok()?;
+    match downcast::<TokioIo<Connection>>(socket.into_inner().into_inner()) {
+        // Copied: an empty slice would keep the whole buffer of the request's head.
+        Ok(parts) => Some(Line::new(parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))),
+        Err(_) => {
+            tracing::error!("a socket came by another listener");
+            None
+        }
+    }
+}
+
+/// Until the socket has to end. Whether the client is told why.
+async fn attend(
+    line: &Line,
+    connection: &connection::Handle,
+    opener: &Opener,
+    goodbye: impl Future<Output = ()>,
+    displaced: &CancellationToken,
+) -> bool {
+    let expiry = tokio::time::sleep(Duration::from_secs(opener.until_s().saturating_sub(unix_now())));
+    let (reading, tending) = (reader::read(line, connection), line.tend());
+    tokio::pin!(expiry, goodbye, reading, tending);
+    let mut ping = interval(PING_EVERY);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping.reset();
+    let mut going = false;
+    loop {
+        let (code, reason) = tokio::select! {
+            biased;
+            () = displaced.cancelled() => (code::TOO_MANY_SOCKETS, "too_many_sockets"),
+            () = &mut expiry => (code::TOKEN_EXPIRED, "token_expired"),
+            () = &mut goodbye, if !going => {
+                going = true;
+                connection.goaway();
+                continue;
+            }
+            stop = &mut reading => match stop {
+                Stop::Closed => return true,
+                Stop::Gone => return false,
+                Stop::Refused(code) => (code, ""),
+            },
+            // The connection has said the last word, or the client takes nothing.
+            tended = &mut tending => return tended.is_ok(),
+            _ = ping.tick() => {
+                // A line that is broken ends by itself.
+                let _ = line.send(Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")));
+                continue;
+            }
+        };
+        line.close(code, reason);
+        return true;
+    }
 }

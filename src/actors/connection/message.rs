@@ -1,17 +1,14 @@
 //! What a connection is told.
 
-use std::sync::Arc;
-
 use ractor_cluster::RactorMessage;
-use tokio::sync::mpsc;
 
-use super::{Outgoing, Shut};
+use super::Shut;
 use crate::{
     actors::{
         clock::Clock,
         waiting_room::{self, Attachment, WaitError},
     },
-    domain::queue::{News, Outcome, Queue},
+    domain::queue::{News, Outcome},
 };
 
 #[derive(RactorMessage)]
@@ -22,24 +19,21 @@ pub(super) enum Message {
     Leave,
     /// The server goes down.
     Goaway,
-    /// The socket is gone.
+    /// The socket is gone, or its reader far too slow.
     Gone,
     Attached(Attached),
-    /// From the room, by the task that listens.
-    News(News),
-    Queue(Arc<Queue>),
-    /// The room has ended.
-    Detached,
+    /// From the room, to what this attempt has tied to it.
+    News(u64, News),
+    /// The room has ended, or has cut off what this attempt had tied to it.
+    Detached(u64),
     /// Of a claim or an extension.
     ChangeReturned(Result<Outcome, WaitError>),
     LeaveReturned(Result<Outcome, WaitError>),
-    /// Room again for one message; `None`: the reader is gone or took none for too long.
-    Writable(Option<mpsc::OwnedPermit<Outgoing>>),
 }
 
 /// What became of joining and attaching.
 pub(super) enum Attached {
-    Here { room: waiting_room::Handle, attachment: Attachment, outcome: Outcome, clock: Clock },
+    Here { attempt: u64, room: waiting_room::Handle, attachment: Attachment, outcome: Outcome, clock: Clock },
     Refused(Shut),
     NoSuchEvent,
 }

@@ -4,21 +4,25 @@
 //! said. Emits [`Outgoing`], which the edge writes to the socket and for which it signs tokens. Records nothing: on opening
 //! it joins the queue, which gives a fan who is there the same place again.
 //!
+//! The actor is for what happens to its fan: its turn, an admission, an end. Positions pass it by: a lane of the room shows each
+//! published queue to the screens that the actors have left with it.
+//!
 //! Limits: at most one position a second unless the fan's standing changes; a reader that is slow gets the newest position
-//! only, and the socket is closed if it does not even take the news of its turn.
+//! only, and the socket is closed if it does not even take the news of its turn. The mailbox holds what a client may say and
+//! what a room says of one fan; the actor never waits.
 //!
 //! When the room restarts or moves, the connection attaches again through the directory and tells the fan nothing of it. When
 //! the connection itself fails, its socket is closed and the client opens another.
 
 mod handle;
 mod message;
-mod outbox;
+mod screen;
 mod state;
 
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 pub use self::handle::Handle;
 use self::{message::Message, state::State};
@@ -28,6 +32,32 @@ use crate::domain::{
     queue::{Conditions, Standing},
     time::EventTime,
 };
+
+/// The edge's end of a socket. Dropped when nothing more comes; without a `Close` before that, the connection has failed.
+pub trait Outlet: Send + Sync + 'static {
+    /// Never waits. An update is not taken while something before it is not through; all else is kept in order, within a bound.
+    fn put(&self, outgoing: Outgoing) -> Put;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    Taken,
+    /// Come again with a newer one.
+    NotNow,
+    /// The reader is gone, or has to be given up.
+    Never,
+}
+
+/// For a reader that takes messages: the channel is the bound.
+impl Outlet for mpsc::Sender<Outgoing> {
+    fn put(&self, outgoing: Outgoing) -> Put {
+        match self.try_send(outgoing) {
+            Ok(()) => Put::Taken,
+            Err(TrySendError::Full(Outgoing::Update(_))) => Put::NotNow,
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Put::Never,
+        }
+    }
+}
 
 /// What the edge writes to the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +81,8 @@ pub struct Update {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
+    /// Of the whole queue; unknown is `None`.
+    pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
 }
 
@@ -123,14 +155,15 @@ impl Shut {
 }
 
 /// Starts the connection of a socket that has just been opened. It ends when its handle is dropped, after a `Close`, or when
-/// the receiver of `outgoing` is gone.
+/// the outlet takes nothing more.
 pub async fn start(
     directory: Arc<dyn Directory>,
     event: EventId,
     fan: FanId,
-    outgoing: mpsc::Sender<Outgoing>,
+    outlet: impl Outlet,
 ) -> Result<Handle, SpawnErr> {
-    let (actor, _) = Actor::spawn(None, Connection, (directory, event, fan, outgoing)).await?;
+    let outlet: Box<dyn Outlet> = Box::new(outlet);
+    let (actor, _) = Actor::spawn(None, Connection, (directory, event, fan, outlet)).await?;
     Ok(Handle::new(actor))
 }
 
@@ -139,14 +172,14 @@ struct Connection;
 impl Actor for Connection {
     type Msg = Message;
     type State = State;
-    type Arguments = (Arc<dyn Directory>, EventId, FanId, mpsc::Sender<Outgoing>);
+    type Arguments = (Arc<dyn Directory>, EventId, FanId, Box<dyn Outlet>);
 
     async fn pre_start(
         &self,
         me: ActorRef<Message>,
-        (directory, event, fan, outgoing): Self::Arguments,
+        (directory, event, fan, outlet): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State::new(&me, directory, event, fan, outgoing))
+        Ok(State::new(&me, directory, event, fan, outlet))
     }
 
     async fn handle(

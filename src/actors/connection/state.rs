@@ -1,70 +1,65 @@
 //! What a connection keeps, and how each message changes it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use ractor::ActorRef;
-use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Clock, Close, Directory, EventId, FanId, Notice, Outgoing, Position, Shut, Standing, Update,
+    Close, Directory, EventId, FanId, Notice, Outgoing, Outlet, Shut, Standing,
     message::{Attached, Message},
-    outbox::{Lost, Outbox},
+    screen::{Lost, Screen, Sight},
 };
 use crate::{
     actors::{
         backoff::Backoff,
         beside,
         directory::DirectoryError,
-        measures::Share,
-        waiting_room::{self, Attachment},
+        waiting_room::{self, Attachment, Ear},
     },
-    domain::queue::{Conditions, News, Outcome, Queue},
+    domain::queue::{News, Outcome},
 };
 
-/// Positions are not told more often than this.
-const UPDATE_EVERY: Duration = Duration::from_millis(950);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct State {
     directory: Arc<dyn Directory>,
     event: EventId,
     fan: FanId,
-    outbox: Outbox,
+    screen: Arc<Screen>,
     room: Option<Room>,
-    standing: Standing,
-    queue: Option<Arc<Queue>>,
-    seq: u64,
-    told: Option<Told>,
-    /// Something has changed that the reader could not be told yet.
-    stale: bool,
+    /// News of attempts that were not yet known to have succeeded.
+    early: Vec<(u64, News)>,
+    /// The last attempt to attach that is known to have come to an end.
+    detached: u64,
     closing: bool,
     attaching: Option<AbortOnDropHandle<()>>,
     asking: Option<AbortOnDropHandle<()>>,
-    _counted: Share,
 }
 
 struct Room {
+    attempt: u64,
     handle: waiting_room::Handle,
-    clock: Clock,
-    _listener: AbortOnDropHandle<()>,
+    attachment: Attachment,
+    _sight: Arc<Sight>,
 }
 
-/// What the last update said.
-struct Told {
-    at: Instant,
-    standing: Standing,
-    position: Option<Position>,
-    conditions: Conditions,
+/// Passes on what the room says, and that it says no more.
+struct Listener {
+    me: ActorRef<Message>,
+    attempt: u64,
 }
 
-impl Told {
-    /// What does not wait for the next second when it changes: all but the stock.
-    fn rules(&self) -> Conditions {
-        Conditions { tickets: None, ..self.conditions }
+impl Ear for Listener {
+    fn hear(&self, news: News) {
+        // A connection that has ended hears nothing.
+        let _ = self.me.cast(Message::News(self.attempt, news));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.me.cast(Message::Detached(self.attempt));
     }
 }
 
@@ -74,23 +69,19 @@ impl State {
         directory: Arc<dyn Directory>,
         event: EventId,
         fan: FanId,
-        outgoing: mpsc::Sender<Outgoing>,
+        outlet: Box<dyn Outlet>,
     ) -> Self {
         let mut state = Self {
             directory,
             event,
             fan,
-            outbox: Outbox::new(outgoing),
+            screen: Arc::new(Screen::new(me.clone(), outlet)),
             room: None,
-            standing: Standing::NotHere,
-            queue: None,
-            seq: 0,
-            told: None,
-            stale: false,
+            early: Vec::new(),
+            detached: 0,
             closing: false,
             attaching: None,
             asking: None,
-            _counted: Share::of_sockets(),
         };
         state.attach(me);
         state
@@ -101,30 +92,22 @@ impl State {
             Message::Claim => self.claim(me),
             Message::Extend => self.extend(me),
             Message::Leave => self.leave(me),
-            Message::Goaway => self.goaway(me),
+            Message::Goaway => self.goaway(),
             Message::Gone => Err(Lost),
             Message::Attached(attached) => self.attached(me, attached),
-            Message::News(news) => self.news(me, news),
-            Message::Queue(queue) => {
-                self.queue = Some(queue);
-                self.update(me)
-            }
-            Message::Detached => {
-                self.attach(me);
+            Message::News(attempt, news) => self.hear(attempt, news),
+            Message::Detached(attempt) => {
+                self.detached(me, attempt);
                 Ok(())
             }
-            Message::ChangeReturned(Ok(Outcome::NoExtension)) => {
-                self.outbox.send(me, Outgoing::Notice(Notice::NoExtension))
-            }
-            Message::ChangeReturned(Ok(outcome)) => self.learn(me, &outcome),
-            Message::LeaveReturned(Ok(_)) => self.close(me, Close::Left),
+            Message::ChangeReturned(Ok(Outcome::NoExtension)) => self.screen.say(Outgoing::Notice(Notice::NoExtension)),
+            Message::ChangeReturned(Ok(outcome)) => self.stand(standing_of(&outcome)),
+            Message::LeaveReturned(Ok(_)) => self.close(Close::Left),
             Message::ChangeReturned(Err(_)) | Message::LeaveReturned(Err(_)) => {
-                self.outbox.send(me, Outgoing::Notice(Notice::TryAgain))
+                self.screen.say(Outgoing::Notice(Notice::TryAgain))
             }
-            Message::Writable(permit) => self.outbox.writable(me, permit).and_then(|()| self.catch_up(me)),
         };
-        let closed = self.closing && self.outbox.is_empty();
-        if handled.is_err() || closed {
+        if handled.is_err() || self.closing {
             me.stop(None);
         }
     }
@@ -132,11 +115,16 @@ impl State {
     /// Joins, so that an opened socket has a place, and ties the socket to the room; for as long as that takes.
     fn attach(&mut self, me: &ActorRef<Message>) {
         self.room = None;
+        self.early.clear();
+        self.screen.untie();
         let (directory, event, fan) = (Arc::clone(&self.directory), self.event, self.fan);
+        let (actor, mut attempt) = (me.clone(), self.detached);
         self.attaching = Some(beside::run(me, async move {
             let mut backoff = Backoff::up_to(LONGEST_WAIT);
             loop {
-                if let Some(attached) = try_to_attach(&*directory, event, fan).await {
+                attempt += 1;
+                let listener = Listener { me: actor.clone(), attempt };
+                if let Some(attached) = try_to_attach(&*directory, event, fan, listener).await {
                     break Message::Attached(attached);
                 }
                 backoff.wait().await;
@@ -147,159 +135,138 @@ impl State {
     fn attached(&mut self, me: &ActorRef<Message>, attached: Attached) -> Result<(), Lost> {
         self.attaching = None;
         match attached {
-            Attached::NoSuchEvent => self.close(me, Close::NoSuchEvent),
+            Attached::NoSuchEvent => self.close(Close::NoSuchEvent),
             Attached::Refused(why) => {
-                self.outbox.send(me, Outgoing::Notice(Notice::Refused(why)))?;
-                self.close(me, Close::Refused(why))
+                self.screen.say(Outgoing::Notice(Notice::Refused(why)))?;
+                self.close(Close::Refused(why))
             }
-            Attached::Here { room, mut attachment, outcome, clock } => {
-                self.queue = Some(Arc::clone(&attachment.queue.borrow_and_update()));
-                let listener = beside::run(me, listen(me.clone(), attachment));
-                self.room = Some(Room { handle: room, clock, _listener: listener });
-                self.learn(me, &outcome)
+            // The room has ended before this was heard.
+            Attached::Here { attempt, .. } if attempt <= self.detached => {
+                self.attach(me);
+                Ok(())
+            }
+            Attached::Here { attempt, room, attachment, outcome, clock } => {
+                let sight = self.screen.tie(attempt, &attachment, clock, standing_of(&outcome))?;
+                self.room = Some(Room { attempt, handle: room, attachment, _sight: sight });
+                let early = mem::take(&mut self.early);
+                early.into_iter().try_for_each(|(heard_by, news)| self.hear(heard_by, news))
             }
         }
     }
 
-    fn news(&mut self, me: &ActorRef<Message>, news: News) -> Result<(), Lost> {
-        match news {
-            News::Turn(admission) => {
-                self.standing = Standing::Admitted(admission);
-                self.outbox.send(me, Outgoing::Turn(admission))?;
+    /// Attempts that came to nothing are told of too.
+    fn detached(&mut self, me: &ActorRef<Message>, attempt: u64) {
+        self.detached = self.detached.max(attempt);
+        if self.room.as_ref().is_some_and(|room| room.attempt == attempt) {
+            self.attach(me);
+        }
+    }
+
+    fn hear(&mut self, attempt: u64, news: News) -> Result<(), Lost> {
+        match &self.room {
+            Some(room) if room.attempt == attempt => self.news(news),
+            // Of an attachment that is no more: where the fan stands was asked since.
+            Some(_) => Ok(()),
+            None => {
+                self.early.push((attempt, news));
+                Ok(())
             }
-            News::Admitted(admission) => self.standing = Standing::Admitted(admission),
+        }
+    }
+
+    fn news(&mut self, news: News) -> Result<(), Lost> {
+        let standing = match news {
+            News::Turn(admission) => {
+                self.screen.say(Outgoing::Turn(admission))?;
+                Standing::Admitted(admission)
+            }
+            News::Admitted(admission) => Standing::Admitted(admission),
             News::AdmissionEndsSoon(admission) => {
-                self.standing = Standing::Admitted(admission);
-                self.outbox.send(me, Outgoing::Notice(Notice::AdmissionEndsSoon))?;
+                self.screen.say(Outgoing::Notice(Notice::AdmissionEndsSoon))?;
+                Standing::Admitted(admission)
             }
             News::AdmissionEnded => {
-                self.standing = Standing::NotHere;
-                self.outbox.send(me, Outgoing::Notice(Notice::AdmissionEnded))?;
+                self.screen.say(Outgoing::Notice(Notice::AdmissionEnded))?;
+                Standing::NotHere
             }
-            News::Removed => return self.close(me, Close::Removed),
-            News::Drawn(place) => self.standing = Standing::Waiting(place),
-        }
-        self.update(me)
+            News::Removed => return self.close(Close::Removed),
+            News::Drawn(place) => Standing::Waiting(place),
+        };
+        self.stand(standing)
     }
 
-    fn learn(&mut self, me: &ActorRef<Message>, outcome: &Outcome) -> Result<(), Lost> {
-        self.standing = match *outcome {
-            Outcome::Waiting { place } => Standing::Waiting(place),
-            Outcome::Admitted(admission) => Standing::Admitted(admission),
-            _ => Standing::NotHere,
-        };
-        self.update(me)
+    fn stand(&mut self, standing: Standing) -> Result<(), Lost> {
+        // Whoever attaches again asks where they stand.
+        let Some(room) = &self.room else { return Ok(()) };
+        self.screen.stand(standing, &room.attachment.lanes.queue())
     }
 
     fn claim(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        let Some(room) = &self.room else { return self.outbox.send(me, Outgoing::Notice(Notice::TryAgain)) };
-        let (room, fan) = (room.handle.clone(), self.fan);
+        let Some((room, fan)) = self.room() else { return self.try_again() };
         self.asking = Some(beside::run(me, async move { Message::ChangeReturned(room.claim(fan).await) }));
         Ok(())
     }
 
     fn extend(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        let Some(room) = &self.room else { return self.outbox.send(me, Outgoing::Notice(Notice::TryAgain)) };
-        let (room, fan) = (room.handle.clone(), self.fan);
+        let Some((room, fan)) = self.room() else { return self.try_again() };
         self.asking = Some(beside::run(me, async move { Message::ChangeReturned(room.extend(fan).await) }));
         Ok(())
     }
 
     fn leave(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        let Some(room) = &self.room else { return self.outbox.send(me, Outgoing::Notice(Notice::TryAgain)) };
-        let (room, fan) = (room.handle.clone(), self.fan);
+        let Some((room, fan)) = self.room() else { return self.try_again() };
         self.asking = Some(beside::run(me, async move { Message::LeaveReturned(room.leave(fan).await) }));
         Ok(())
     }
 
-    fn goaway(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        self.outbox.send(me, Outgoing::Goaway)?;
-        self.close(me, Close::GoingAway)
+    fn room(&self) -> Option<(waiting_room::Handle, FanId)> {
+        self.room.as_ref().map(|room| (room.handle.clone(), self.fan))
     }
 
-    fn close(&mut self, me: &ActorRef<Message>, why: Close) -> Result<(), Lost> {
+    fn try_again(&self) -> Result<(), Lost> {
+        self.screen.say(Outgoing::Notice(Notice::TryAgain))
+    }
+
+    fn goaway(&mut self) -> Result<(), Lost> {
+        self.screen.say(Outgoing::Goaway)?;
+        self.close(Close::GoingAway)
+    }
+
+    fn close(&mut self, why: Close) -> Result<(), Lost> {
         if self.closing {
             return Ok(());
         }
         self.closing = true;
-        self.room = None;
-        self.attaching = None;
-        self.outbox.send(me, Outgoing::Close(why))
+        self.screen.untie();
+        self.screen.say(Outgoing::Close(why))
     }
+}
 
-    /// Tells what has changed: a standing at once, a position at most once a second.
-    fn update(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        let (Some(room), Some(queue), false) = (&self.room, &self.queue, self.closing) else { return Ok(()) };
-        let position = match self.standing {
-            Standing::Waiting(place) => Some(Position::of(place, queue)),
-            Standing::Admitted(_) | Standing::NotHere => None,
-        };
-        let conditions = queue.conditions;
-        let now = Told { at: Instant::now(), standing: self.standing, position, conditions };
-        if let Some(told) = &self.told {
-            let standing_changed = told.standing != now.standing || told.rules() != now.rules();
-            let due = now.at.duration_since(told.at) >= UPDATE_EVERY;
-            let same = told.position == now.position && told.conditions == now.conditions;
-            if !standing_changed && (same || !due) {
-                return Ok(());
-            }
-        }
-        if !self.outbox.is_ready(me) {
-            self.stale = true;
-            return Ok(());
-        }
-        let server_now = room.clock.now();
-        self.seq += 1;
-        let update = Update { seq: self.seq, server_now, standing: self.standing, position, conditions };
-        self.told = Some(now);
-        self.outbox.send(me, Outgoing::Update(update))
-    }
-
-    fn catch_up(&mut self, me: &ActorRef<Message>) -> Result<(), Lost> {
-        if !std::mem::take(&mut self.stale) {
-            return Ok(());
-        }
-        self.update(me)
+fn standing_of(outcome: &Outcome) -> Standing {
+    match *outcome {
+        Outcome::Waiting { place } => Standing::Waiting(place),
+        Outcome::Admitted(admission) => Standing::Admitted(admission),
+        _ => Standing::NotHere,
     }
 }
 
 /// `None`: not now.
-async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId) -> Option<Attached> {
+async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId, listener: Listener) -> Option<Attached> {
+    let attempt = listener.attempt;
     let handles = match directory.event(event).await {
         Ok(handles) => handles,
         Err(DirectoryError::UnknownEvent) => return Some(Attached::NoSuchEvent),
         Err(DirectoryError::Unavailable | DirectoryError::Elsewhere) => return None,
     };
     // Attached first, so that no news is missed between the two.
-    let attachment = handles.waiting_room.attach(fan).await.ok()?;
+    let attachment = handles.waiting_room.attach(fan, Box::new(listener)).await.ok()?;
     match handles.waiting_room.join(fan).await.ok()? {
         Outcome::Full => Some(Attached::Refused(Shut::Full)),
         Outcome::NotOpen { from } => Some(Attached::Refused(Shut::NotOpen { from })),
         Outcome::Closed => Some(Attached::Refused(Shut::Closed)),
         outcome => {
             let clock = handles.inventory.clock();
-            Some(Attached::Here { room: handles.waiting_room, attachment, outcome, clock })
-        }
-    }
-}
-
-/// Passes on what the room tells, until it ends.
-async fn listen(me: ActorRef<Message>, mut attachment: Attachment) -> Message {
-    loop {
-        let message = tokio::select! {
-            // News first: a position is of no use to whoever is admitted.
-            biased;
-            news = attachment.news.recv() => match news {
-                Some(news) => Message::News(news),
-                None => return Message::Detached,
-            },
-            changed = attachment.queue.changed() => match changed {
-                Ok(()) => Message::Queue(Arc::clone(&attachment.queue.borrow_and_update())),
-                Err(_) => return Message::Detached,
-            },
-        };
-        if me.cast(message).is_err() {
-            return Message::Detached;
+            Some(Attached::Here { attempt, room: handles.waiting_room, attachment, outcome, clock })
         }
     }
 }

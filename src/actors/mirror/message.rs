@@ -7,7 +7,7 @@ use crate::{
     actors::{
         courier::Bulletin,
         event_keeper::Found,
-        waiting_room::{Attachment, Socket},
+        waiting_room::{Attachment, Ear, Socket},
     },
     domain::id::FanId,
 };
@@ -19,6 +19,7 @@ pub(in crate::actors) enum Message {
     /// Answered when the owner counts the fan as present; dropped if that cannot be.
     Attach {
         fan: FanId,
+        ear: Box<dyn Ear>,
         reply: oneshot::Sender<Attachment>,
     },
     Detach {

@@ -35,6 +35,8 @@ struct Arguments {
     number: u64,
     courier: Arc<dyn Courier>,
     deadline: Duration,
+    /// As configured for rooms.
+    queue_front: usize,
     slot: Arc<Slot>,
     shelf: Shelf,
 }
@@ -59,7 +61,7 @@ impl Actor for Mirror {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Find(found) => state.find(found),
-            Message::Attach { fan, reply } => state.attach(fan, reply),
+            Message::Attach { fan, ear, reply } => state.attach(fan, ear, reply),
             Message::Detach { fan, socket } => state.detach(fan, socket),
             Message::Bulletin(bulletin) => state.bulletin(&me, bulletin),
             Message::Lost => state.lose(),

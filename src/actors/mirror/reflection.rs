@@ -14,7 +14,7 @@ use crate::{
         errand::{Errand, Report},
         inventory::AskError,
         orders::{PaymentFact, SettleError},
-        waiting_room::{Attachment, WaitError},
+        waiting_room::{Attachment, Ear, WaitError},
     },
     domain::{
         code::SeatId,
@@ -187,9 +187,9 @@ impl Reflection {
         }
     }
 
-    pub async fn attach(&self, fan: FanId) -> Result<Attachment, WaitError> {
+    pub async fn attach(&self, fan: FanId, ear: Box<dyn Ear>) -> Result<Attachment, WaitError> {
         let (reply, attached) = oneshot::channel();
-        self.mirror.cast(Message::Attach { fan, reply }).map_err(|_| WaitError::Unavailable)?;
+        self.mirror.cast(Message::Attach { fan, ear, reply }).map_err(|_| WaitError::Unavailable)?;
         match tokio::time::timeout(self.deadline, attached).await {
             Ok(Ok(attachment)) => Ok(attachment),
             Ok(Err(_lost)) => Err(WaitError::Unavailable),

@@ -36,13 +36,15 @@ pub struct Mirrors {
     shelf: Shelf,
     courier: Arc<dyn Courier>,
     deadline: Duration,
+    queue_front: usize,
     last: AtomicU64,
 }
 
 impl Mirrors {
     pub fn new(courier: Arc<dyn Courier>, config: &Config) -> Self {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
-        Self { shelf: Shelf::default(), courier, deadline, last: AtomicU64::new(0) }
+        let queue_front = config.queue_front;
+        Self { shelf: Shelf::default(), courier, deadline, queue_front, last: AtomicU64::new(0) }
     }
 
     /// Waits until the event's node has told what is to be shown, as long as a caller waits.
@@ -100,6 +102,7 @@ impl Mirrors {
             number: self.last.fetch_add(1, Ordering::Relaxed) + 1,
             courier: Arc::clone(&self.courier),
             deadline: self.deadline,
+            queue_front: self.queue_front,
             slot: Arc::clone(&slot),
             shelf: Arc::clone(&self.shelf),
         };

@@ -182,7 +182,21 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::domain::queue::Queue;
+    use crate::{
+        actors::waiting_room::{Ear, Lanes},
+        domain::queue::{News, Queue},
+    };
+
+    struct Deaf;
+
+    impl Ear for Deaf {
+        fn hear(&self, _: News) {}
+    }
+
+    fn lanes() -> Arc<Lanes> {
+        let (_publish, queue) = watch::channel(Arc::new(Queue::default()));
+        Arc::new(Lanes::new(queue, 1))
+    }
 
     fn fan(number: u128) -> FanId {
         FanId::from_u128(number)
@@ -191,13 +205,13 @@ mod tests {
     #[test]
     fn a_change_is_said_once_and_all_of_it_again_when_nobody_has_heard() {
         let mut sockets = Sockets::new(Arc::new(|_, _| {}));
-        let (_publish, queue) = watch::channel(Arc::new(Queue::default()));
+        let lanes = lanes();
         let (mut roll, start) = (Roll::new(3), Instant::now());
         let said = roll.say(start, &sockets, false);
         assert!(said.len() == 1 && said[0].whole && said[0].wants_all && said[0].came.is_empty());
         roll.heard(1, false);
 
-        let _first = sockets.attach(fan(1), queue.clone());
+        let _first = sockets.attach(fan(1), Box::new(Deaf), &lanes);
         roll.came(fan(1));
         let later = start + PULSE;
         assert!(roll.is_due(later, true));
@@ -208,7 +222,7 @@ mod tests {
         assert!(roll.is_heard(fan(1)));
 
         // Another socket of the same fan is nothing new.
-        let _second = sockets.attach(fan(1), queue);
+        let _second = sockets.attach(fan(1), Box::new(Deaf), &lanes);
         roll.came(fan(1));
         assert_eq!(roll.say(later + PULSE, &sockets, true), []);
         sockets.cut_off();
@@ -234,16 +248,16 @@ mod tests {
     #[test]
     fn who_is_cut_off_counts_as_here_until_there_was_time_to_come_back() {
         let mut sockets = Sockets::new(Arc::new(|_, _| {}));
-        let (_publish, queue) = watch::channel(Arc::new(Queue::default()));
+        let lanes = lanes();
         let (mut roll, start) = (Roll::new(3), Instant::now());
-        let _old = [sockets.attach(fan(1), queue.clone()), sockets.attach(fan(2), queue.clone())];
+        let _old = [sockets.attach(fan(1), Box::new(Deaf), &lanes), sockets.attach(fan(2), Box::new(Deaf), &lanes)];
         roll.restart(start, sockets.fans());
         sockets.cut_off();
         let mut came = roll.say(start, &sockets, false)[0].came.clone();
         came.sort();
         assert_eq!(came, [fan(1), fan(2)]);
         roll.heard(1, false);
-        let back = sockets.attach(fan(1), queue);
+        let back = sockets.attach(fan(1), Box::new(Deaf), &lanes);
         roll.came(fan(1));
         assert_eq!(roll.say(start + PULSE, &sockets, true), []);
         roll.expect_no_longer(start + PULSE);

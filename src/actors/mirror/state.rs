@@ -18,7 +18,7 @@ use crate::{
         directory::{DirectoryError, EventHandles, Slot},
         event_keeper::Found,
         inventory, orders,
-        waiting_room::{self, Attachment, Socket, Sockets},
+        waiting_room::{self, Attachment, Ear, Lanes, Socket, Sockets},
     },
     domain::{
         id::{EventId, FanId},
@@ -40,6 +40,7 @@ pub(super) struct State {
     number: u64,
     courier: Arc<dyn Courier>,
     deadline: Duration,
+    queue_front: usize,
     slot: Arc<Slot>,
     shelf: Shelf,
     reader: Reader,
@@ -61,6 +62,7 @@ struct Live {
     view: watch::Sender<Arc<View>>,
     configuration: watch::Sender<Arc<Configuration>>,
     queue: watch::Sender<Arc<Queue>>,
+    lanes: Arc<Lanes>,
 }
 
 struct Attaching {
@@ -71,7 +73,7 @@ struct Attaching {
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, number, courier, deadline, slot, shelf } = arguments;
+        let Arguments { event, number, courier, deadline, queue_front, slot, shelf } = arguments;
         let mirror = me.clone();
         let goodbye = move |fan, socket| {
             // A mirror that is gone keeps no presence.
@@ -82,6 +84,7 @@ impl State {
             number,
             courier,
             deadline,
+            queue_front,
             slot,
             shelf,
             reader: Reader::default(),
@@ -105,10 +108,10 @@ impl State {
         }
     }
 
-    pub fn attach(&mut self, fan: FanId, reply: oneshot::Sender<Attachment>) {
+    pub fn attach(&mut self, fan: FanId, ear: Box<dyn Ear>, reply: oneshot::Sender<Attachment>) {
         // Without an answer the caller knows that it has to try again.
         let Some(live) = &self.live else { return };
-        let attachment = self.sockets.attach(fan, live.queue.subscribe());
+        let attachment = self.sockets.attach(fan, ear, &live.lanes);
         self.roll.came(fan);
         self.attaching.push(Attaching { fan, attachment, reply });
         self.answer_attached();
@@ -217,6 +220,7 @@ impl State {
         let (view, view_shown) = watch::channel(view);
         let (configuration, configuration_shown) = watch::channel(configuration);
         let (queue, queue_shown) = watch::channel(Arc::new(first));
+        let lanes = Arc::new(Lanes::new(queue_shown.clone(), self.queue_front));
         let reflection = Arc::new(Reflection {
             event: self.event,
             courier: Arc::clone(&self.courier),
@@ -237,7 +241,7 @@ impl State {
         for found in self.finders.drain(..) {
             let _ = found.send(Ok(handles.clone()));
         }
-        self.live = Some(Live { handles, reflection, view, configuration, queue });
+        self.live = Some(Live { handles, reflection, view, configuration, queue, lanes });
     }
 }
 

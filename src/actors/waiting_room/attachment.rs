@@ -8,23 +8,29 @@ use std::{
 use ractor::ActorRef;
 use tokio::sync::{mpsc, watch};
 
-use super::message::{Attending, Message};
+use super::{
+    lanes::Lanes,
+    message::{Attending, Message},
+};
 use crate::domain::{
     id::FanId,
     queue::{News, Queue},
 };
 
-/// News that may wait for one socket. More come only if its connection stands still; then it has to attach again.
-const NEWS: usize = 8;
 /// News that may wait for one party: all of a big one may be sent away at once.
 const NEWS_OF_PARTY: usize = 131_072;
 
+/// How one socket hears of turns, admissions and removals of its fan. Dropped when the actor ends or cuts it off: attach again
+/// through the directory.
+pub trait Ear: Send + 'static {
+    /// Never waits.
+    fn hear(&self, news: News);
+}
+
 /// A socket's tie to the room: while it lives the fan counts as present.
 pub struct Attachment {
-    /// Turns, admissions and removals of this fan; closed when the actor stops: attach again through the directory.
-    pub news: mpsc::Receiver<News>,
-    /// The queue about once a second.
-    pub queue: watch::Receiver<Arc<Queue>>,
+    /// Where the queue can be watched, about once a second.
+    pub lanes: Arc<Lanes>,
     _tie: Tie,
 }
 
@@ -74,16 +80,16 @@ impl Drop for Party {
 
 /// The sockets that are attached now.
 pub(in crate::actors) struct Sockets {
-    by_fan: HashMap<FanId, Vec<Ear>>,
+    by_fan: HashMap<FanId, Vec<Listener>>,
     parties: HashMap<Socket, Guests>,
     last: u64,
     goodbye: Goodbye,
 }
 
-struct Ear {
+struct Listener {
     socket: Socket,
     /// `None`: the party's.
-    news: Option<mpsc::Sender<News>>,
+    own: Option<Box<dyn Ear>>,
 }
 
 struct Guests {
@@ -97,17 +103,17 @@ impl Sockets {
         Self { by_fan: HashMap::new(), parties: HashMap::new(), last: 0, goodbye }
     }
 
-    pub fn attach(&mut self, fan: FanId, queue: watch::Receiver<Arc<Queue>>) -> Attachment {
+    pub fn attach(&mut self, fan: FanId, ear: Box<dyn Ear>, lanes: &Arc<Lanes>) -> Attachment {
         let socket = self.next();
-        let (sender, news) = mpsc::channel(NEWS);
-        self.by_fan.entry(fan).or_default().push(Ear { socket, news: Some(sender) });
-        Attachment { news, queue, _tie: Tie { goodbye: Arc::clone(&self.goodbye), fan, socket } }
+        self.by_fan.entry(fan).or_default().push(Listener { socket, own: Some(ear) });
+        let tie = Tie { goodbye: Arc::clone(&self.goodbye), fan, socket };
+        Attachment { lanes: Arc::clone(lanes), _tie: tie }
     }
 
     pub fn detach(&mut self, fan: FanId, socket: Socket) {
-        let Some(ears) = self.by_fan.get_mut(&fan) else { return };
-        ears.retain(|ear| ear.socket != socket);
-        if ears.is_empty() {
+        let Some(listeners) = self.by_fan.get_mut(&fan) else { return };
+        listeners.retain(|listener| listener.socket != socket);
+        if listeners.is_empty() {
             self.by_fan.remove(&fan);
         }
     }
@@ -132,7 +138,7 @@ impl Sockets {
         came.retain(|&fan| guests.fans.insert(fan));
         went.retain(|fan| guests.fans.remove(fan));
         for &fan in &came {
-            self.by_fan.entry(fan).or_default().push(Ear { socket: party, news: None });
+            self.by_fan.entry(fan).or_default().push(Listener { socket: party, own: None });
         }
         for &fan in &went {
             self.detach(fan, party);
@@ -167,20 +173,16 @@ impl Sockets {
         self.by_fan.clear();
     }
 
-    /// Never waits: a socket that does not keep up loses its sender, sees that, and attaches again.
     pub fn tell(&mut self, fan: FanId, news: News) {
         let Self { by_fan, parties, .. } = self;
-        let Some(ears) = by_fan.get_mut(&fan) else { return };
-        ears.retain(|ear| match &ear.news {
-            Some(sender) => sender.try_send(news).is_ok(),
-            None => {
-                if let Some(guests) = parties.get_mut(&ear.socket) {
-                    guests.news.take_if(|sender| sender.try_send((fan, news)).is_err());
-                }
+        for listener in by_fan.get(&fan).into_iter().flatten() {
+            if let Some(ear) = &listener.own {
+                ear.hear(news);
+            } else if let Some(guests) = parties.get_mut(&listener.socket) {
                 // Present until the party says otherwise.
-                true
+                guests.news.take_if(|sender| sender.try_send((fan, news)).is_err());
             }
-        });
+        }
     }
 
     fn next(&mut self) -> Socket {

@@ -6,7 +6,7 @@ use ractor::{ActorCell, ActorRef};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Attachment, WaitError,
+    Attachment, Ear, WaitError,
     attachment::Party,
     message::{Caller, Message, Reply, Request},
 };
@@ -113,10 +113,10 @@ impl Handle {
     }
 
     /// The fan counts as present before this returns.
-    pub async fn attach(&self, fan: FanId) -> Result<Attachment, WaitError> {
+    pub async fn attach(&self, fan: FanId, ear: Box<dyn Ear>) -> Result<Attachment, WaitError> {
         match &self.way {
-            Way::Here(here) => here.read(|reply, permit| Message::Attach { fan, reply, permit }).await,
-            Way::There(there) => there.attach(fan).await,
+            Way::Here(here) => here.read(|reply, permit| Message::Attach { fan, ear, reply, permit }).await,
+            Way::There(there) => there.attach(fan, ear).await,
         }
     }
 

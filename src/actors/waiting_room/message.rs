@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Attachment, WaitError,
-    attachment::{Party, Socket},
+    attachment::{Ear, Party, Socket},
 };
 use crate::{
     actors::{
@@ -39,6 +39,7 @@ pub(super) enum Message {
     },
     Attach {
         fan: FanId,
+        ear: Box<dyn Ear>,
         reply: Reply<Attachment>,
         permit: Permit,
     },

@@ -12,6 +12,7 @@
 mod attachment;
 mod drawing;
 mod handle;
+mod lanes;
 mod message;
 mod position;
 mod refill;
@@ -24,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 pub use self::{
-    attachment::Attachment,
+    attachment::{Attachment, Ear},
     handle::Handle,
+    lanes::{Lanes, Viewer},
     position::{Position, Spot},
 };
 pub(super) use self::{
@@ -113,7 +115,7 @@ impl Actor for WaitingRoom {
         match message {
             Message::Ask { request, caller } => state.ask(&me, request, caller),
             Message::Standing { fan, poll, reply, permit: _permit } => state.tell_standing(&me, fan, poll, reply),
-            Message::Attach { fan, reply, permit: _permit } => state.attach(&me, fan, reply),
+            Message::Attach { fan, ear, reply, permit: _permit } => state.attach(&me, fan, ear, reply),
             Message::Detach { fan, socket } => state.detach(&me, fan, socket),
             Message::Gather { reply, permit: _permit } => state.gather(&me, reply),
             Message::Attend { party, who } => state.attend(&me, party, who),

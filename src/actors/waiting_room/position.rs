@@ -2,7 +2,7 @@
 
 use crate::domain::{
     inventory::configuration::Mode,
-    queue::{Place, Queue},
+    queue::{Place, Queue, Wait},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Spot {
     Behind {
         ahead: usize,
         /// `None` while nobody has moved for a minute, or nobody may.
-        estimated_wait_seconds: Option<u64>,
+        wait: Option<Wait>,
     },
     /// Anybody may be picked next: nobody stands before anybody.
     Anywhere,
@@ -38,9 +38,8 @@ impl Position {
         if conditions.mode == Mode::Random {
             return Self { spot: Spot::Anywhere, total };
         }
-        let outflow = queue.outflow_per_minute.filter(|&outflow| outflow > 0 && !conditions.paused);
-        let estimated_wait_seconds = outflow.map(|outflow| ((ahead as u64 + 1) * 60).div_ceil(u64::from(outflow)));
-        Self { spot: Spot::Behind { ahead, estimated_wait_seconds }, total }
+        let wait = queue.outflow.filter(|_| !conditions.paused).map(|outflow| outflow.wait(ahead));
+        Self { spot: Spot::Behind { ahead, wait }, total }
     }
 
     /// How many stand before the fan, where that can be said.
@@ -57,15 +56,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::queue::{Conditions, Ranks};
+    use crate::domain::queue::{Conditions, Outflow, Ranks};
 
-    fn queue(outflow_per_minute: Option<u32>, conditions: Conditions) -> Queue {
+    fn queue(per_minute: Option<u32>, conditions: Conditions) -> Queue {
         let ranks = Arc::new(Ranks::new(vec![Place(3), Place(5), Place(8)]));
-        Queue { ranks, newest: Place(8), outflow_per_minute, conditions, ..Queue::default() }
+        let outflow = per_minute.map(|per_minute| Outflow { per_minute, slowest: per_minute });
+        Queue { ranks, newest: Place(8), outflow, conditions, ..Queue::default() }
     }
 
-    fn behind(ahead: usize, estimated_wait_seconds: Option<u64>) -> Spot {
-        Spot::Behind { ahead, estimated_wait_seconds }
+    fn behind(ahead: usize, wait: Option<Wait>) -> Spot {
+        Spot::Behind { ahead, wait }
     }
 
     #[test]
@@ -78,11 +78,10 @@ mod tests {
 
     #[test]
     fn the_wait_is_known_only_while_the_queue_moves() {
-        for (outflow, paused, seconds) in
-            [(Some(2), false, Some(90)), (Some(0), false, None), (None, false, None), (Some(2), true, None)]
-        {
+        let wait = Some(Wait { p50: 90, p90: 129 });
+        for (outflow, paused, wait) in [(Some(2), false, wait), (None, false, None), (Some(2), true, None)] {
             let position = Position::of(Place(8), &queue(outflow, Conditions { paused, ..Conditions::default() }));
-            assert_eq!(position.spot, behind(2, seconds), "{outflow:?} {paused}");
+            assert_eq!(position.spot, behind(2, wait), "{outflow:?} {paused}");
         }
     }
 

@@ -17,9 +17,10 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Arguments, WaitError,
-    attachment::{Attachment, Party, Socket, Sockets},
+    Arguments, PULSE, WaitError,
+    attachment::{Attachment, Ear, Party, Socket, Sockets},
     drawing,
+    lanes::Lanes,
     message::{Attending, Caller, Message, Reply, Request},
     refill::Refill,
 };
@@ -54,6 +55,7 @@ pub(super) struct State {
     effects: Vec<Effect<Caller>>,
     sockets: Sockets,
     queue: watch::Sender<Arc<Queue>>,
+    lanes: Arc<Lanes>,
     published: Instant,
     publish_every: Duration,
     /// Joins or a part of a refill, one at a time: the store must not get an older place of a fan after a newer one.
@@ -102,6 +104,7 @@ impl State {
                 // A room that is gone keeps no presence.
                 let _ = room_of_sockets.cast(Message::Detach { fan, socket });
             })),
+            lanes: Arc::new(Lanes::new(queue.subscribe(), config.queue_front)),
             queue,
             published: Instant::now(),
             publish_every: Duration::from_millis(config.queue_publish_ms),
@@ -147,14 +150,14 @@ impl State {
         let _ = reply.send(Ok(self.room.members(after, limit.min(MEMBERS))));
     }
 
-    pub fn attach(&mut self, me: &ActorRef<Message>, fan: FanId, reply: Reply<Attachment>) {
+    pub fn attach(&mut self, me: &ActorRef<Message>, fan: FanId, ear: Box<dyn Ear>, reply: Reply<Attachment>) {
         if self.drained.is_some() {
             let _ = reply.send(Err(WaitError::Unavailable));
             return;
         }
         self.step(me, Input::Present { fan });
         // If nobody receives it, it is dropped and detaches by itself.
-        let _ = reply.send(Ok(self.sockets.attach(fan, self.queue.subscribe())));
+        let _ = reply.send(Ok(self.sockets.attach(fan, ear, &self.lanes)));
     }
 
     pub fn detach(&mut self, me: &ActorRef<Message>, fan: FanId, socket: Socket) {
@@ -258,7 +261,8 @@ impl State {
         self.tick(me);
         self.length.set(self.room.waiting() as u64);
         self.look_after_store(me);
-        if self.published.elapsed() >= self.publish_every {
+        // A pulse that is a little early is nearer than the next one.
+        if self.published.elapsed() + PULSE / 2 >= self.publish_every {
             self.publish();
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Ranks};
+use super::{Outflow, Place, Ranks};
 use crate::domain::{
     event::Status,
     id::FanId,
@@ -257,8 +257,8 @@ pub struct Queue {
     /// The last place stored by then. A later one stands behind all that were given since, of which some may be gone by
     /// now: so counted, a position can only fall.
     pub newest: Place,
-    /// Measured over the last minute; `None` when unknown.
-    pub outflow_per_minute: Option<u32>,
+    /// `None` when unknown.
+    pub outflow: Option<Outflow>,
     pub conditions: Conditions,
     /// Fans with a socket, waiting or not.
     pub present: usize,

@@ -7,6 +7,7 @@ mod change;
 mod joins;
 mod line;
 mod message;
+mod outflow;
 mod pace;
 mod pick;
 mod place;
@@ -19,6 +20,7 @@ mod tests;
 pub use self::{
     change::QueueChange,
     message::{Conditions, DrawStep, Effect, Entries, Hours, Input, News, Outcome, Queue, Room, Standing, Tickets},
+    outflow::{Outflow, Wait},
     place::Place,
     rank::Ranks,
     room::WaitingRoom,

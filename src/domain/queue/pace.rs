@@ -1,6 +1,4 @@
-//! How fast fans may go in, and how fast they did.
-
-use std::collections::VecDeque;
+//! How fast fans may go in.
 
 use crate::domain::time::{EventTime, Millis};
 
@@ -8,34 +6,24 @@ use crate::domain::time::{EventTime, Millis};
 const ADMISSION: u64 = 60_000;
 /// Credit never exceeds what this long earns (or one admission): a queue that stood still does not burst.
 const BURST: Millis = Millis::seconds(2);
-/// The outflow is measured over this long.
-const MEASURED: Millis = Millis::minutes(1);
-/// A shorter measurement says nothing.
-const MEASURED_AT_LEAST: Millis = Millis::seconds(10);
-/// Admissions are counted in steps of this length.
-const STEP: Millis = Millis::seconds(1);
 
 /// Fans are let in as fast as configured while the journal takes them within this.
 const HEALTHY: Millis = Millis::seconds(1);
 /// Of the configured rate, in 64ths: halved with each proposal that is slow or fails, and won back by an eighth with each other.
 const WHOLE: u64 = 64;
 
-/// A token bucket that earns `rate_per_minute`, less while the journal is not well; and a count of the last minute's
-/// admissions.
+/// A token bucket that earns `rate_per_minute`, less while the journal is not well.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// 1 to [`WHOLE`].
     share: u64,
     credit: u64,
     earned_until: EventTime,
-    began: EventTime,
-    /// (end of the step, admissions in it), oldest first.
-    admitted: VecDeque<(EventTime, u32)>,
 }
 
 impl Pace {
     pub(super) fn new(now: EventTime) -> Self {
-        Self { share: WHOLE, credit: ADMISSION, earned_until: now, began: now, admitted: VecDeque::new() }
+        Self { share: WHOLE, credit: ADMISSION, earned_until: now }
     }
 
     pub(super) fn earn(&mut self, now: EventTime, rate_per_minute: u32) {
@@ -72,34 +60,6 @@ impl Pace {
     pub(super) fn spend(&mut self, admissions: u32) {
         self.credit = self.credit.saturating_sub(u64::from(admissions) * ADMISSION);
     }
-
-    pub(super) fn count(&mut self, now: EventTime, admissions: u32) {
-        if admissions == 0 {
-            return;
-        }
-        match self.admitted.back_mut() {
-            Some((end, count)) if now < *end => *count = count.saturating_add(admissions),
-            _ => self.admitted.push_back((now + STEP, admissions)),
-        }
-        self.forget_old(now);
-    }
-
-    /// `None` while nothing can be said: too early, or nobody went in.
-    pub(super) fn outflow_per_minute(&mut self, now: EventTime) -> Option<u32> {
-        self.forget_old(now);
-        let span = now.since(self.began).min(MEASURED);
-        let admitted: u64 = self.admitted.iter().map(|&(_, count)| u64::from(count)).sum();
-        if span < MEASURED_AT_LEAST || admitted == 0 {
-            return None;
-        }
-        Some(u32::try_from(admitted * MEASURED.0 / span.0).unwrap_or(u32::MAX))
-    }
-
-    fn forget_old(&mut self, now: EventTime) {
-        while self.admitted.front().is_some_and(|&(end, _)| end + MEASURED <= now) {
-            self.admitted.pop_front();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -128,18 +88,6 @@ mod tests {
         assert_eq!(pace.allowed(), 0);
         pace.earn(EventTime(60_000), 1);
         assert_eq!(pace.allowed(), 1);
-    }
-
-    #[test]
-    fn the_outflow_is_that_of_the_last_minute() {
-        let mut pace = Pace::new(EventTime(0));
-        pace.count(EventTime(1_000), 30);
-        assert_eq!(pace.outflow_per_minute(EventTime(9_999)), None, "too early");
-        assert_eq!(pace.outflow_per_minute(EventTime(30_000)), Some(60));
-        assert_eq!(pace.outflow_per_minute(EventTime(60_000)), Some(30));
-        pace.count(EventTime(61_000), 5);
-        assert_eq!(pace.outflow_per_minute(EventTime(62_000)), Some(5));
-        assert_eq!(pace.outflow_per_minute(EventTime(200_000)), None, "nobody went in");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use self::{calling::Proposal, drawing::Drawing};
 use super::{
     Conditions, Effect, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
-    pace::Pace, pick::Dice, presence::Presence,
+    outflow::Meter, pace::Pace, pick::Dice, presence::Presence,
 };
 use crate::domain::{
     id::FanId,
@@ -44,6 +44,7 @@ pub struct WaitingRoom<Reply> {
     /// As the last tick said; before the first one nobody knows.
     tickets: Option<Tickets>,
     pace: Pace,
+    meter: Meter,
     /// Whether there is a queue, or everybody is let through: see [`QueueSettings::engage_above`].
     ///
     /// [`QueueSettings::engage_above`]: crate::domain::inventory::configuration::QueueSettings::engage_above
@@ -98,6 +99,7 @@ impl<Reply> WaitingRoom<Reply> {
             room: Room { slots_free: 0, tickets: Tickets::default(), selling: false, ..room },
             tickets: None,
             pace: Pace::new(now),
+            meter: Meter::new(now),
             engaged: room.slots_taken >= room.settings.engage_above,
             extra: 0,
             proposal: None,
@@ -181,7 +183,7 @@ impl<Reply> WaitingRoom<Reply> {
             at: now,
             ranks: Arc::new(self.line.ranks()),
             newest: self.newest,
-            outflow_per_minute: self.pace.outflow_per_minute(now),
+            outflow: self.meter.outflow(now),
             conditions: Conditions {
                 mode: self.room.settings.mode,
                 paused: self.room.settings.paused,

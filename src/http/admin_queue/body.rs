@@ -43,7 +43,7 @@ pub struct QueueReport {
     pub engaged: bool,
     pub engage_above: u32,
     pub release_below: u32,
-    /// Admitted a minute, measured over the last one.
+    /// Admitted a minute: half the last minute's pace, half the last five's; `null` when unknown.
     pub outflow_per_minute: Option<u32>,
     pub members: Vec<Member>,
     /// `after` for the next page.

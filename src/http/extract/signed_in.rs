@@ -36,7 +36,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         let claims = app.tokens.verify_access(token).await?;
         app.sessions.stands(&app.database, claims.sub, claims.about.sv).await?;
-        Ok(Self { account: claims.sub, access: claims.about, expires_at: claims.exp })
+        Ok(Self { account: claims.sub, access: claims.about.clone(), expires_at: claims.exp })
     }
 }
 

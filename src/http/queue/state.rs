@@ -33,8 +33,12 @@ pub struct QueueState {
     pub position_in_queue: usize,
     pub people_ahead_in_queue: usize,
     pub total_people_in_queue: usize,
-    /// Seconds, by the outflow of the last minute; `null` when unknown.
+    /// Seconds that half of those in this place wait less than, by the measured outflow; `null` when unknown,
     pub estimated_wait_time: Option<u64>,
+    /// and that nine in ten of them wait less than.
+    pub estimated_wait_p90: Option<u64>,
+    /// Fans admitted a minute; `null` when unknown.
+    pub outflow_per_min: Option<u32>,
     /// The admission token, or empty.
     #[schema(value_type = String)]
     pub accepted_token_id: Arc<str>,
@@ -43,9 +47,10 @@ pub struct QueueState {
     pub admission_extended: bool,
     /// Called: claim the admission until then.
     pub claim_by: Option<Timestamp>,
-    /// Signed proof of the place, or empty.
-    #[schema(value_type = String)]
-    pub queue_ticket: Arc<str>,
+    /// Signed proof of the place, or empty. A socket is told it once, and again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub queue_ticket: Option<Arc<str>>,
     /// When to ask again; a socket need not.
     pub poll_after_ms: u32,
     /// Admission stands still; places are kept.
@@ -84,7 +89,9 @@ pub struct Teller {
     tokens: Tokens,
     event: EventId,
     fan: FanId,
-    ticket: Option<(Place, Arc<str>)>,
+    /// Of which place a ticket was told, if each is told once only.
+    tickets_once: bool,
+    told_ticket_of: Option<Place>,
     admission: Option<(Admission, Arc<str>)>,
     /// As last heard.
     total: usize,
@@ -96,6 +103,7 @@ pub struct Told {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
+    pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
     pub server_now: EventTime,
     pub seq: u64,
@@ -107,13 +115,20 @@ impl Told {
             Standing::Waiting(place) => Some(Position::of(place, queue)),
             Standing::Admitted(_) | Standing::NotHere => None,
         };
-        Self { standing, position, conditions: queue.conditions, server_now, seq: queue.at.0 }
+        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
+        Self { standing, position, outflow_per_minute, conditions: queue.conditions, server_now, seq: queue.at.0 }
     }
 }
 
 impl Teller {
     pub fn new(tokens: Tokens, event: EventId, fan: FanId) -> Self {
-        Self { tokens, event, fan, ticket: None, admission: None, total: 0 }
+        Self { tokens, event, fan, tickets_once: false, told_ticket_of: None, admission: None, total: 0 }
+    }
+
+    /// A ticket is half of a message, and does not change.
+    pub fn telling_tickets_once(mut self) -> Self {
+        self.tickets_once = true;
+        self
     }
 
     /// How many wait, where it is known without a position.
@@ -135,11 +150,13 @@ impl Teller {
             people_ahead_in_queue: 0,
             total_people_in_queue: self.total,
             estimated_wait_time: None,
+            estimated_wait_p90: None,
+            outflow_per_min: told.outflow_per_minute,
             accepted_token_id: Arc::default(),
             admission_expires_at: None,
             admission_extended: false,
             claim_by: None,
-            queue_ticket: Arc::default(),
+            queue_ticket: (!self.tickets_once).then(Arc::default),
             poll_after_ms: 5_000,
             paused,
             engaged,
@@ -156,10 +173,11 @@ impl Teller {
             Standing::Waiting(place) => {
                 let waiting = QueueState { state: StateName::Waiting, queue_ticket: self.ticket(place), ..none };
                 match told.position.map(|position| position.spot) {
-                    Some(Spot::Behind { ahead, estimated_wait_seconds }) => QueueState {
+                    Some(Spot::Behind { ahead, wait }) => QueueState {
                         position_in_queue: ahead + 1,
                         people_ahead_in_queue: ahead,
-                        estimated_wait_time: estimated_wait_seconds,
+                        estimated_wait_time: wait.map(|wait| wait.p50),
+                        estimated_wait_p90: wait.map(|wait| wait.p90),
                         poll_after_ms: poll_after_ms(ahead, told.conditions),
                         ..waiting
                     },
@@ -172,6 +190,7 @@ impl Teller {
                     state: StateName::Called,
                     claim_by: Some(claim_by.into()),
                     estimated_wait_time: Some(0),
+                    estimated_wait_p90: Some(0),
                     queue_ticket: self.ticket(admission.place),
                     poll_after_ms: 1_000,
                     ..none
@@ -182,22 +201,20 @@ impl Teller {
                     admission_expires_at: Some(admission.until.into()),
                     admission_extended: admission.extended,
                     estimated_wait_time: Some(0),
+                    estimated_wait_p90: Some(0),
                     ..none
                 },
             },
         }
     }
 
-    fn ticket(&mut self, place: Place) -> Arc<str> {
-        if let Some((of, ticket)) = &self.ticket
-            && *of == place
-        {
-            return ticket.clone();
+    fn ticket(&mut self, place: Place) -> Option<Arc<str>> {
+        if self.tickets_once && self.told_ticket_of == Some(place) {
+            return None;
         }
+        self.told_ticket_of = Some(place);
         let claim = QueueTicketClaim { evt: self.event, plc: place };
-        let ticket: Arc<str> = self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_S, claim).into();
-        self.ticket = Some((place, ticket.clone()));
-        ticket
+        Some(self.tokens.sign(Kind::QueueTicket, self.fan, QUEUE_TICKET_S, claim).into())
     }
 
     fn admission(&mut self, admission: Admission) -> Arc<str> {
@@ -235,7 +252,7 @@ mod tests {
     use crate::{
         domain::{
             keys::Schedule,
-            queue::{Hours, Ranks},
+            queue::{Hours, Outflow, Ranks},
         },
         http::tokens::Lives,
         stores::{keys::ring::KeyRing, secret::RootSecret},
@@ -249,13 +266,13 @@ mod tests {
         (Teller::new(tokens.clone(), EventId::from_u128(7), FanId::from_u128(9)), tokens)
     }
 
-    fn queue(outflow_per_minute: Option<u32>) -> Queue {
+    fn queue(per_minute: Option<u32>) -> Queue {
         let places = [3, 5, 8].map(Place).to_vec();
         Queue {
             at: EventTime(1_000),
             ranks: Arc::new(Ranks::new(places)),
             newest: Place(8),
-            outflow_per_minute,
+            outflow: per_minute.map(|per_minute| Outflow { per_minute, slowest: per_minute }),
             conditions: Conditions {
                 engaged: true,
                 tickets: Some(Tickets { free: 7, held: 2 }),
@@ -295,7 +312,7 @@ mod tests {
         let state = teller.tell(Told::of(Standing::Waiting(Place(5)), &random, EventTime(2_000)));
         let numbers = (state.position_in_queue, state.people_ahead_in_queue, state.total_people_in_queue);
         assert_eq!((state.state, numbers, state.estimated_wait_time), (StateName::Waiting, (0, 0, 3), None));
-        assert!(!state.queue_ticket.is_empty());
+        assert!(state.queue_ticket.is_some_and(|ticket| !ticket.is_empty()));
     }
 
     #[test]
@@ -306,12 +323,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_are_of_their_kind_and_signed_once() {
-        let (mut teller, tokens) = teller();
-        let first = teller.tell(told(Standing::Waiting(Place(5)), None));
+    async fn tokens_are_of_their_kind_and_a_socket_is_told_a_ticket_once() {
+        let (teller, tokens) = teller();
+        let mut teller = teller.telling_tickets_once();
+        let first = teller.tell(told(Standing::Waiting(Place(5)), None)).queue_ticket.expect("told");
         let again = teller.tell(told(Standing::Waiting(Place(5)), None));
-        assert!(Arc::ptr_eq(&first.queue_ticket, &again.queue_ticket));
-        let claims = tokens.verify_queue_ticket(&first.queue_ticket).await.expect("a queue ticket");
+        assert_eq!(again.queue_ticket, None);
+        assert!(teller.tell(told(Standing::Waiting(Place(8)), None)).queue_ticket.is_some(), "another place");
+        let claims = tokens.verify_queue_ticket(&first).await.expect("a queue ticket");
         assert_eq!((claims.sub, claims.about.plc), (FanId::from_u128(9), Place(5)));
 
         let until = EventTime((unix_now() + 60) * 1000 + 999);
@@ -320,7 +339,7 @@ mod tests {
         let claims = tokens.verify_admission(&state.accepted_token_id).await.expect("an admission token");
         let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
         assert_eq!((claims.about.evt, claims.about.plc, claims.exp), expected);
-        assert!(tokens.verify_admission(&first.queue_ticket).await.is_err());
+        assert!(tokens.verify_admission(&first).await.is_err());
     }
 
     #[test]

@@ -134,6 +134,7 @@ impl Stream {
                 let state = self.teller.tell(Told {
                     standing: update.standing,
                     position: update.position,
+                    outflow_per_minute: update.outflow_per_minute,
                     conditions: update.conditions,
                     server_now: update.server_now,
                     seq: update.seq,

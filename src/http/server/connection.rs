@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -78,6 +78,34 @@ impl Connection {
                 None
             }
             Err(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub async fn for_a_test(stream: TcpStream, tls: Option<TlsAcceptor>) -> Self {
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.expect("open");
+        let place = Place::new(permit, "test");
+        Self::open(stream, place, tls, Duration::from_secs(10)).await.expect("a handshake")
+    }
+
+    /// As many of `bytes` as go without waiting, and whether all that was written before them is sent. The one who flushes
+    /// later is woken for it only if nobody calls this meanwhile.
+    pub fn write_now(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
+        let mut tls = match &mut self.stream {
+            Stream::Plain(stream) => match stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((0, true)),
+                written => return written.map(|written| (written, true)),
+            },
+            Stream::Tls(stream) => Pin::new(stream),
+        };
+        let mut nobody = Context::from_waker(Waker::noop());
+        let count = match tls.as_mut().poll_write(&mut nobody, bytes) {
+            Poll::Ready(count) => count?,
+            Poll::Pending => 0,
+        };
+        match tls.poll_flush(&mut nobody) {
+            Poll::Ready(flushed) => flushed.map(|()| (count, true)),
+            Poll::Pending => Ok((count, false)),
         }
     }
 }

@@ -22,9 +22,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use self::connection::Connection;
 pub use self::tls::TlsError;
 use self::{
-    connection::{Connection, Place, Serving},
+    connection::{Place, Serving},
     tls::Tls,
 };
 use super::{

@@ -10,6 +10,7 @@
 
 pub mod lives;
 mod rings;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::lives::Lives;
-use self::rings::{Key, Ring, Rings};
+use self::{
+    rings::{Key, Ring, Rings},
+    seen::Seen,
+};
 use super::problem::{Code, Problem};
 use crate::{
     domain::{
@@ -106,12 +110,12 @@ impl Tokens {
             .expect("claims are plain values and the key is for HMAC")
     }
 
-    pub async fn verify_access(&self, token: &str) -> Result<Claims<Access>, Refused> {
-        self.verify(Kind::Access, token).await
+    pub async fn verify_access(&self, token: &str) -> Result<Arc<Claims<Access>>, Refused> {
+        self.verify_again(Kind::Access, token, |rings| &rings.seen_access).await
     }
 
-    pub async fn verify_admission(&self, token: &str) -> Result<Claims<AdmissionClaim>, Refused> {
-        self.verify(Kind::Admission, token).await
+    pub async fn verify_admission(&self, token: &str) -> Result<Arc<Claims<AdmissionClaim>>, Refused> {
+        self.verify_again(Kind::Admission, token, |rings| &rings.seen_admission).await
     }
 
     pub async fn verify_socket(&self, token: &str) -> Result<Claims<SocketClaim>, Refused> {
@@ -124,6 +128,35 @@ impl Tokens {
 
     pub async fn verify_resume(&self, token: &str) -> Result<Claims<ResumeClaim>, Refused> {
         self.verify(Kind::Resume, token).await
+    }
+
+    /// Of a kind that is sent again and again.
+    async fn verify_again<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        kind: Kind,
+        token: &str,
+        seen: fn(&Rings) -> &Seen<T>,
+    ) -> Result<Arc<Claims<T>>, Refused> {
+        if let Some(known) = self.known_to_be_good(kind, token, seen) {
+            return known;
+        }
+        let claims = Arc::new(self.verify(kind, token).await?);
+        // If its key has been taken away meanwhile, it is not found good by these.
+        seen(&self.rings()).add(token, &claims);
+        Ok(claims)
+    }
+
+    fn known_to_be_good<T: Send + Sync + 'static>(
+        &self,
+        kind: Kind,
+        token: &str,
+        seen: fn(&Rings) -> &Seen<T>,
+    ) -> Option<Result<Arc<Claims<T>>, Refused>> {
+        let rings = self.rings();
+        let claims = seen(&rings).get(token)?;
+        let ring = rings.of_kind(kind);
+        let key = ring.named_by(token)?;
+        Some(check_times(ring, key, &claims).map(|()| claims))
     }
 
     /// Waits for nothing unless the token's keys are to be looked for.
@@ -171,10 +204,6 @@ impl Tokens {
 }
 
 fn check<T: DeserializeOwned>(ring: &Ring, key: &Key, token: &str) -> Result<Claims<T>, Refused> {
-    let now_ms = super::now();
-    if key.is_over(now_ms) {
-        return Err(Refused::Expired);
-    }
     let claims = match jsonwebtoken::decode::<Claims<T>>(token, &key.decoding, &ring.validation) {
         Ok(data) => data.claims,
         Err(error) => {
@@ -184,15 +213,24 @@ fn check<T: DeserializeOwned>(ring: &Ring, key: &Key, token: &str) -> Result<Cla
             });
         }
     };
-    // The library takes a token in its last second, and does not look at `iat`.
-    let now = seconds(now_ms);
-    if claims.exp.saturating_add(ring.validation.leeway) <= now {
-        return Err(Refused::Expired);
-    }
-    if claims.iat > now + LEEWAY_S || claims.jti.is_empty() {
+    if claims.jti.is_empty() {
         return Err(Refused::Invalid);
     }
+    check_times(ring, key, &claims)?;
     Ok(claims)
+}
+
+/// The library takes a token in its last second, and does not look at `iat`.
+fn check_times<T>(ring: &Ring, key: &Key, claims: &Claims<T>) -> Result<(), Refused> {
+    let now_ms = super::now();
+    let now = seconds(now_ms);
+    if key.is_over(now_ms) || claims.exp.saturating_add(ring.validation.leeway) <= now {
+        return Err(Refused::Expired);
+    }
+    if claims.iat > now + LEEWAY_S || claims.nbf > now + ring.validation.leeway {
+        return Err(Refused::Invalid);
+    }
+    Ok(())
 }
 
 /// 128 random bits as text.

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use std::sync::Arc;
 
-use super::{LEEWAY_S, lives::Lives};
+use super::{LEEWAY_S, lives::Lives, seen::Seen};
 use crate::{
     domain::{
-        claims::Kind,
+        claims::{Access, AdmissionClaim, Kind},
         keys::{Generation, Listed},
         time::EventTime,
     },
@@ -26,6 +26,9 @@ pub(super) struct Rings {
     /// What they were made from.
     pub of: Arc<Keys>,
     kinds: [Ring; Kind::ALL.len()],
+    /// Good by these keys.
+    pub seen_access: Seen<Access>,
+    pub seen_admission: Seen<AdmissionClaim>,
 }
 
 /// One kind's keys, newest generation first; within one, of the secret that signs first.
@@ -49,7 +52,7 @@ pub(super) struct Key {
 impl Rings {
     pub fn new(of: Arc<Keys>, secret: &RootSecret, issuer: &str, lives: Lives) -> Self {
         let kinds = Kind::ALL.map(|kind| Ring::new(kind, &of, secret, issuer, lives));
-        Self { of, kinds }
+        Self { of, kinds, seen_access: Seen::new(), seen_admission: Seen::new() }
     }
 
     pub fn of_kind(&self, kind: Kind) -> &Ring {

@@ -1,17 +1,18 @@
 //! How a client of the first version of this service is spoken to: it knows states and nothing else, says nothing, and goes
 //! shopping when its socket is closed with 1000.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
-use fastwebsockets::upgrade::IncomingUpgrade;
+use fastwebsockets::upgrade::{IncomingUpgrade, UpgradeFut};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use tokio::{sync::watch, time::sleep};
 use utoipa::IntoParams;
 
-use super::enter;
+use super::{Seat, attend, enter, goodbye, line, line::Line, opener::Opener, part, speaker::Speaker};
 use crate::{
-    actors::connection::{Handle, Outgoing},
+    actors::connection::{self, Handle, Outgoing, Outlet, Put},
     domain::{id::EventId, queue::Standing},
     http::{
         app::App,
@@ -51,44 +52,66 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    enter(app, address, event_id, signed_in, headers, upgrade, Some(FirstVersion::default())).await
+    enter(app, address, event_id, signed_in, headers, upgrade, true).await
 }
 
-#[derive(Debug, Default)]
-pub struct FirstVersion {
-    is_called: bool,
-}
+/// Between two claims of one turn: the first may have failed.
+const AGAIN: Duration = Duration::from_secs(2);
 
-/// What to do with what the connection says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    Say,
-    Pass,
-    /// Say it, and close.
-    Last,
-}
-
-impl FirstVersion {
-    /// `this`: `None` for a client of today.
-    pub fn step(this: &mut Option<Self>, outgoing: &Outgoing, connection: &Handle) -> Step {
-        let Some(this) = this else { return Step::Say };
-        let Outgoing::Update(update) = outgoing else { return Step::Pass };
-        let (is_called, step) = match update.standing {
-            Standing::Admitted(admission) if admission.claim_by.is_none() => (false, Step::Last),
-            Standing::Admitted(_) => (true, Step::Say),
-            Standing::Waiting(_) | Standing::NotHere => (false, Step::Say),
-        };
-        if is_called && !this.is_called {
-            connection.claim();
+/// The life of such a socket after the handshake.
+pub async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
+    let Some(line) = line(upgraded).await.map(Arc::new) else { return };
+    let opener = Arc::new(opener);
+    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+    let (called, is_called) = watch::channel(false);
+    let outlet = FirstVersion { speaker, line: line.clone(), called };
+    let connection = match connection::start(app.directory.clone(), event, opener.account, outlet).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!(%error, "a connection did not start");
+            return;
         }
-        this.is_called = is_called;
-        step
+    };
+    let goodbye = goodbye(app.closing.clone(), app.operations.state());
+    let is_told = tokio::select! {
+        is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced) => is_told,
+        () = claim(is_called, &connection) => true,
+    };
+    drop(connection);
+    if is_told {
+        part(&line).await;
     }
+}
 
-    /// A claim may have failed: now and then it is made again.
-    pub fn remind(this: Option<&Self>, connection: &Handle) {
-        if this.is_some_and(|this| this.is_called) {
-            connection.claim();
+/// Claims each turn until it is claimed or over; ends with the outlet.
+async fn claim(mut is_called: watch::Receiver<bool>, connection: &Handle) {
+    while is_called.wait_for(|is_called| *is_called).await.is_ok() {
+        connection.claim();
+        sleep(AGAIN).await;
+    }
+}
+
+/// Lets the speaker say states, and the last word.
+struct FirstVersion {
+    speaker: Speaker,
+    line: Arc<Line>,
+    called: watch::Sender<bool>,
+}
+
+impl Outlet for FirstVersion {
+    fn put(&self, outgoing: Outgoing) -> Put {
+        let standing = match &outgoing {
+            Outgoing::Update(update) => update.standing,
+            Outgoing::Close(_) => return self.speaker.put(outgoing),
+            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway => return Put::Taken,
+        };
+        let put = self.speaker.put(outgoing);
+        if let (Put::Taken, Standing::Admitted(admission)) = (put, standing)
+            && admission.claim_by.is_none()
+        {
+            self.line.close(1000, "accepted");
         }
+        self.called.send_replace(matches!(standing, Standing::Admitted(admission) if admission.claim_by.is_some()));
+        put
     }
 }

@@ -1,7 +1,7 @@
-//! Reads a client's frames and says what they mean, until it must not go on.
+//! Reads a client's frames and does what they say, until it must not go on.
 //!
-//! A task of its own: the frame reader loses bytes when a read is given up half way, so nothing may race it but the deadline
-//! after which nothing is read any more.
+//! The frame reader loses bytes when a read is given up half way, so nothing may race it but the deadline after which nothing
+//! is read any more.
 
 use std::{
     io,
@@ -11,13 +11,10 @@ use std::{
 
 use fastwebsockets::{Frame, OpCode, Role, WebSocketError, after_handshake_split};
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-    time::timeout,
-};
+use tokio::{io::AsyncReadExt, time::timeout};
 
-use super::{code, masked::Masked};
+use super::{code, line::Line, masked::Masked, speaker};
+use crate::actors::connection;
 
 /// Bytes of one message.
 const MOST_BYTES: usize = 16 * 1024;
@@ -31,16 +28,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const GOODBYE_BYTES: usize = 1024 * 1024;
 
 /// What a client sends.
-pub enum Heard {
-    /// To be sent back as it is: a pong, or the echo of a close.
-    Owed(Frame<'static>),
-    Said(Said),
-    /// A text that means nothing here.
-    Unclear,
-    /// Close with this code.
-    Ended(u16),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Said {
@@ -51,49 +38,48 @@ pub enum Said {
 }
 
 /// Why no more frames are read.
-enum Stop {
-    /// The client has closed, or is gone.
-    Done,
+pub enum Stop {
+    /// The client has closed, and is owed the echo that waits on the line.
+    Closed,
+    Gone,
     Refused(u16),
 }
 
-/// Reads until the client is gone or has to be; then drains what it still sends for a moment.
-pub async fn read<S: AsyncRead + Unpin>(mut stream: S, heard: mpsc::Sender<Heard>) {
-    if let Stop::Refused(code) = frames(&mut stream, &heard).await {
-        // Nobody listens any more when we were first to close.
-        let _ = heard.send(Heard::Ended(code)).await;
-        drain(&mut stream).await;
-    }
-}
-
-async fn frames<S: AsyncRead + Unpin>(stream: &mut S, heard: &mpsc::Sender<Heard>) -> Stop {
-    let (mut reader, _) = after_handshake_split(Masked::new(stream), tokio::io::sink(), Role::Server);
+/// Reads until the client is gone or has to be.
+pub async fn read(line: &Line, connection: &connection::Handle) -> Stop {
+    let (mut reader, _) = after_handshake_split(Masked::new(line), tokio::io::sink(), Role::Server);
     reader.set_max_message_size(MOST_BYTES + 1);
     let closed = AtomicBool::new(false);
     // A client that floods us with pings faster than it reads our pongs is not served.
     let mut owe = |frame: Frame<'static>| {
-        closed.store(frame.opcode == OpCode::Close, Ordering::Relaxed);
-        let sent = heard.try_send(Heard::Owed(frame));
-        async move { sent.map_err(|_| WebSocketError::ConnectionClosed) }
+        let sent = if frame.opcode == OpCode::Close {
+            closed.store(true, Ordering::Relaxed);
+            line.close_with(frame);
+            Ok(())
+        } else {
+            line.send(frame).map_err(|_| WebSocketError::ConnectionClosed)
+        };
+        async move { sent }
     };
     let mut pace = Pace::new();
     loop {
         let frame = match timeout(SILENCE, reader.read_frame(&mut owe)).await {
-            _ if closed.load(Ordering::Relaxed) => return Stop::Done,
+            _ if closed.load(Ordering::Relaxed) => return Stop::Closed,
             Err(_) => return Stop::Refused(code::SILENT),
-            Ok(Err(error)) => return code_for(&error).map_or(Stop::Done, Stop::Refused),
+            Ok(Err(error)) => return code_for(&error).map_or(Stop::Gone, Stop::Refused),
             Ok(Ok(frame)) => frame,
         };
         if frame.opcode != OpCode::Pong && !pace.allows(Instant::now()) {
             return Stop::Refused(code::TOO_MANY_MESSAGES);
         }
         match frame.opcode {
-            OpCode::Text if frame.fin => {
-                let said = serde_json::from_slice(&frame.payload).map_or(Heard::Unclear, Heard::Said);
-                if heard.send(said).await.is_err() {
-                    return Stop::Done;
-                }
-            }
+            OpCode::Text if frame.fin => match serde_json::from_slice(&frame.payload) {
+                Ok(Said::Ping {}) => speaker::pong(line),
+                Ok(Said::Claim {}) => connection.claim(),
+                Ok(Said::Extend {}) => connection.extend(),
+                Ok(Said::Leave {}) => connection.leave(),
+                Err(_) => speaker::error(line, "invalid_message"),
+            },
             OpCode::Ping | OpCode::Pong => {}
             // Neither binary messages nor fragments are spoken here; gathering fragments has no bound in the reader.
             _ => return Stop::Refused(code::UNSUPPORTED),
@@ -112,11 +98,12 @@ fn code_for(error: &WebSocketError) -> Option<u16> {
     }
 }
 
-async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
+/// Takes what a client still sends that was told to go, for a moment.
+pub async fn drain(mut line: &Line) {
     let mut bytes = [0; 1024];
     let mut left = GOODBYE_BYTES;
     let _ = timeout(GOODBYE, async {
-        while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+        while let Ok(read @ 1..) = line.read(&mut bytes).await {
             left = left.saturating_sub(read);
             if left == 0 {
                 return;

@@ -170,7 +170,7 @@ impl<Reply> WaitingRoom<Reply> {
             effects.extend(leavers.into_iter().map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
         }
         self.pace.spend(count.saturating_sub(by_admin));
-        self.pace.count(now, count);
+        self.meter.count(now, count);
         // Fewer than asked for: the slots are taken, whatever the last tick said.
         let all = count as usize >= places.len();
         self.room.slots_free = if all { self.room.slots_free.saturating_sub(count) } else { 0 };

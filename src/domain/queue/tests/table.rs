@@ -115,7 +115,7 @@ fn the_rate_is_kept_over_a_minute() {
         bench.run(Input::Admitted { admissions: proposed.into_iter().map(admission).collect() });
     }
     assert_eq!(admitted, 601, "six hundred, and the one that the bucket began with");
-    assert_eq!(bench.room.publish(EventTime(60_000)).outflow_per_minute, Some(601));
+    assert_eq!(bench.room.publish(EventTime(60_000)).outflow.map(|outflow| outflow.per_minute), Some(601));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn what_is_published_gives_everybody_their_position() {
     let mut bench = Bench::with_waiting(5);
     bench.leave(2);
     let queue = bench.room.publish(EventTime(5));
-    assert_eq!((queue.ranks.total(), queue.ranks.ahead(place(4)), queue.outflow_per_minute), (4, 2, None));
+    assert_eq!((queue.ranks.total(), queue.ranks.ahead(place(4)), queue.outflow), (4, 2, None));
 }
 
 #[test]

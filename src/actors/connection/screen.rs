@@ -1,0 +1,200 @@
+//! What one socket shows: what it was told last, and what has changed since.
+//!
+//! Used from two sides: the connection's actor says what happens to its fan, a lane shows each published queue. Neither waits
+//! for the reader: one that is slow gets the newest position only.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use ractor::ActorRef;
+
+use super::{Clock, Conditions, Outgoing, Outlet, Position, Put, Standing, Update, message::Message};
+use crate::{
+    actors::{
+        measures::Share,
+        waiting_room::{Attachment, Viewer},
+    },
+    domain::queue::Queue,
+};
+
+/// Positions are not told more often than this.
+const UPDATE_EVERY: Duration = Duration::from_millis(950);
+/// Nor, however far back, less often than after so many of these.
+const LONGEST: u32 = 10;
+/// A reader that takes nothing for so long is not there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reader is gone, or so slow that it has to be given up.
+#[derive(Debug)]
+pub(super) struct Lost;
+
+pub(super) struct Screen {
+    me: ActorRef<Message>,
+    outlet: Box<dyn Outlet>,
+    shown: Mutex<Shown>,
+    _counted: Share,
+}
+
+/// The screen as one attachment's lane sees it: goes when the socket attaches again.
+pub(super) struct Sight {
+    screen: Arc<Screen>,
+    attempt: u64,
+}
+
+struct Shown {
+    standing: Standing,
+    /// `None`: nothing is known of the queue, and nothing told.
+    tie: Option<Tie>,
+    seq: u64,
+    told: Option<Told>,
+    /// Since when the reader has not taken what is new.
+    behind: Option<Instant>,
+}
+
+struct Tie {
+    attempt: u64,
+    clock: Clock,
+    front: usize,
+}
+
+/// What the last update said.
+struct Told {
+    at: Instant,
+    /// Of the same attachment only: another one's clock may be behind.
+    queue_at: u64,
+    standing: Standing,
+    position: Option<Position>,
+    conditions: Conditions,
+}
+
+impl Told {
+    /// What does not wait for the next second when it changes: all but the stock.
+    fn rules(&self) -> Conditions {
+        Conditions { tickets: None, ..self.conditions }
+    }
+}
+
+impl Screen {
+    pub fn new(me: ActorRef<Message>, outlet: Box<dyn Outlet>) -> Self {
+        let shown = Shown { standing: Standing::NotHere, tie: None, seq: 0, told: None, behind: None };
+        Self { me, outlet, shown: Mutex::new(shown), _counted: Share::of_sockets() }
+    }
+
+    /// From now on the queue is shown: first as it is, then each that is published.
+    pub fn tie(
+        self: &Arc<Self>,
+        attempt: u64,
+        attachment: &Attachment,
+        clock: Clock,
+        standing: Standing,
+    ) -> Result<Arc<Sight>, Lost> {
+        let lanes = &attachment.lanes;
+        let mut shown = self.lock();
+        shown.tie = Some(Tie { attempt, clock, front: lanes.front() });
+        shown.standing = standing;
+        if let Some(told) = &mut shown.told {
+            told.queue_at = 0;
+        }
+        let sight = Arc::new(Sight { screen: Arc::clone(self), attempt });
+        lanes.add(Arc::downgrade(&sight) as Weak<dyn Viewer>);
+        self.update(&mut shown, &lanes.queue())?;
+        Ok(sight)
+    }
+
+    /// Until it is tied again, or for good.
+    pub fn untie(&self) {
+        self.lock().tie = None;
+    }
+
+    pub fn stand(&self, standing: Standing, queue: &Queue) -> Result<(), Lost> {
+        let mut shown = self.lock();
+        shown.standing = standing;
+        self.update(&mut shown, queue)
+    }
+
+    /// Must arrive.
+    pub fn say(&self, outgoing: Outgoing) -> Result<(), Lost> {
+        match self.outlet.put(outgoing) {
+            Put::Taken => Ok(()),
+            Put::NotNow | Put::Never => Err(Lost),
+        }
+    }
+
+    /// Tells what has changed: a standing at once, a position at most once a second.
+    fn update(&self, shown: &mut Shown, queue: &Queue) -> Result<(), Lost> {
+        let Some(tie) = &shown.tie else { return Ok(()) };
+        let position = match shown.standing {
+            Standing::Waiting(place) => Some(Position::of(place, queue)),
+            Standing::Admitted(_) | Standing::NotHere => None,
+        };
+        let conditions = queue.conditions;
+        let now = Told { at: Instant::now(), queue_at: queue.at.0, standing: shown.standing, position, conditions };
+        if let Some(told) = &shown.told {
+            // A lane may be behind what the actor has told.
+            if now.queue_at < told.queue_at {
+                return Ok(());
+            }
+            let standing_changed = told.standing != now.standing || told.rules() != now.rules();
+            let due = now.at.duration_since(told.at) >= every(position, tie.front);
+            let same = told.position == now.position && told.conditions == now.conditions;
+            if !standing_changed && (same || !due) {
+                return Ok(());
+            }
+        }
+        let (seq, server_now) = (shown.seq + 1, tie.clock.now());
+        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
+        let update = Update { seq, server_now, standing: shown.standing, position, outflow_per_minute, conditions };
+        match self.outlet.put(Outgoing::Update(update)) {
+            Put::Taken => {
+                shown.seq = seq;
+                shown.told = Some(now);
+                shown.behind = None;
+                Ok(())
+            }
+            // The next queue that is published is tried again.
+            Put::NotNow if shown.behind.get_or_insert(now.at).elapsed() < PATIENCE => Ok(()),
+            Put::NotNow | Put::Never => Err(Lost),
+        }
+    }
+
+    /// Nothing that runs under the lock can panic half way.
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Viewer for Sight {
+    fn show(&self, queue: &Queue) {
+        let mut shown = self.screen.lock();
+        if shown.tie.as_ref().is_none_or(|tie| tie.attempt != self.attempt) {
+            return;
+        }
+        if self.screen.update(&mut shown, queue).is_err() {
+            // An actor that is gone needs no telling.
+            let _ = self.screen.me.cast(Message::Gone);
+        }
+    }
+}
+
+/// Further back a second changes little.
+fn every(position: Option<Position>, front: usize) -> Duration {
+    let ahead = position.and_then(|position| position.ahead()).unwrap_or_default();
+    UPDATE_EVERY * u32::try_from(ahead / front).unwrap_or(u32::MAX).clamp(1, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::waiting_room::Spot;
+
+    #[test]
+    fn the_front_is_told_each_second_and_far_back_less_often_but_at_least_every_ten() {
+        let behind = |ahead| Position { spot: Spot::Behind { ahead, wait: None }, total: ahead + 1 };
+        for (ahead, times) in [(0, 1), (1_000, 1), (1_999, 1), (2_000, 2), (5_500, 5), (1_000_000, 10)] {
+            assert_eq!(every(Some(behind(ahead)), 1_000), UPDATE_EVERY * times, "{ahead}");
+        }
+        assert_eq!(every(None, 1_000), UPDATE_EVERY);
+    }
+}

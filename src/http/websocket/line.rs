@@ -1,0 +1,210 @@
+//! A socket's bytes: the one place that reads and writes them, so frames never mix.
+//!
+//! Whoever has a frame to send writes it at once, from whatever thread; what the client does not take stays here, in order, and
+//! the socket's own task sends it on. Nobody else waits for a client.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use fastwebsockets::Frame;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
+
+use crate::http::server::Connection;
+
+/// Bytes that may wait for one client.
+const UNSENT: usize = 64 * 1024;
+/// A client that does not take what waits within this is cut.
+const WRITE: Duration = Duration::from_secs(5);
+
+pub struct Line(Mutex<Wire>);
+
+struct Wire {
+    stream: Connection,
+    /// Read together with the handshake.
+    early: Bytes,
+    unsent: Bytes,
+    /// All is written, but not sent: by TLS.
+    is_unflushed: bool,
+    /// The last frame was given: nothing follows.
+    is_closed: bool,
+    failed: bool,
+    /// Of the socket's task.
+    tending: Option<Waker>,
+}
+
+/// The client is gone, or takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+impl Line {
+    pub fn new(stream: Connection, early: Bytes) -> Self {
+        Self(Mutex::new(Wire {
+            stream,
+            early,
+            unsent: Bytes::new(),
+            is_unflushed: false,
+            is_closed: false,
+            failed: false,
+            tending: None,
+        }))
+    }
+
+    /// Whether nothing waits: what is sent now goes out now, as far as the client takes it.
+    pub fn is_clear(&self) -> bool {
+        self.lock().is_clear()
+    }
+
+    pub fn send(&self, frame: Frame<'_>) -> Result<(), Broken> {
+        let bytes = encoded(frame);
+        self.lock().send(bytes)
+    }
+
+    /// Sends the last frame. Says nothing if the last one has been sent.
+    pub fn close(&self, code: u16, reason: &str) {
+        self.close_with(Frame::close(code, reason.as_bytes()));
+    }
+
+    pub fn close_with(&self, frame: Frame<'_>) {
+        let bytes = encoded(frame);
+        let mut wire = self.lock();
+        // A broken line is seen by its task; on a closed one the last frame was another.
+        let _ = wire.send(bytes);
+        wire.is_closed = true;
+        wire.wake();
+    }
+
+    /// Sends on what waits; until the last frame is sent, or the line is broken.
+    pub async fn tend(&self) -> Result<(), Broken> {
+        loop {
+            poll_fn(|context| self.lock().poll_needed(context)).await;
+            let sent = timeout(WRITE, poll_fn(|context| self.lock().poll_send(context))).await;
+            match sent {
+                Ok(Ok(is_closed)) if is_closed => return Ok(()),
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => {
+                    self.lock().failed = true;
+                    return Err(Broken);
+                }
+            }
+        }
+    }
+
+    /// A half close: the client reads what was sent, then the end.
+    pub async fn shutdown(&self) {
+        let shut = poll_fn(|context| Pin::new(&mut self.lock().stream).poll_shutdown(context));
+        let _ = timeout(WRITE, shut).await;
+    }
+
+    /// Nothing that runs under the lock can panic half way.
+    fn lock(&self) -> MutexGuard<'_, Wire> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn encoded(mut frame: Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // It makes room for the longest header.
+    let length = frame.write(&mut bytes).len();
+    bytes.truncate(length);
+    bytes
+}
+
+impl Wire {
+    fn is_clear(&self) -> bool {
+        self.unsent.is_empty() && !self.is_unflushed
+    }
+
+    fn send(&mut self, frame: Vec<u8>) -> Result<(), Broken> {
+        if self.failed || self.is_closed {
+            return Err(Broken);
+        }
+        if !self.is_clear() {
+            if self.unsent.len() + frame.len() > UNSENT {
+                self.fail();
+                return Err(Broken);
+            }
+            self.unsent = [&*self.unsent, &*frame].concat().into();
+            return Ok(());
+        }
+        match self.stream.write_now(&frame) {
+            Ok((written, is_flushed)) => {
+                self.is_unflushed = !is_flushed;
+                if written < frame.len() {
+                    self.unsent = Bytes::from(frame).split_off(written);
+                }
+                if !self.is_clear() {
+                    self.wake();
+                }
+                Ok(())
+            }
+            Err(_) => {
+                self.fail();
+                Err(Broken)
+            }
+        }
+    }
+
+    fn fail(&mut self) {
+        self.failed = true;
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(task) = self.tending.take() {
+            task.wake();
+        }
+    }
+
+    fn poll_needed(&mut self, context: &Context<'_>) -> Poll<()> {
+        if !self.is_clear() || self.is_closed || self.failed {
+            return Poll::Ready(());
+        }
+        self.tending = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether that was the last.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.failed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        while !self.unsent.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unsent))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(written);
+            self.is_unflushed = true;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.is_unflushed = false;
+        self.unsent = Bytes::new();
+        Poll::Ready(Ok(self.is_closed))
+    }
+}
+
+/// The client's side of it.
+impl AsyncRead for &Line {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.lock();
+        if !wire.early.is_empty() {
+            let length = wire.early.len().min(buffer.remaining());
+            buffer.put_slice(&wire.early.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut wire.stream).poll_read(context, buffer)
+    }
+}

@@ -1,0 +1,127 @@
+//! What the server says on a socket, in words.
+//!
+//! The outlet of its connection: signs what is told, and gives the frames to the [`Line`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fastwebsockets::{Frame, Payload};
+use serde::Serialize;
+
+use super::{
+    code,
+    line::{Broken, Line},
+    opener::Opener,
+};
+use crate::{
+    actors::connection::{Outgoing, Outlet, Put, Update},
+    domain::id::EventId,
+    http::{
+        now,
+        queue::{
+            state::{QueueState, Teller, Told},
+            stream::in_words,
+        },
+        shapes::Timestamp,
+        tokens::Tokens,
+    },
+};
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Said<'a> {
+    #[serde(rename = "queue.update")]
+    Update(&'a QueueState),
+    #[serde(rename = "queue.turn", rename_all = "camelCase")]
+    Turn { claim_by: Option<Timestamp> },
+    #[serde(rename = "queue.notice", rename_all = "camelCase")]
+    Notice {
+        code: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        opens_at: Option<Timestamp>,
+    },
+    #[serde(rename = "goaway", rename_all = "camelCase")]
+    Goaway { resume_ticket: String, expires_in: u64 },
+    #[serde(rename = "pong", rename_all = "camelCase")]
+    Pong { server_now: Timestamp },
+    #[serde(rename = "error")]
+    Error { code: &'static str },
+}
+
+pub struct Speaker {
+    line: Arc<Line>,
+    teller: Mutex<Teller>,
+    tokens: Tokens,
+    event: EventId,
+    opener: Arc<Opener>,
+}
+
+impl Speaker {
+    pub fn new(line: Arc<Line>, tokens: Tokens, event: EventId, opener: Arc<Opener>) -> Self {
+        let teller = Mutex::new(Teller::new(tokens.clone(), event, opener.account).telling_tickets_once());
+        Self { line, teller, tokens, event, opener }
+    }
+
+    fn update(&self, update: Update) -> Put {
+        if !self.line.is_clear() {
+            return Put::NotNow;
+        }
+        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(Told {
+            standing: update.standing,
+            position: update.position,
+            outflow_per_minute: update.outflow_per_minute,
+            conditions: update.conditions,
+            server_now: update.server_now,
+            seq: update.seq,
+        });
+        self.say(&Said::Update(&state))
+    }
+
+    fn say(&self, said: &Said<'_>) -> Put {
+        match say(&self.line, said) {
+            Ok(()) => Put::Taken,
+            Err(Broken) => Put::Never,
+        }
+    }
+}
+
+impl Outlet for Speaker {
+    fn put(&self, outgoing: Outgoing) -> Put {
+        match outgoing {
+            Outgoing::Update(update) => self.update(update),
+            Outgoing::Turn(admission) => self.say(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
+            Outgoing::Notice(notice) => {
+                let (code, opens_at) = in_words(notice);
+                self.say(&Said::Notice { code, opens_at })
+            }
+            Outgoing::Goaway => {
+                let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);
+                self.say(&Said::Goaway { resume_ticket, expires_in })
+            }
+            Outgoing::Close(why) => {
+                self.line.close(why.code(), why.reason());
+                Put::Taken
+            }
+        }
+    }
+}
+
+/// Without a word before: the connection has failed, and the client opens another socket.
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        self.line.close(code::FAILED, "failed");
+    }
+}
+
+/// Asked by the client. A line that is broken ends by itself.
+pub fn pong(line: &Line) {
+    let _ = say(line, &Said::Pong { server_now: now().into() });
+}
+
+pub fn error(line: &Line, code: &'static str) {
+    let _ = say(line, &Said::Error { code });
+}
+
+fn say(line: &Line, said: &Said<'_>) -> Result<(), Broken> {
+    let text = serde_json::to_vec(said).expect("words are plain values");
+    line.send(Frame::text(Payload::Owned(text)))
+}
