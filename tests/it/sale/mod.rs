@@ -2,6 +2,7 @@
 
 mod admission;
 mod bad_input;
+mod control;
 mod copies;
 mod journey;
 mod modes;
