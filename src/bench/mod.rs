@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod members;
 mod memory;
+mod queue;
 mod recovery;
 mod report;
 mod restart;
@@ -39,9 +40,14 @@ pub enum Command {
     Recovery(recovery::Options),
     /// Very many events over three nodes: how they are spread, what memory they take, how fast they leave a node.
     Spread(spread::Options),
+    /// The waiting room: joins, new sockets, promotions, a million waiting, a draw among a million, ten million simulated.
+    Queue(Box<queue::Options>),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
+    /// The same for sockets.
+    #[command(hide = true)]
+    Sockets(queue::sockets::Options),
 }
 
 /// What every benchmark takes.
@@ -93,6 +99,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Restart(options) => cli::block_on(restart::run(options)),
         Command::Recovery(options) => cli::block_on(recovery::run(options)),
         Command::Spread(options) => cli::block_on(spread::run(options)),
+        Command::Queue(options) => cli::block_on(queue::run(*options)),
+        Command::Sockets(options) => cli::block_on(queue::sockets::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }

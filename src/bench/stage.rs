@@ -221,8 +221,18 @@ impl Stage {
         Ok((id, handles.inventory))
     }
 
+    /// Another one, so configured.
+    pub async fn open_with(&self, configuration: Configuration) -> Result<(EventId, EventHandles), Failure> {
+        let id = self.make_event_with(configuration).await?;
+        Ok((id, self.node.directory().activate(id).await?))
+    }
+
     /// A draft of it: nobody runs it yet.
     pub async fn make_event(&self) -> Result<EventId, Failure> {
+        self.make_event_with(configuration()).await
+    }
+
+    async fn make_event_with(&self, configuration: Configuration) -> Result<EventId, Failure> {
         let now = http::now();
         let id = EventId::from_uuid(Uuid::now_v7());
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(id);
@@ -241,7 +251,7 @@ impl Stage {
                 doors_at: None,
                 age_limit: None,
             },
-            configuration: configuration(),
+            configuration,
             created_at: now,
             updated_at: now,
         };
@@ -323,7 +333,7 @@ pub fn place(n: u32) -> Place {
 }
 
 /// One hot ticket type, on sale, with more slots than fans.
-fn configuration() -> Configuration {
+pub fn configuration() -> Configuration {
     let now = http::now();
     Configuration {
         version: 1,
