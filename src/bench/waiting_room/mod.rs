@@ -31,7 +31,7 @@ use super::{
     stage::{self, Lagging, Stage},
 };
 use crate::{
-    cli::child::itself,
+    cli::child,
     domain::{
         account::Role,
         claims::{Access, Kind},
@@ -74,7 +74,7 @@ struct Row {
     opened_per_s: f64,
     messages_per_s: f64,
     bytes_per_message: f64,
-    /// From the first position of a sweep that is written until the last one is received, of the slowest node; median of sweeps.
+    /// From the first position of a sweep that is written until the last one is received; median of all nodes' sweeps.
     sweep_ms: f64,
     sweep_worst_ms: f64,
     /// From the first position of a sweep until one's own is received, of all sweeps and nodes.
@@ -82,7 +82,7 @@ struct Row {
     delay_p99_ms: f64,
     /// Of one core, the servers' together.
     cpu_percent: f64,
-    /// User memory, one server's.
+    /// User memory of the servers.
     resident_kb_per_socket: f64,
     /// The kernel's, of both ends of the connection.
     kernel_kb_per_socket: f64,
@@ -164,10 +164,10 @@ async fn rivals(stage: &Stage, options: &Options) -> Result<Row, Failure> {
         let arguments = ["--redis", redis, "--key", &key];
         let fans = (number * options.sockets).to_string();
         let more = ["--first", &fans, "--fans", &options.sockets.to_string()];
-        let (child, mut lines) = speak(itself()?.args(["bench", "rival"]).args(arguments).args(more))?;
+        let (server, mut lines) = speak(child::itself()?.args(["bench", "rival"]).args(arguments).args(more))?;
         let address = lines.next_line().await?.ok_or("the other server did not start")?;
-        servers.push(Server { process: crate::cli::child::id(&child)?, address });
-        children.push((child, lines));
+        servers.push(Server { process: child::id(&server)?, address });
+        children.push((server, lines));
     }
     let numbers = |count: u32| {
         let file = NamedTempFile::with_prefix("onsale-bench-fans-")?;
@@ -207,7 +207,7 @@ async fn measure(
     let cpu_before = cpu(servers)?;
     let began = std::time::Instant::now();
     for (crowd, _) in &mut crowds {
-        crowd.go().await?;
+        crowd.go();
     }
     tokio::time::sleep(Duration::from_secs(u64::from(options.seconds))).await;
     let cpu_seconds = (cpu(servers)? - cpu_before).as_secs_f64() / began.elapsed().as_secs_f64();
@@ -246,7 +246,7 @@ struct Crowd {
 
 impl Crowd {
     fn start(way: Way, address: &str, path: &str, tokens: &Path, seconds: u32) -> Result<Self, Failure> {
-        let mut command = itself()?;
+        let mut command = child::itself()?;
         command.args(["bench", "crowd", "--address", address, "--path", path, "--way", way.name()]);
         command.args(["--seconds", &seconds.to_string(), "--tokens"]).arg(tokens).stdin(Stdio::piped());
         let (child, lines) = speak(&mut command)?;
@@ -259,10 +259,9 @@ impl Crowd {
         Ok(line.parse().map_err(|_| format!("the crowd: {line}"))?)
     }
 
-    async fn go(&mut self) -> Result<(), Failure> {
+    fn go(&mut self) {
         // The end of its input.
         drop(self.child.stdin.take());
-        Ok(())
     }
 
     async fn outcome(mut self) -> Result<crowd::Outcome, Failure> {

@@ -342,3 +342,22 @@ async fn s_03_what_another_node_has_just_made_is_looked_for_and_what_nobody_made
     assert_eq!(refused, Refused::Unknown(Generation(900)));
     assert_eq!(other.verify_access(&strange).await, Err(Refused::Unsure), "not asked again so soon");
 }
+
+#[tokio::test]
+async fn s_03_a_token_that_was_found_good_is_remembered_and_ends_all_the_same() {
+    let tokens = tokens();
+    let claim = AdmissionClaim { evt: EventId::from_u128(7), plc: Place(5) };
+    let now = unix_now();
+    let token = tokens.sign_until(Kind::Admission, FAN, now, now + 2, claim);
+    let first = tokens.verify_admission(&token).await.expect("good");
+    let again = tokens.verify_admission(&token).await.expect("good");
+    assert!(Arc::ptr_eq(&first, &again), "not checked anew");
+    let (body, signature) = token.rsplit_once('.').expect("a token");
+    let forged = format!("{body}.{}", signature.chars().rev().collect::<String>());
+    assert_eq!(tokens.verify_admission(&forged).await.map(drop), Err(Refused::Invalid), "known by all of its bytes");
+    assert_eq!(tokens.verify_access(&token).await.map(drop), Err(Refused::Invalid), "and as its own kind only");
+    while unix_now() < now + 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(tokens.verify_admission(&token).await.map(drop), Err(Refused::Expired));
+}
