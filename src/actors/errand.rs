@@ -60,6 +60,10 @@ pub enum Errand {
         from: u32,
     },
     Proof(FanId),
+    Tie {
+        device: FanId,
+        account: FanId,
+    },
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -68,7 +72,7 @@ pub enum Report {
     Asked(Result<Answer, AskError>),
     Order(Result<Option<HoldView>, AskError>),
     Seats(Result<SeatsPage, AskError>),
-    /// Of `Join`, `Leave`, `Claim` and `Extend`.
+    /// Of `Join`, `Leave`, `Claim`, `Extend` and `Tie`.
     Waiting(Result<Outcome, WaitError>),
     Standing(Result<Standing, WaitError>),
     Members(Result<Vec<(Place, FanId)>, WaitError>),
@@ -134,7 +138,8 @@ impl Errand {
             | Self::Clear
             | Self::Settle(_)
             | Self::Entrants { .. }
-            | Self::Proof(_) => true,
+            | Self::Proof(_)
+            | Self::Tie { .. } => true,
         }
     }
 }
@@ -165,6 +170,7 @@ impl EventHandles {
             Errand::Settle(fact) => Report::Settled(orders.settle(fact).await),
             Errand::Entrants { from } => Report::Entrants(self.entrants(from).await),
             Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
+            Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
         }
     }
 

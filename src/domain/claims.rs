@@ -19,10 +19,13 @@ pub enum Kind {
     QueueTicket,
     /// Opens one socket at another node, in place of one that its node had to end.
     Resume,
+    /// Stands for a person who has not signed in.
+    Device,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Access, Self::Admission, Self::Socket, Self::QueueTicket, Self::Resume];
+    pub const ALL: [Self; 6] =
+        [Self::Access, Self::Admission, Self::Socket, Self::QueueTicket, Self::Resume, Self::Device];
 
     pub const fn typ(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Kind {
             Self::Socket => "ws+jwt",
             Self::QueueTicket => "qt+jwt",
             Self::Resume => "resume+jwt",
+            Self::Device => "dev+jwt",
         }
     }
 
@@ -41,6 +45,7 @@ impl Kind {
             Self::Socket => "onsale:socket",
             Self::QueueTicket => "onsale:queue",
             Self::Resume => "onsale:resume",
+            Self::Device => "onsale:device",
         }
     }
 }
@@ -96,3 +101,7 @@ pub struct QueueTicketClaim {
     pub evt: EventId,
     pub plc: Place,
 }
+
+/// All of it is whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceClaim {}

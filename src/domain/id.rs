@@ -15,7 +15,7 @@ pub struct Id<Kind> {
 
 /// Marks the id of an event: a concert, a match.
 pub enum Event {}
-/// Marks the id of a fan, which is the id of an account.
+/// Marks the id of a fan, which is the id of an account, or of a device that is no account's yet.
 pub enum Fan {}
 /// Marks the id of an order within its event.
 pub enum Order {}
@@ -49,6 +49,17 @@ impl<Kind> Id<Kind> {
 
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.uuid.as_bytes()
+    }
+}
+
+impl Id<Fan> {
+    /// A fan who has no account yet, known by a device. Marked by the UUID's version, which no account's id has.
+    pub fn device(random: [u8; 16]) -> Self {
+        Self::from_uuid(uuid::Builder::from_custom_bytes(random).into_uuid())
+    }
+
+    pub fn is_device(self) -> bool {
+        self.uuid.get_version_num() == 8
     }
 }
 

@@ -84,6 +84,15 @@ impl Limits {
         }
     }
 
+    /// Whoever takes a place. Devices are had for nothing: only where they come from is counted.
+    pub fn joining(&self, address: impl Into<Network>, fan: FanId) -> Result<Left, Problem> {
+        let left = self.join_address.check(address)?;
+        if !fan.is_device() {
+            self.join_account.check(fan)?;
+        }
+        Ok(left)
+    }
+
     /// How long a login for this address waits before its password is looked at. It is never refused for others' guesses:
     /// that would lock the owner out.
     pub fn guessing_delay(&self, email: &str) -> Duration {

@@ -20,6 +20,7 @@ pub mod availability;
 pub mod checkout;
 pub mod config;
 pub mod copies;
+pub mod devices;
 pub mod draw;
 pub mod edge;
 pub mod events;

@@ -14,7 +14,7 @@ use self::state::{QueueState, Teller, Told};
 use super::{
     app::App,
     availability::public_event,
-    extract::{ClientAddress, Json, Path, SignedIn},
+    extract::{ClientAddress, Fan, Json, Path, SignedIn},
     problem::{Code, Problem},
     shapes::Timestamp,
 };
@@ -27,27 +27,27 @@ use crate::{
     },
 };
 
-/// Takes a place, or tells the one that the fan has.
+/// Takes a place, or tells the one that the fan has. By access token, or by device key: that takes no part in a draw.
 #[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
     (status = 401, description = "unauthenticated"),
+    (status = 403, description = "account_needed: a device, and the sale begins with a draw"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
+    (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
     (status = 503, description = "queue_full, overloaded, event_unavailable or outcome_unknown"),
 ))]
 pub async fn join(
     State(app): State<Arc<App>>,
     ClientAddress(address): ClientAddress,
-    signed_in: SignedIn,
+    fan: Fan,
     Path(event): Path<EventId>,
 ) -> Result<Response, Problem> {
-    let left = app.limits.join_address.check(address)?;
-    app.limits.join_account.check(signed_in.account)?;
+    let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    let standing = standing_after(handles.waiting_room.join(signed_in.account).await?)?;
-    Ok((left, Json(tell(&app, &handles, event, signed_in.account, standing))).into_response())
+    let standing = standing_after(handles.waiting_room.join(fan.id).await?)?;
+    Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
 }
 
 /// An event that is sold or will be.
@@ -59,7 +59,7 @@ pub async fn open_event(app: &App, event: EventId) -> Result<EventHandles, Probl
     }
 }
 
-fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
+pub fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
     match outcome {
         Outcome::Waiting { place } => Ok(Standing::Waiting(place)),
         Outcome::Admitted(admission) => Ok(Standing::Admitted(admission)),
@@ -69,12 +69,14 @@ fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
             Err(Problem::new(Code::QueueNotOpen).with("opens_at", Timestamp(from).to_string()))
         }
         Outcome::Closed => Err(Code::QueueClosed.into()),
+        Outcome::AccountNeeded => Err(Code::AccountNeeded.into()),
+        Outcome::DeviceTied => Err(Code::DeviceTied.into()),
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         Outcome::NotHere | Outcome::Left | Outcome::Removed { .. } => Err(Code::NotInQueue.into()),
     }
 }
 
-fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing: Standing) -> QueueState {
+pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing: Standing) -> QueueState {
     let queue = handles.waiting_room.queue().borrow().clone();
     let told = Told::of(standing, &queue, handles.inventory.clock().now());
     Teller::new(app.tokens.clone(), event, fan).with_total(queue.ranks.total()).tell(told)
@@ -90,12 +92,12 @@ fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing:
 ))]
 pub async fn read(
     State(app): State<Arc<App>>,
-    signed_in: SignedIn,
+    fan: Fan,
     Path(event): Path<EventId>,
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
-    let standing = handles.waiting_room.poll(signed_in.account).await?;
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    let standing = handles.waiting_room.poll(fan.id).await?;
+    Ok(Json(tell(&app, &handles, event, fan.id, standing)))
 }
 
 /// Takes up the admission of a fan who was called.
@@ -144,13 +146,9 @@ pub async fn extend(
     (status = 404, description = "not_found"),
     (status = 503, description = "overloaded, event_unavailable or outcome_unknown"),
 ))]
-pub async fn leave(
-    State(app): State<Arc<App>>,
-    signed_in: SignedIn,
-    Path(event): Path<EventId>,
-) -> Result<StatusCode, Problem> {
+pub async fn leave(State(app): State<Arc<App>>, fan: Fan, Path(event): Path<EventId>) -> Result<StatusCode, Problem> {
     let room = public_event(&app, event).await?.waiting_room;
-    match room.leave(signed_in.account).await? {
+    match room.leave(fan.id).await? {
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         _ => Ok(StatusCode::NO_CONTENT),
     }

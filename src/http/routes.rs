@@ -8,7 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, draw, events, health, holds, keys, metrics, openapi, orders, payments,
+    audit, auth, availability, checkout, devices, draw, events, health, holds, keys, metrics, openapi, orders,
+    payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -38,6 +39,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::step::cancel))
         // queue
         .routes(routes!(queue::join, queue::read, queue::leave))
+        .routes(routes!(devices::create))
+        .routes(routes!(devices::tie))
         .routes(routes!(queue::claim))
         .routes(routes!(queue::extend))
         .routes(routes!(draw::read))

@@ -41,7 +41,7 @@ use self::{
 };
 use super::{
     app::App,
-    extract::{ClientAddress, Path, SignedIn},
+    extract::{ClientAddress, Fan, Path},
     problem::{Code, Problem},
     queue::open_event,
     server::Connection,
@@ -70,7 +70,7 @@ mod code {
     pub const TOO_MANY_MESSAGES: u16 = 4429;
 }
 
-/// Opens a socket and takes a place in the queue. By access token; or from a page by socket ticket: offer the protocols
+/// Opens a socket and takes a place in the queue. By access token or device key; or from a page by socket ticket: offer the protocols
 /// `onsale.v1` and `ticket.TICKET`; or where another node said `goaway`: `onsale.v1` and `resume.TICKET`, from the same page.
 #[utoipa::path(get, path = "/events/{event}/queue/socket", tag = "queue", params(("event" = String, Path),
         ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET` or `onsale.v1, resume.TICKET`")),
@@ -88,14 +88,13 @@ pub async fn open(
     State(app): State<Arc<App>>,
     ClientAddress(address): ClientAddress,
     Path(event): Path<EventId>,
-    signed_in: Option<SignedIn>,
+    fan: Option<Fan>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    let opener = Opener::of(&app, event, signed_in, &headers).await?;
+    let opener = Opener::of(&app, event, fan, &headers).await?;
     if !opener.is_moving {
-        app.limits.join_address.check(address)?;
-        app.limits.join_account.check(opener.account)?;
+        app.limits.joining(address, opener.fan)?;
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     open_event(&app, event).await?;
@@ -107,7 +106,7 @@ pub async fn open(
     if protocols(&headers).any(|offered| offered == PROTOCOL) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
-    let seat = app.sockets.take_seat(opener.account);
+    let seat = app.sockets.take_seat(opener.fan);
     app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
     Ok(response)
 }
@@ -148,7 +147,7 @@ async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgrad
     let Some(line) = Box::pin(line(upgraded)).await.map(Arc::new) else { return };
     let opener = Arc::new(opener);
     let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
-    let started = Box::pin(connection::start(app.directory.clone(), event, opener.account, speaker)).await;
+    let started = Box::pin(connection::start(app.directory.clone(), event, opener.fan, speaker)).await;
     let connection = match started {
         Ok(connection) => connection,
         Err(error) => {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::domain::{
     id::{EventId, FanId},
-    queue::Place,
+    queue::{Place, Tie},
 };
 
 const OLD_TERM: &str = "the queue has a newer owner";
@@ -21,6 +21,9 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// All or nothing; the same places again are no change.
     async fn join(&self, event: EventId, term: u32, joins: &[(Place, FanId)]) -> Result<(), StoreError>;
+
+    /// All or nothing: these devices have no places any more, and the accounts have those. Again: no change.
+    async fn tie(&self, event: EventId, term: u32, ties: &[Tie]) -> Result<(), StoreError>;
 
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
 

@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 71] = [
+const ROWS: [(&str, &str, May); 73] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -53,6 +53,8 @@ const ROWS: [(&str, &str, May); 71] = [
     ("delete", "/api/v1/events/{event}", ItsOrganizer),
     ("post", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue", AnyAccount),
+    ("post", "/api/v1/devices", Anybody),
+    ("post", "/api/v1/events/{event}/queue/tie", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/claim", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
@@ -171,6 +173,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
+        ("post", _, "tie") => json!({"deviceKey": "of no device"}),
         (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use onsale::{
     domain::{
         id::{EventId, FanId},
-        queue::Place,
+        queue::{Place, Tie},
     },
     stores::{
         error::StoreError,
@@ -94,6 +94,26 @@ async fn places_are_counted_also_when_all_are_lost() {
         assert_eq!(store.count(event, 4).await.expect("by the next owner"), 25);
         let refused = store.count(event, 3).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_passes_from_a_device_to_an_account_whatever_that_had() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        store.join(event, 1, &members(1, 1..=6)).await.expect("join");
+        let tie = |n, account| Tie { place: Place::new(1, n), device: fan(1, n), account };
+        for _ in 0..2 {
+            store.tie(event, 1, &[tie(1, fan(9, 9)), tie(3, fan(1, 5))]).await.expect("tie");
+            store.tie(event, 1, &[]).await.expect("nothing asked");
+        }
+        store.forget(event, 1, &[Place::new(1, 5)]).await.expect("forget");
+        let at = |n, fan| (Place::new(1, n), fan);
+        let expected = [at(1, fan(9, 9)), at(2, fan(1, 2)), at(3, fan(1, 5)), at(4, fan(1, 4)), at(6, fan(1, 6))];
+        assert_eq!(store.open(event, 2).await.expect("open"), expected);
+        let refused = store.tie(event, 1, &[tie(2, fan(9, 8))]).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert_eq!(store.open(event, 2).await.expect("open"), expected);
     }
 }
 

@@ -109,6 +109,10 @@ pub enum Shut {
         from: EventTime,
     },
     Closed,
+    /// Who takes part in a draw has an account.
+    AccountNeeded,
+    /// The device is tied: its person goes on by the account.
+    DeviceTied,
 }
 
 /// Why the socket is closed, by the shop's side.
@@ -116,6 +120,8 @@ pub enum Shut {
 pub enum Close {
     Left,
     Removed,
+    /// The device's place is its person's now, and so is whatever follows.
+    Tied,
     Refused(Shut),
     NoSuchEvent,
     GoingAway,
@@ -125,7 +131,7 @@ impl Close {
     /// RFC 6455.
     pub const fn code(self) -> u16 {
         match self {
-            Self::Left | Self::Removed => 1000,
+            Self::Left | Self::Removed | Self::Tied => 1000,
             Self::NoSuchEvent => 1008,
             Self::Refused(_) => 1013,
             Self::GoingAway => 1001,
@@ -136,6 +142,7 @@ impl Close {
         match self {
             Self::Left => "left",
             Self::Removed => "removed",
+            Self::Tied => "device_tied",
             Self::NoSuchEvent => "no_such_event",
             Self::Refused(shut) => shut.name(),
             Self::GoingAway => "going_away",
@@ -150,6 +157,8 @@ impl Shut {
             Self::Full => "queue_full",
             Self::NotOpen { .. } => "queue_not_open",
             Self::Closed => "queue_closed",
+            Self::AccountNeeded => "account_needed",
+            Self::DeviceTied => "device_tied",
         }
     }
 }

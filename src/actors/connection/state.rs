@@ -190,7 +190,8 @@ impl State {
                 Standing::NotHere
             }
             News::Removed => return self.close(Close::Removed),
-            News::Drawn(place) => Standing::Waiting(place),
+            News::Tied => return self.close(Close::Tied),
+            News::Placed(place) => Standing::Waiting(place),
         };
         self.stand(standing)
     }
@@ -264,6 +265,8 @@ async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId, li
         Outcome::Full => Some(Attached::Refused(Shut::Full)),
         Outcome::NotOpen { from } => Some(Attached::Refused(Shut::NotOpen { from })),
         Outcome::Closed => Some(Attached::Refused(Shut::Closed)),
+        Outcome::AccountNeeded => Some(Attached::Refused(Shut::AccountNeeded)),
+        Outcome::DeviceTied => Some(Attached::Refused(Shut::DeviceTied)),
         outcome => {
             let clock = handles.inventory.clock();
             Some(Attached::Here { attempt, room: handles.waiting_room, attachment, outcome, clock })

@@ -64,6 +64,14 @@ impl Handle {
         }
     }
 
+    /// The device is this account's from now on, and its place too, unless the account's is better. Idempotent.
+    pub async fn tie(&self, device: FanId, account: FanId) -> Result<Outcome, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Tie { device, account }).await,
+            Way::There(there) => there.wait(Errand::Tie { device, account }).await,
+        }
+    }
+
     /// Ends waiting or the admission.
     pub async fn leave(&self, fan: FanId) -> Result<Outcome, WaitError> {
         match &self.way {

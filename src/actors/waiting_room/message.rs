@@ -69,6 +69,7 @@ pub(super) enum Message {
         count: u32,
     },
     StoreReturned(Result<(), StoreError>),
+    TieReturned(Result<(), StoreError>),
     /// How many places the store has, and how many it was known to have when it was asked.
     Counted {
         known: usize,
@@ -113,6 +114,10 @@ pub(super) enum Message {
 
 pub(super) enum Request {
     Join(FanId),
+    Tie {
+        device: FanId,
+        account: FanId,
+    },
     Leave(FanId),
     Claim(FanId),
     /// The one extension of the fan's admission.

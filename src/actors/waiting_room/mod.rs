@@ -123,6 +123,7 @@ impl Actor for WaitingRoom {
             Message::Members { after, limit, reply, permit: _permit } => state.tell_members(after, limit, reply),
             Message::AdmitNow { count } => state.admit_now(&me, count),
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
+            Message::TieReturned(returned) => state.tie_returned(&me, returned)?,
             Message::Counted { known, counted } => state.counted(&me, known, counted)?,
             Message::Refilled { last, returned } => state.refilled(&me, last, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),

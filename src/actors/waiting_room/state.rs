@@ -60,6 +60,8 @@ pub(super) struct State {
     publish_every: Duration,
     /// Joins or a part of a refill, one at a time: the store must not get an older place of a fan after a newer one.
     storing: Option<AbortOnDropHandle<()>>,
+    /// Needs no turn: where a part of a refill comes after it, the place has two, and the account counts.
+    tying: Option<AbortOnDropHandle<()>>,
     /// Joins that wait for a part of a refill.
     next_store: Option<Vec<(Place, FanId)>>,
     refill: Refill,
@@ -110,6 +112,7 @@ impl State {
             publish_every: Duration::from_millis(config.queue_publish_ms),
             storing: None,
             next_store: None,
+            tying: None,
             refill: Refill::new(),
             admitting: None,
             beside,
@@ -127,6 +130,7 @@ impl State {
         }
         let input = match request {
             Request::Join(fan) => Input::Join { fan, reply: caller },
+            Request::Tie { device, account } => Input::Tie { device, account, reply: caller },
             Request::Leave(fan) => Input::Leave { fan, reply: caller },
             Request::Claim(fan) => return self.claim(me, fan, caller),
             Request::Extend(fan) => return self.extend(me, fan, caller),
@@ -279,7 +283,7 @@ impl State {
 
     pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
         // Whoever owns it next begins with what the store has.
-        if self.storing.is_some() || self.refill.next().is_some() || self.admitting.is_some() {
+        if self.storing.is_some() || self.tying.is_some() || self.refill.next().is_some() || self.admitting.is_some() {
             return;
         }
         if let Some(reply) = self.drained.take() {
@@ -357,6 +361,7 @@ impl State {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Store { joins } => self.store(me, joins),
+                Effect::Tie { ties } => self.tie(me, ties),
                 Effect::Forget { places } => self.forget(places),
                 Effect::Admit { admittees } => self.admit(me, admittees),
                 Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),

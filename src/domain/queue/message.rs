@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outflow, Place, Ranks};
+use super::{Outflow, Place, Ranks, Tie};
 use crate::domain::{
     event::Status,
     id::FanId,
@@ -24,6 +24,16 @@ pub enum Input<Reply> {
         fan: FanId,
         reply: Reply,
     },
+    /// The device is this account's: they have one place, the earlier.
+    Tie {
+        device: FanId,
+        account: FanId,
+        reply: Reply,
+    },
+    /// The batch of ties sent last is stored,
+    Tied,
+    /// or perhaps not: each fan is where they were.
+    TieFailed,
     /// The batch of joins sent last is stored,
     Stored,
     /// or perhaps not: its fans are told to try again, and its places are never used.
@@ -158,6 +168,10 @@ pub enum Effect<Reply> {
     Store {
         joins: Vec<(Place, FanId)>,
     },
+    /// Write that these places have passed on, in one batch; answer with `Tied` or `TieFailed`. At most one is under way.
+    Tie {
+        ties: Vec<Tie>,
+    },
     /// Places used up: admitted, left or removed. May be lost without harm.
     Forget {
         places: Vec<Place>,
@@ -215,6 +229,10 @@ pub enum Outcome {
     },
     /// Nobody new gets a place.
     Closed,
+    /// Who takes part in a draw has an account: devices are had for nothing.
+    AccountNeeded,
+    /// The device is somebody else's, or its person's place is the account's by now.
+    DeviceTied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,8 +244,10 @@ pub enum News {
     AdmissionEndsSoon(Admission),
     AdmissionEnded,
     Removed,
-    /// The draw has given the fan this place.
-    Drawn(Place),
+    /// The draw, or a device of theirs, has given the fan this place.
+    Placed(Place),
+    /// The device's place is its person's now.
+    Tied,
 }
 
 /// Where a fan stands.

@@ -16,6 +16,7 @@ mod rank;
 mod room;
 #[cfg(test)]
 mod tests;
+mod ties;
 
 pub use self::{
     change::QueueChange,
@@ -24,4 +25,5 @@ pub use self::{
     place::Place,
     rank::Ranks,
     room::WaitingRoom,
+    ties::Tie,
 };

@@ -1,8 +1,9 @@
 //! The waiting room's decisions: who has a place, who is told what. Who is proposed next: [`calling`]; what becomes of the
-//! entries of a draw: [`drawing`].
+//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`].
 
 mod calling;
 mod drawing;
+mod tying;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
@@ -11,8 +12,8 @@ use std::{
 
 use self::{calling::Proposal, drawing::Drawing};
 use super::{
-    Conditions, Effect, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
-    outflow::Meter, pace::Pace, pick::Dice, presence::Presence,
+    Conditions, Effect, Entries, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
+    outflow::Meter, pace::Pace, pick::Dice, presence::Presence, ties::Ties,
 };
 use crate::domain::{
     id::FanId,
@@ -31,6 +32,7 @@ pub struct WaitingRoom<Reply> {
     line: Line,
     presence: Presence,
     joins: Joins<Reply>,
+    ties: Ties<Reply>,
     /// The last place that was stored.
     newest: Place,
     /// Live admissions, by fan: a fan has one, or a place, or neither.
@@ -70,7 +72,9 @@ impl<Reply> WaitingRoom<Reply> {
         room: Room,
     ) -> Self {
         let admissions: BTreeMap<_, _> = admissions.into_iter().map(|admission| (admission.fan, admission)).collect();
-        places.sort_unstable();
+        // What was lost of a tie can leave a place with two: then it is the account's.
+        places.sort_unstable_by_key(|&(place, fan)| (place, fan.is_device(), fan));
+        places.dedup_by_key(|(place, _)| *place);
         let last = places.last().filter(|(place, _)| place.term() == term).map_or(0, |(place, _)| place.0 as u32);
         let last = last.max(Place::ARRIVALS);
         // A copy that lost a `Forget` can hold several places of a fan; only the last one can have been told last.
@@ -92,6 +96,7 @@ impl<Reply> WaitingRoom<Reply> {
             line,
             presence: Presence::restored(now, &places),
             joins: Joins::new(term, last),
+            ties: Ties::default(),
             newest: Place::new(term, last),
             ending: admissions.values().filter(|admission| admission.claim_by.is_none()).map(end_of).collect(),
             fresh: VecDeque::new(),
@@ -114,6 +119,9 @@ impl<Reply> WaitingRoom<Reply> {
             Input::Join { fan, reply } => self.join(now, fan, reply, effects),
             Input::Stored => self.stored(now, effects),
             Input::StoreFailed => self.store_failed(effects),
+            Input::Tie { device, account, reply } => self.tie(now, device, account, reply, effects),
+            Input::Tied => self.tied(now, effects),
+            Input::TieFailed => self.tie_failed(effects),
             Input::Leave { fan, reply } => self.leave(now, fan, reply, effects),
             Input::Present { fan } => self.presence.arrive(now, fan),
             Input::Absent { fan } => self.presence.depart(now, fan),
@@ -148,6 +156,9 @@ impl<Reply> WaitingRoom<Reply> {
         }
         if let Some(joins) = self.joins.next_batch() {
             effects.push(Effect::Store { joins });
+        }
+        if let Some(ties) = self.ties.next_batch() {
+            effects.push(Effect::Tie { ties });
         }
         let used_up = std::mem::take(&mut self.used_up);
         let used_up: Vec<Place> = used_up.into_iter().map(|place| self.stored_as(place)).collect();
@@ -223,8 +234,13 @@ impl<Reply> WaitingRoom<Reply> {
         let from = self.room.hours.join_from;
         match self.room.settings.mode {
             _ if self.joins.has(fan) => None,
+            _ if self.ties.wait_for(fan) => Some(Outcome::TryAgain),
+            _ if self.ties.account_of(fan).is_some() => Some(Outcome::DeviceTied),
             Mode::Reject => Some(Outcome::Closed),
             _ if now < from => Some(Outcome::NotOpen { from }),
+            Mode::Draw if fan.is_device() && (now < self.room.hours.on_sale_at || self.entries() == Entries::All) => {
+                Some(Outcome::AccountNeeded)
+            }
             // Nobody enters before the seed is fixed; that is a moment.
             _ if self.lacks_commitment(now) => Some(Outcome::TryAgain),
             _ if self.line.len() + self.joins.len() >= MAX_WAITING => Some(Outcome::Full),
@@ -264,6 +280,7 @@ impl<Reply> WaitingRoom<Reply> {
         }
         let outcome = match self.standing(fan) {
             Standing::Admitted(admission) => Outcome::Admitted(admission),
+            _ if self.is_moving(fan) => Outcome::TryAgain,
             Standing::NotHere => Outcome::NotHere,
             Standing::Waiting(place) => {
                 if let Some(proposal) = self.proposal.as_mut().filter(|proposal| proposal.has(place)) {
@@ -321,7 +338,7 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn remove(&mut self, now: EventTime, places: Vec<Place>, reply: Reply, effects: &mut Vec<Effect<Reply>>) {
         let mut count = 0;
-        for place in places.into_iter().filter(|&place| !self.is_proposed(place)).collect::<Vec<_>>() {
+        for place in places.into_iter().filter(|&place| !self.is_fixed(place)).collect::<Vec<_>>() {
             let Some(fan) = self.give_up(now, place) else {
                 continue;
             };
@@ -335,6 +352,11 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn is_proposed(&self, place: Place) -> bool {
         self.proposal.as_ref().is_some_and(|proposal| proposal.has(place))
+    }
+
+    /// It is being called, or is passing on: it cannot be given up now.
+    fn is_fixed(&self, place: Place) -> bool {
+        self.is_proposed(place) || self.ties.has(place)
     }
 
     /// The place is used up; whose it was.

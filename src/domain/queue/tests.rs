@@ -4,12 +4,14 @@ mod draw;
 mod modes;
 mod properties;
 mod table;
+mod ties;
 
 use super::{
     joins::MAX_JOINS,
     message::{Effect, Hours, Input, News, Outcome, Room, Standing, Tickets},
     place::Place,
     room::WaitingRoom,
+    ties::Tie,
 };
 use crate::domain::{
     id::FanId,
@@ -52,6 +54,10 @@ const NOBODY: [u32; 0] = [];
 
 fn fan(number: u32) -> FanId {
     FanId::from_u128(number.into())
+}
+
+fn device(number: u32) -> FanId {
+    FanId::device(u128::from(number).to_be_bytes())
 }
 
 fn place(number: u32) -> Place {

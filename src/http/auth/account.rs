@@ -16,7 +16,7 @@ use crate::{
     http::{
         acting::Acting,
         app::App,
-        extract::{Json, SignedIn},
+        extract::{Fan, Json, SignedIn},
         now,
         password::{Checked, Password},
         problem::{Code, Problem},
@@ -92,11 +92,10 @@ pub async fn change_password(
 ))]
 pub async fn socket_ticket(
     State(app): State<Arc<App>>,
-    signed_in: SignedIn,
+    fan: Fan,
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
-    let (org, end, sv) = (app.origins.check(&headers)?, signed_in.expires_at, signed_in.access.sv);
-    let claim = SocketClaim { org, end, sv };
-    let ticket = app.tokens.sign(Kind::Socket, signed_in.account, SOCKET_S, claim);
+    let claim = SocketClaim { org: app.origins.check(&headers)?, end: fan.expires_at, sv: fan.sv };
+    let ticket = app.tokens.sign(Kind::Socket, fan.id, SOCKET_S, claim);
     Ok(Json(SocketTicket { ticket, expires_in: SOCKET_S }))
 }

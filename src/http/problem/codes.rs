@@ -52,6 +52,9 @@ pub enum Code {
     QueueNotOpen,
     QueueClosed,
     NotInQueue,
+    AccountNeeded,
+    InvalidDeviceKey,
+    DeviceTied,
     DrawState,
     WebsocketExpected,
     RotationRunning,
@@ -90,7 +93,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 69] = [
+pub const TABLE: [Row; 72] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -146,6 +149,9 @@ pub const TABLE: [Row; 69] = [
     row(Code::QueueNotOpen, "queue_not_open", 409, true, "The queue cannot be joined yet; `opens_at` says when."),
     row(Code::QueueClosed, "queue_closed", 409, false, "The queue takes nobody new."),
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
+    row(Code::AccountNeeded, "account_needed", 403, false, "Whoever takes part in a draw is signed in."),
+    row(Code::InvalidDeviceKey, "invalid_device_key", 400, false, "This is no key of a device, or too old."),
+    row(Code::DeviceTied, "device_tied", 409, false, "The device is tied to an account: its person goes on by that."),
     row(Code::DrawState, "draw_state", 409, false, "The draw is not at the step where this can be done."),
     row(Code::WebsocketExpected, "websocket_expected", 426, false, "This path is opened as a WebSocket, version 13."),
     row(Code::RotationRunning, "rotation_running", 409, true, "A new generation of keys does not sign yet."),

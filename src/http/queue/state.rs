@@ -53,6 +53,9 @@ pub struct QueueState {
     pub queue_ticket: Option<Arc<str>>,
     /// When to ask again; a socket need not.
     pub poll_after_ms: u32,
+    /// Known by a device: it has to be tied to an account before it can be called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub account_needed: bool,
     /// Admission stands still; places are kept.
     pub paused: bool,
     /// Whether there is a queue; below the event's threshold everybody is let through.
@@ -158,6 +161,7 @@ impl Teller {
             claim_by: None,
             queue_ticket: (!self.tickets_once).then(Arc::default),
             poll_after_ms: 5_000,
+            account_needed: self.fan.is_device(),
             paused,
             engaged,
             join_opens_at: ahead_of_now(hours.join_from),

@@ -11,6 +11,9 @@ pub const QUEUE_TICKET_S: u64 = 7 * 24 * 3600;
 /// Seconds in which a resume ticket must be used.
 pub const RESUME_S: u64 = 60;
 
+/// Seconds in which a device's key is good: as long as its place.
+pub const DEVICE_S: u64 = QUEUE_TICKET_S;
+
 #[derive(Debug, Clone, Copy)]
 pub struct Lives {
     /// Seconds, as configured.
@@ -25,6 +28,7 @@ impl Lives {
             Kind::Socket => SOCKET_S,
             Kind::QueueTicket => QUEUE_TICKET_S,
             Kind::Resume => RESUME_S,
+            Kind::Device => DEVICE_S,
         })
     }
 

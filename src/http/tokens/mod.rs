@@ -28,7 +28,7 @@ use self::{
 use super::problem::{Code, Problem};
 use crate::{
     domain::{
-        claims::{Access, AdmissionClaim, Claims, Kind, QueueTicketClaim, ResumeClaim, SocketClaim},
+        claims::{Access, AdmissionClaim, Claims, DeviceClaim, Kind, QueueTicketClaim, ResumeClaim, SocketClaim},
         id::FanId,
         keys::Generation,
         time::EventTime,
@@ -53,6 +53,13 @@ pub enum Refused {
     /// The same, and whether there are such keys could not be asked: so nobody is told to sign in again.
     #[error("keys cannot be looked up now")]
     Unsure,
+}
+
+impl Refused {
+    /// Whether another look will say the same.
+    pub fn is_certain(self) -> bool {
+        self != Self::Unsure
+    }
 }
 
 impl From<Refused> for Problem {
@@ -128,6 +135,10 @@ impl Tokens {
 
     pub async fn verify_resume(&self, token: &str) -> Result<Claims<ResumeClaim>, Refused> {
         self.verify(Kind::Resume, token).await
+    }
+
+    pub async fn verify_device(&self, token: &str) -> Result<Claims<DeviceClaim>, Refused> {
+        self.verify(Kind::Device, token).await
     }
 
     /// Of a kind that is sent again and again.

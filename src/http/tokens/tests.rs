@@ -37,6 +37,7 @@ fn about(kind: Kind) -> Value {
         Kind::Socket => json!({"org": null, "end": 0, "sv": 1}),
         Kind::Admission | Kind::QueueTicket => json!({"evt": event, "plc": Place::new(1, 2)}),
         Kind::Resume => json!({"evt": event, "org": null, "end": 0, "sv": 1}),
+        Kind::Device => json!({}),
     }
 }
 
@@ -47,6 +48,7 @@ fn verify(tokens: &Tokens, kind: Kind, token: &str) -> Result<(), Refused> {
         Kind::Socket => tokens.verify_known::<SocketClaim>(kind, token).map(drop),
         Kind::QueueTicket => tokens.verify_known::<QueueTicketClaim>(kind, token).map(drop),
         Kind::Resume => tokens.verify_known::<ResumeClaim>(kind, token).map(drop),
+        Kind::Device => tokens.verify_known::<DeviceClaim>(kind, token).map(drop),
     }
 }
 

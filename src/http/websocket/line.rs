@@ -26,6 +26,8 @@ use crate::http::server::Connection;
 
 /// Bytes that may wait for one client.
 const UNSENT: usize = 64 * 1024;
+/// Bytes that are read at once.
+const HEARD: usize = 1024;
 /// A client that does not take what waits within this is cut.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -33,8 +35,8 @@ pub struct Line(Mutex<Wire>);
 
 struct Wire {
     stream: Connection,
-    /// Read together with the handshake.
-    early: Bytes,
+    /// Read, and not yet asked for; at first what came together with the handshake.
+    heard: Bytes,
     unsent: Bytes,
     /// All is written, but not sent: by TLS.
     is_unflushed: bool,
@@ -53,7 +55,7 @@ impl Line {
     pub fn new(stream: Connection, early: Bytes) -> Self {
         Self(Mutex::new(Wire {
             stream,
-            early,
+            heard: early,
             unsent: Bytes::new(),
             is_unflushed: false,
             is_closed: false,
@@ -100,6 +102,11 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Until something can be read, if only the end. Costs no buffer while nothing is said.
+    pub async fn hear(&self) -> io::Result<()> {
+        poll_fn(|context| self.lock().poll_hear(context)).await
     }
 
     /// A half close: the client reads what was sent, then the end.
@@ -168,6 +175,16 @@ impl Wire {
         }
     }
 
+    fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.heard.is_empty() {
+            let mut bytes = [0; HEARD];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            self.heard = Bytes::copy_from_slice(buffer.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_needed(&mut self, context: &Context<'_>) -> Poll<()> {
         if !self.is_clear() || self.is_closed || self.failed {
             return Poll::Ready(());
@@ -200,11 +217,9 @@ impl Wire {
 impl AsyncRead for &Line {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.lock();
-        if !wire.early.is_empty() {
-            let length = wire.early.len().min(buffer.remaining());
-            buffer.put_slice(&wire.early.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut wire.stream).poll_read(context, buffer)
+        ready!(wire.poll_hear(context))?;
+        let length = wire.heard.len().min(buffer.remaining());
+        buffer.put_slice(&wire.heard.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,7 +1,8 @@
-//! A stream that lets only masked WebSocket frames through: RFC 6455 §5.1 has a server fail the connection otherwise, and
-//! the frame reader above does not look.
+//! A stream that lets one WebSocket frame through, and only a masked one: RFC 6455 §5.1 has a server fail the connection
+//! otherwise, and the frame reader above does not look.
 //!
-//! Follows the frames' headers in the bytes that pass, whatever pieces they come in. Keeps no payload.
+//! Follows the frame's header in the bytes that pass, whatever pieces they come in, and takes none of the next frame's: so a
+//! frame's reader, and its buffer, can go with the frame. Keeps no payload.
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 pub struct Masked<S> {
     stream: S,
@@ -36,8 +37,20 @@ impl<S> Masked<S> {
 }
 
 const MASK: u64 = 4;
+/// Bytes that pass at once.
+const PIECE: usize = 1024;
 
 impl Frame {
+    /// So many bytes belong to this frame for certain.
+    fn wanted(self) -> u64 {
+        match self {
+            Self::Opcode => 2,
+            Self::Length => 1,
+            Self::Long { left, .. } => left.into(),
+            Self::Body { left } => left,
+        }
+    }
+
     /// Goes over `bytes`; `false` if a frame in them is not masked.
     fn pass(&mut self, mut bytes: &[u8]) -> bool {
         while let Some((&byte, rest)) = bytes.split_first() {
@@ -72,35 +85,23 @@ impl Frame {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Masked<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let fresh = buf.filled().get(before..).unwrap_or_default();
-        if self.frame.pass(fresh) {
+        let mut bytes = [0; PIECE];
+        let most = usize::try_from(self.frame.wanted()).unwrap_or(PIECE).min(buf.remaining()).min(PIECE);
+        let mut piece = ReadBuf::new(bytes.split_at_mut(most).0);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        if self.frame.pass(piece.filled()) {
+            buf.put_slice(piece.filled());
             Poll::Ready(Ok(()))
         } else {
-            buf.set_filled(before);
             Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a client's frame is not masked")))
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Masked<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -157,11 +158,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reading_an_unmasked_frame_is_an_error() {
-        use tokio::io::AsyncReadExt;
-        let bytes = [frame(5, true), frame(5, false)].concat();
-        let mut read = Vec::new();
-        let error = Masked::new(bytes.as_slice()).read_to_end(&mut read).await.expect_err("not masked");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    async fn one_frame_passes_and_nothing_of_the_next_and_an_unmasked_one_is_an_error() {
+        for length in [0, 1, 125, 126, 5_000, 70_000] {
+            let (first, second) = (frame(length, true), frame(5, false));
+            let bytes = [first.as_slice(), &second].concat();
+            let mut rest = bytes.as_slice();
+            let mut read = vec![0; first.len()];
+            Masked::new(&mut rest).read_exact(&mut read).await.expect("masked");
+            assert_eq!((read, rest), (first, second.as_slice()));
+            let error = Masked::new(&mut rest).read_exact(&mut [0; 5]).await.expect_err("not masked");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
     }
 }

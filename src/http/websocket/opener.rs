@@ -1,4 +1,4 @@
-//! Who opens a socket: by access token, by a page's socket ticket, or by the resume ticket of a socket that had to end.
+//! Who opens a socket: by access token or device key, by a page's socket ticket, or by the resume ticket of a socket that had to end.
 //!
 //! Owns what each of them must fit, and the ticket with which a client goes on at another node.
 
@@ -11,7 +11,7 @@ use crate::{
     },
     http::{
         app::App,
-        extract::SignedIn,
+        extract::Fan,
         problem::{Code, Problem},
         tokens::{Tokens, lives::RESUME_S, unix_now},
     },
@@ -22,7 +22,7 @@ const SOCKET_PREFIX: &str = "ticket.";
 const RESUME_PREFIX: &str = "resume.";
 
 pub struct Opener {
-    pub account: FanId,
+    pub fan: FanId,
     /// What the socket stands for: its page, its end, its session.
     socket: SocketClaim,
     /// To be used up.
@@ -32,36 +32,33 @@ pub struct Opener {
 }
 
 impl Opener {
-    pub async fn of(
-        app: &App,
-        event: EventId,
-        signed_in: Option<SignedIn>,
-        headers: &HeaderMap,
-    ) -> Result<Self, Problem> {
+    pub async fn of(app: &App, event: EventId, fan: Option<Fan>, headers: &HeaderMap) -> Result<Self, Problem> {
         let org = app.origins.check(headers)?;
-        if let Some(SignedIn { account, access, expires_at }) = signed_in {
-            let socket = SocketClaim { org, end: expires_at, sv: access.sv };
-            return Ok(Self { account, socket, ticket: None, is_moving: false });
+        if let Some(Fan { id: fan, expires_at, sv }) = fan {
+            let socket = SocketClaim { org, end: expires_at, sv };
+            return Ok(Self { fan, socket, ticket: None, is_moving: false });
         }
         let opener = match ticket(headers)? {
             Ticket::Socket(ticket) => {
                 let claims = app.tokens.verify_socket(ticket).await?;
-                Self { account: claims.sub, socket: claims.about, ticket: Some(claims.jti), is_moving: false }
+                Self { fan: claims.sub, socket: claims.about, ticket: Some(claims.jti), is_moving: false }
             }
             Ticket::Resume(ticket) => {
                 let claims = app.tokens.verify_resume(ticket).await?;
                 if claims.about.evt != event {
                     return Err(Code::InvalidToken.into());
                 }
-                Self { account: claims.sub, socket: claims.about.socket, ticket: Some(claims.jti), is_moving: true }
+                Self { fan: claims.sub, socket: claims.about.socket, ticket: Some(claims.jti), is_moving: true }
             }
         };
         // Bound to the page that asked for it.
         if opener.socket.org != org {
             return Err(Code::InvalidToken.into());
         }
-        // A socket may have been open for long: its session may have ended meanwhile.
-        app.sessions.stands(&app.database, opener.account, opener.socket.sv).await?;
+        // A socket may have been open for long: its session may have ended meanwhile. A device has none.
+        if !opener.fan.is_device() {
+            app.sessions.stands(&app.database, opener.fan, opener.socket.sv).await?;
+        }
         Ok(opener)
     }
 
@@ -83,7 +80,7 @@ impl Opener {
         let now = unix_now();
         let life = RESUME_S.min(self.until_s().saturating_sub(now));
         let claim = ResumeClaim { evt: event, socket: self.socket.clone() };
-        (tokens.sign_until(Kind::Resume, self.account, now, now + life, claim), life)
+        (tokens.sign_until(Kind::Resume, self.fan, now, now + life, claim), life)
     }
 }
 

@@ -4,12 +4,13 @@
 //! is read any more.
 
 use std::{
+    future::ready,
     io,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use fastwebsockets::{Frame, OpCode, Role, WebSocketError, after_handshake_split};
+use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketError, after_handshake_split};
 use serde::Deserialize;
 use tokio::{io::AsyncReadExt, time::timeout};
 
@@ -47,23 +48,15 @@ pub enum Stop {
 
 /// Reads until the client is gone or has to be.
 pub async fn read(line: &Line, connection: &connection::Handle) -> Stop {
-    let (mut reader, _) = after_handshake_split(Masked::new(line), tokio::io::sink(), Role::Server);
-    reader.set_max_message_size(MOST_BYTES + 1);
     let closed = AtomicBool::new(false);
-    // A client that floods us with pings faster than it reads our pongs is not served.
-    let mut owe = |frame: Frame<'static>| {
-        let sent = if frame.opcode == OpCode::Close {
-            closed.store(true, Ordering::Relaxed);
-            line.close_with(frame);
-            Ok(())
-        } else {
-            line.send(frame).map_err(|_| WebSocketError::ConnectionClosed)
-        };
-        async move { sent }
+    let mut close = |frame: Frame<'static>| {
+        closed.store(true, Ordering::Relaxed);
+        line.close_with(frame);
+        ready(Ok(()))
     };
     let mut pace = Pace::new();
     loop {
-        let frame = match timeout(SILENCE, reader.read_frame(&mut owe)).await {
+        let frame = match timeout(SILENCE, frame(line, &mut close)).await {
             _ if closed.load(Ordering::Relaxed) => return Stop::Closed,
             Err(_) => return Stop::Refused(code::SILENT),
             Ok(Err(error)) => return code_for(&error).map_or(Stop::Gone, Stop::Refused),
@@ -80,11 +73,28 @@ pub async fn read(line: &Line, connection: &connection::Handle) -> Stop {
                 Ok(Said::Leave {}) => connection.leave(),
                 Err(_) => speaker::error(line, "invalid_message"),
             },
+            // A client that floods us with pings faster than it reads our pongs is not served.
+            OpCode::Ping if line.send(Frame::pong(Payload::Borrowed(&frame.payload))).is_err() => {
+                return Stop::Refused(code::PROTOCOL);
+            }
             OpCode::Ping | OpCode::Pong => {}
             // Neither binary messages nor fragments are spoken here; gathering fragments has no bound in the reader.
             _ => return Stop::Refused(code::UNSUPPORTED),
         }
     }
+}
+
+/// One frame, by a reader of its own: what it is read into goes with it, and a silent client costs nothing.
+async fn frame<R>(line: &Line, close: &mut impl FnMut(Frame<'static>) -> R) -> Result<Frame<'static>, WebSocketError>
+where
+    R: Future<Output = Result<(), WebSocketError>>,
+{
+    line.hear().await?;
+    let (mut reader, _) = after_handshake_split(Masked::new(line), tokio::io::sink(), Role::Server);
+    reader.set_auto_pong(false);
+    reader.set_max_message_size(MOST_BYTES + 1);
+    let Frame { fin, opcode, payload, .. } = reader.read_frame(close).await?;
+    Ok(Frame::new(fin, opcode, None, Payload::Owned(payload.to_vec())))
 }
 
 fn code_for(error: &WebSocketError) -> Option<u16> {
@@ -93,7 +103,6 @@ fn code_for(error: &WebSocketError) -> Option<u16> {
         WebSocketError::InvalidUTF8 => Some(code::NOT_UTF8),
         WebSocketError::IoError(error) if error.kind() != io::ErrorKind::InvalidData => None,
         WebSocketError::UnexpectedEOF | WebSocketError::ConnectionClosed => None,
-        // A flood of pings ends here too.
         _ => Some(code::PROTOCOL),
     }
 }

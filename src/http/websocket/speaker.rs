@@ -54,7 +54,7 @@ pub struct Speaker {
 
 impl Speaker {
     pub fn new(line: Arc<Line>, tokens: Tokens, event: EventId, opener: Arc<Opener>) -> Self {
-        let teller = Mutex::new(Teller::new(tokens.clone(), event, opener.account).telling_tickets_once());
+        let teller = Mutex::new(Teller::new(tokens.clone(), event, opener.fan).telling_tickets_once());
         Self { line, teller, tokens, event, opener }
     }
 

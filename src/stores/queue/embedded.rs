@@ -13,7 +13,7 @@ use super::{OLD_TERM, QueueStore};
 use crate::{
     domain::{
         id::{EventId, FanId},
-        queue::Place,
+        queue::{Place, Tie},
     },
     stores::{error::StoreError, sqlite},
 };
@@ -39,6 +39,7 @@ RETURNING number";
 const JOIN: &str = "
 INSERT INTO place (queue, fan, place) SELECT ?1, unhex(value ->> 0), value ->> 1 FROM json_each(?2) WHERE true
 ON CONFLICT (queue, fan) DO UPDATE SET place = excluded.place";
+const UNTIE: &str = "DELETE FROM place WHERE queue = ?1 AND fan IN (SELECT unhex(value ->> 2) FROM json_each(?2))";
 /// By place: a fan who has joined again since keeps the newer one.
 const FORGET: &str = "DELETE FROM place WHERE queue = ?1 AND place IN (SELECT value FROM json_each(?2))";
 const COUNT: &str = "SELECT COUNT(*) FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1)";
@@ -62,6 +63,8 @@ enum Verb {
     Open,
     /// JSON array of [fan, place].
     Join(String),
+    /// JSON array of [account, place, device].
+    Tie(String),
     /// JSON array of places.
     Forget(String),
 }
@@ -113,6 +116,11 @@ impl QueueStore for EmbeddedQueue {
     async fn join(&self, event: EventId, term: u32, joins: &[(Place, FanId)]) -> Result<(), StoreError> {
         let rows: Vec<(FanId, i64)> = joins.iter().map(|(place, fan)| (*fan, stored(*place))).collect();
         self.call(event, term, Verb::Join(json(&rows)?)).await
+    }
+
+    async fn tie(&self, event: EventId, term: u32, ties: &[Tie]) -> Result<(), StoreError> {
+        let rows: Vec<_> = ties.iter().map(|tie| (tie.account, stored(tie.place), tie.device)).collect();
+        self.call(event, term, Verb::Tie(json(&rows)?)).await
     }
 
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError> {
@@ -179,15 +187,18 @@ async fn commit(connection: &mut SqliteConnection, calls: &[Call]) -> Result<Vec
             outcomes.push(Err(StoreError::Conflict(OLD_TERM)));
             continue;
         };
-        let (statement, rows) = match &call.verb {
+        let (statements, rows): (&[_], _) = match &call.verb {
             Verb::Open => {
                 outcomes.push(Ok(()));
                 continue;
             }
-            Verb::Join(rows) => (JOIN, rows),
-            Verb::Forget(rows) => (FORGET, rows),
+            Verb::Join(rows) => (&[JOIN], rows),
+            Verb::Tie(rows) => (&[UNTIE, JOIN], rows),
+            Verb::Forget(rows) => (&[FORGET], rows),
         };
-        sqlx::query(statement).bind(queue).bind(rows).execute(&mut *transaction).await.map_err(sqlite::error)?;
+        for statement in statements {
+            sqlx::query(*statement).bind(queue).bind(rows).execute(&mut *transaction).await.map_err(sqlite::error)?;
+        }
         outcomes.push(Ok(()));
     }
     transaction.commit().await.map_err(sqlite::error)?;

@@ -12,7 +12,7 @@ use super::{OLD_TERM, QueueStore};
 use crate::{
     domain::{
         id::{EventId, FanId},
-        queue::Place,
+        queue::{Place, Tie},
     },
     stores::{error::StoreError, redis::Redis},
 };
@@ -51,12 +51,21 @@ end
 return 0
 ";
 
+const TIE: &str = "
+for i = 2, #ARGV, 3 do
+  redis.call('ZREM', KEYS[1], ARGV[i])
+  redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i + 2])
+end
+return 0
+";
+
 const COUNT: &str = "return redis.call('ZCARD', KEYS[1])";
 
 pub struct RedisQueue {
     redis: Arc<Redis>,
     open: Script,
     join: Script,
+    tie: Script,
     forget: Script,
     count: Script,
 }
@@ -69,7 +78,14 @@ impl RedisQueue {
 
     pub fn new(redis: Arc<Redis>) -> Self {
         let script = |body: &str| Script::new(&format!("{FENCE}{body}"));
-        Self { redis, open: script(OPEN), join: script(JOIN), forget: script(FORGET), count: script(COUNT) }
+        Self {
+            redis,
+            open: script(OPEN),
+            join: script(JOIN),
+            tie: script(TIE),
+            forget: script(FORGET),
+            count: script(COUNT),
+        }
     }
 
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
@@ -103,10 +119,15 @@ impl QueueStore for RedisQueue {
         }
         let mut script = invoke(&self.join, event, term);
         for (place, fan) in joins {
-            if place.0 > MAX_PLACE {
-                return Err(StoreError::Invalid(format!("place {place} is no exact score").into()));
-            }
-            script.arg(place.0).arg(fan.to_string());
+            script.arg(score(*place)?).arg(fan.to_string());
+        }
+        self.run(&script).await
+    }
+
+    async fn tie(&self, event: EventId, term: u32, ties: &[Tie]) -> Result<(), StoreError> {
+        let mut script = invoke(&self.tie, event, term);
+        for Tie { place, device, account } in ties {
+            script.arg(device.to_string()).arg(score(*place)?).arg(account.to_string());
         }
         self.run(&script).await
     }
@@ -129,6 +150,13 @@ impl QueueStore for RedisQueue {
     async fn ping(&self) -> Result<(), StoreError> {
         self.redis.ping().await
     }
+}
+
+fn score(place: Place) -> Result<u64, StoreError> {
+    if place.0 > MAX_PLACE {
+        return Err(StoreError::Invalid(format!("place {place} is no exact score").into()));
+    }
+    Ok(place.0)
 }
 
 /// Both keys carry the event as hash tag: in a Redis cluster they lie in one slot, as a script needs.

@@ -3,6 +3,7 @@
 mod admission;
 mod bad_input;
 mod copies;
+mod devices;
 mod journey;
 mod modes;
 mod orders;

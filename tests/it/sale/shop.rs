@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use onsale::domain::account::Role;
+use onsale::{domain::account::Role, http::config::Config};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -27,7 +27,11 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        let served = Served::start(config()).await;
+        Self::open_with(config()).await
+    }
+
+    pub async fn open_with(config: Config) -> Self {
+        let served = Served::start(config).await;
         let organizer = served.with_roles("organizer@example.org", &[Role::Fan, Role::Organizer]).await;
         Self { served, organizer, keys: AtomicU32::new(0) }
     }
@@ -143,8 +147,13 @@ impl Shop {
 
     /// Opens the queue's socket with an access token.
     pub async fn socket(&self, event: &str, fan: &SignedIn) -> Socket {
+        self.socket_by(event, &fan.access).await
+    }
+
+    /// By an access token or a device key.
+    pub async fn socket_by(&self, event: &str, token: &str) -> Socket {
         let mut request = self.socket_url(event).into_client_request().expect("a URL");
-        let bearer = HeaderValue::try_from(format!("Bearer {}", fan.access)).expect("a header");
+        let bearer = HeaderValue::try_from(format!("Bearer {token}")).expect("a header");
         request.headers_mut().insert("authorization", bearer);
         connect_async(request).await.expect("a socket").0
     }

@@ -176,6 +176,7 @@ impl World {
                     let request = Request { identity: None, command: Command::Admit(admittees) };
                     self.ask(id, node, request, Caller::Proposal(node.proposals));
                 }
+                queue::Effect::Tie { ties } => unreachable!("no fan has a device here: {ties:?}"),
                 queue::Effect::Draw(step) => self.draw(id, node, step),
                 queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {

@@ -9,7 +9,7 @@ use crate::{
     actors::beside,
     domain::{
         id::FanId,
-        queue::{Input, Place},
+        queue::{Input, Place, Tie},
     },
     stores::error::StoreError,
 };
@@ -26,6 +26,31 @@ impl State {
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
         self.storing =
             Some(beside::run(me, async move { Message::StoreReturned(store.join(event, term, &joins).await) }));
+    }
+
+    pub(super) fn tie(&mut self, me: &ActorRef<Message>, ties: Vec<Tie>) {
+        let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
+        self.tying = Some(beside::run(me, async move { Message::TieReturned(store.tie(event, term, &ties).await) }));
+    }
+
+    pub fn tie_returned(
+        &mut self,
+        me: &ActorRef<Message>,
+        returned: Result<(), StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        self.tying = None;
+        match returned {
+            Ok(()) => {
+                self.step(me, Input::Tied);
+                self.tick(me);
+            }
+            Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(event = %self.event, %error, "ties not stored; their fans are told to try again");
+                self.step(me, Input::TieFailed);
+            }
+        }
+        Ok(())
     }
 
     /// Redis loses what it has acknowledged, and is sometimes emptied: what it has is counted now and then.

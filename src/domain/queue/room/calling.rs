@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{super::pick::Dice, Effect, Place, Room, WaitingRoom, end_of};
 use crate::domain::{
+    id::FanId,
     inventory::{
         configuration::{Mode, QueueSettings},
         request::{Admission, Admittee},
@@ -41,7 +42,7 @@ impl<Reply> WaitingRoom<Reply> {
         let overdue: Vec<_> = self
             .presence
             .overdue(now, room.settings.grace)
-            .filter(|&place| !self.is_proposed(place))
+            .filter(|&place| !self.is_fixed(place))
             .take(MAX_DROPPED)
             .collect();
         for place in overdue {
@@ -124,13 +125,25 @@ impl<Reply> WaitingRoom<Reply> {
         };
     }
 
-    /// Who is to be let in next, front first; in `Random` mode, anybody.
+    /// Who is to be let in next, front first; in `Random` mode, anybody. Devices are passed over, and keep their places: whose
+    /// they are has to be known before.
     fn next(&mut self, count: usize) -> Vec<Place> {
         if self.room.settings.mode == Mode::Random {
             let picked = self.dice.pick(count, self.line.len());
-            return self.line.at(picked.into_iter());
+            return self
+                .line
+                .at(picked.into_iter())
+                .into_iter()
+                .filter(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)))
+                .collect();
         }
-        self.line.iter(None).map(|(place, _)| place).take(count).collect()
+        let callable = self.line.iter(None).filter(|&(_, fan)| self.is_callable(fan));
+        callable.map(|(place, _)| place).take(count).collect()
+    }
+
+    /// Nor is who is just getting another place.
+    fn is_callable(&self, fan: FanId) -> bool {
+        !fan.is_device() && !self.ties.wait_for(fan)
     }
 
     fn send(&self, now: EventTime, places: &[Place], effects: &mut Vec<Effect<Reply>>) {

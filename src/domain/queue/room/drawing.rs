@@ -55,10 +55,10 @@ impl<Reply> WaitingRoom<Reply> {
             DrawStage::Committed if self.room.open => {
                 // Whoever has asked by now takes part, also if the store is slow.
                 let until = *self.drawing.until.get_or_insert(self.joins.last());
-                if self.joins.waits_for(until) {
+                if self.joins.waits_for(until) || !self.ties.is_empty() {
                     return;
                 }
-                let fans = self.line.iter(None).map(|(_, fan)| fan).collect();
+                let fans = self.line.iter(None).map(|(_, fan)| fan).filter(|fan| !fan.is_device()).collect();
                 DrawStep::Close { fans, last: self.newest }
             }
             DrawStage::Closed { is_ready: true, .. } => DrawStep::Reveal,
@@ -77,6 +77,11 @@ impl<Reply> WaitingRoom<Reply> {
     /// Whether there are entries whose order nobody knows yet: until then nobody is called.
     pub(super) fn awaits_draw(&self) -> bool {
         self.room.settings.mode == Mode::Draw && self.room.draw != DrawStage::None && !self.drawing.is_placed
+    }
+
+    /// Whether the entries are fixed, or about to be, and have no order yet: nobody's place may become another's.
+    pub(super) fn is_being_drawn(&self) -> bool {
+        self.awaits_draw() && (self.drawing.until.is_some() || self.room.draw != DrawStage::Committed)
     }
 
     pub(super) fn entries(&self) -> Entries {
@@ -112,7 +117,8 @@ impl<Reply> WaitingRoom<Reply> {
             self.presence.set_place(now, fan, Some(place));
         }
         for (place, fan) in std::mem::take(&mut self.line).iter(None) {
-            if place > last {
+            // A device was here before there was to be a draw.
+            if place > last || fan.is_device() {
                 line.insert(place, fan);
             } else if self.presence.place(fan) == Some(place) {
                 self.presence.set_place(now, fan, None);
@@ -132,7 +138,7 @@ impl<Reply> WaitingRoom<Reply> {
                 break;
             }
             if self.presence.is_here(fan) {
-                effects.push(Effect::Tell { fan, news: News::Drawn(place) });
+                effects.push(Effect::Tell { fan, news: News::Placed(place) });
             }
             if count + 1 == MAX_TOLD {
                 self.drawing.telling = Some(place);

@@ -121,7 +121,7 @@ fn entries_have_no_order_until_they_are_drawn_and_who_comes_later_stands_behind(
     assert_eq!((queue.ranks.ahead(drawn(2)), queue.ranks.ahead(place(4))), (1, 3));
 
     let effects = bench.run_at(11_000, Input::Tick { room: revealed(3) });
-    let told = [(3, 1), (1, 2), (2, 3)].map(|(number, rank)| tell(number, News::Drawn(drawn(rank))));
+    let told = [(3, 1), (1, 2), (2, 3)].map(|(number, rank)| tell(number, News::Placed(drawn(rank))));
     assert_eq!(effects[..3], told);
     let Some(Effect::Admit { admittees }) = effects.last() else { unreachable!("a proposal: {effects:?}") };
     let called: Vec<_> = admittees.iter().map(|admittee| admittee.place).collect();

@@ -1,6 +1,9 @@
 //! Random play: whatever happens in whatever order, some things hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use proptest::prelude::*;
 
@@ -10,6 +13,10 @@ use super::*;
 enum Play {
     Join(u32),
     Leave(u32),
+    /// A device and an account.
+    Tie(u32, u32),
+    Tied,
+    TieFailed,
     Present(u32),
     Absent(u32),
     Stored,
@@ -45,6 +52,9 @@ fn play() -> impl Strategy<Value = Play> {
     prop_oneof![
         8 => fan.clone().prop_map(Play::Join),
         2 => fan.clone().prop_map(Play::Leave),
+        3 => (DEVICES, 1..DEVICES.start).prop_map(|(device, account)| Play::Tie(device, account)),
+        3 => Just(Play::Tied),
+        1 => Just(Play::TieFailed),
         3 => fan.clone().prop_map(Play::Present),
         3 => fan.clone().prop_map(Play::Absent),
         6 => Just(Play::Stored),
@@ -63,12 +73,25 @@ fn play() -> impl Strategy<Value = Play> {
     ]
 }
 
+/// Added to the number of an account that asks for a tie.
+const ASKED: u32 = 100;
+
+/// These fans are devices.
+const DEVICES: Range<u32> = 8..12;
+
+fn fan(number: u32) -> FanId {
+    if DEVICES.contains(&number) { device(number) } else { super::fan(number) }
+}
+
 /// The world around the room, which knows what it did.
 struct World {
     bench: Bench,
     term: u32,
     stored: BTreeMap<Place, FanId>,
     storing: Option<Vec<(Place, FanId)>>,
+    tying: Option<Vec<Tie>>,
+    /// For a tie, and not answered.
+    asked: BTreeSet<FanId>,
     proposed: Option<Vec<(Place, FanId)>>,
     /// The same places must be proposed next.
     must_repeat: Option<Vec<(Place, FanId)>>,
@@ -88,6 +111,8 @@ impl World {
             term: 1,
             stored: BTreeMap::new(),
             storing: None,
+            tying: None,
+            asked: BTreeSet::new(),
             proposed: None,
             must_repeat: None,
             live: BTreeMap::new(),
@@ -103,6 +128,22 @@ impl World {
         let input = match play {
             Play::Join(number) => Input::Join { fan: fan(number), reply: number },
             Play::Leave(number) => Input::Leave { fan: fan(number), reply: number },
+            Play::Tie(device, account) => {
+                self.asked.insert(fan(account));
+                Input::Tie { device: fan(device), account: fan(account), reply: ASKED + account }
+            }
+            Play::Tied | Play::TieFailed if self.tying.is_none() => return,
+            Play::Tied => {
+                for tie in self.tying.take().into_iter().flatten() {
+                    self.store_tie(tie);
+                }
+                Input::Tied
+            }
+            // Whatever got through, the store is made to say the same as the room again.
+            Play::TieFailed => {
+                self.tying = None;
+                Input::TieFailed
+            }
             Play::Present(number) => Input::Present { fan: fan(number) },
             Play::Absent(number) => Input::Absent { fan: fan(number) },
             Play::Stored | Play::StoreFailed if self.storing.is_none() => return,
@@ -164,6 +205,12 @@ impl World {
         self.check();
     }
 
+    /// A fan has one place there.
+    fn store_tie(&mut self, tie: Tie) {
+        self.stored.retain(|_, fan| *fan != tie.account);
+        self.stored.insert(tie.place, tie.account);
+    }
+
     fn admit(&mut self, (place, fan): (Place, FanId)) -> Admission {
         let admission = Admission { place, fan, claim_by: None, until: EventTime(u64::MAX), extended: false };
         assert!(self.ever_admitted.insert(place), "{place} is admitted twice");
@@ -172,6 +219,14 @@ impl World {
     }
 
     fn take(&mut self, effect: Effect<u32>) {
+        let effect = match effect {
+            Effect::Reply { reply: asked @ ASKED.., outcome } => {
+                let reply = asked - ASKED;
+                self.asked.remove(&fan(reply));
+                Effect::Reply { reply, outcome }
+            }
+            other => other,
+        };
         match effect {
             Effect::Store { joins } => {
                 assert!(self.storing.is_none(), "two writes at once");
@@ -180,6 +235,10 @@ impl World {
                     assert_eq!(place.term(), self.term);
                 }
                 self.storing = Some(joins);
+            }
+            Effect::Tie { ties } => {
+                assert!(self.tying.is_none(), "two writes at once");
+                self.tying = Some(ties);
             }
             Effect::Forget { places } => {
                 for place in places {
@@ -198,11 +257,14 @@ impl World {
                         assert!(admittees.len() <= self.room.slots_free as usize, "more than there are slots");
                         assert!(admittees.len() as u64 <= self.room.tickets.free, "more than there is stock");
                         if self.room.settings.mode != Mode::Random {
-                            let front = self.bench.room.members(None, admittees.len());
+                            let callable = self.bench.room.members(None, usize::MAX).into_iter();
+                            let callable = callable.filter(|(_, fan)| !fan.is_device() && !self.asked.contains(fan));
+                            let front: Vec<_> = callable.take(admittees.len()).collect();
                             assert_eq!(admittees, front, "somebody is overtaken");
                         }
                     }
                 }
+                assert!(admittees.iter().all(|(_, fan)| !fan.is_device()), "nobody knows whose it is");
                 self.proposed = Some(admittees);
             }
             Effect::Reply { reply, outcome: Outcome::Waiting { place } } => {
@@ -218,17 +280,30 @@ impl World {
             Effect::Tell { fan, news: News::Admitted(admission) } => {
                 assert_eq!(self.live.get(&fan), Some(&admission), "told before it is journalled");
             }
+            Effect::Tell { fan, news: News::Tied } => {
+                self.told.remove(&fan);
+            }
+            Effect::Tell { fan, news: News::Placed(place) } => {
+                let before = self.told.insert(fan, place);
+                assert!(before.is_none_or(|before| place < before), "a tie made it worse");
+            }
             Effect::Tell { .. } => {}
         }
     }
 
     fn restart(&mut self) {
         self.term += 1;
+        self.asked.clear();
         // The journal may have admitted what was proposed, and nobody heard of it.
         for at in self.proposed.take().into_iter().chain(self.must_repeat.take()).flatten().step_by(2) {
             self.admit(at);
         }
         self.stored.extend(self.storing.take().into_iter().flatten());
+        for tie in self.tying.take().into_iter().flatten().step_by(2) {
+            self.store_tie(tie);
+            self.told.remove(&tie.device);
+            self.told.remove(&tie.account);
+        }
         let places = self.stored.iter().filter(|(place, _)| !self.ever_admitted.contains(place));
         let places = places.map(|(&place, &fan)| (place, fan)).collect();
         let live = self.live.values().copied().collect();
