@@ -21,11 +21,13 @@ pub enum Kind {
     Resume,
     /// Stands for a person who has not signed in.
     Device,
+    /// A proof of work to be done for a place.
+    Challenge,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Access, Self::Admission, Self::Socket, Self::QueueTicket, Self::Resume, Self::Device];
+    pub const ALL: [Self; 7] =
+        [Self::Access, Self::Admission, Self::Socket, Self::QueueTicket, Self::Resume, Self::Device, Self::Challenge];
 
     pub const fn typ(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Kind {
             Self::QueueTicket => "qt+jwt",
             Self::Resume => "resume+jwt",
             Self::Device => "dev+jwt",
+            Self::Challenge => "pow+jwt",
         }
     }
 
@@ -46,6 +49,7 @@ impl Kind {
             Self::QueueTicket => "onsale:queue",
             Self::Resume => "onsale:resume",
             Self::Device => "onsale:device",
+            Self::Challenge => "onsale:challenge",
         }
     }
 }
@@ -105,3 +109,10 @@ pub struct QueueTicketClaim {
 /// All of it is whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceClaim {}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeClaim {
+    pub evt: EventId,
+    /// With which the hash of the solution begins, all zero.
+    pub bits: u32,
+}

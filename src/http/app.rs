@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     auth::RefreshTokens,
+    challenge::Challenges,
     config::{Config, InvalidConfig},
     copies::Copies,
     health::Readiness,
@@ -57,6 +58,7 @@ pub struct App {
     pub passwords: Passwords,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub challenges: Challenges,
     pub origins: Origins,
     pub sockets: Sockets,
     pub copies: Copies,
@@ -80,6 +82,7 @@ impl App {
             passwords: Passwords::new(secret, &config),
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),
+            challenges: Challenges::new(&config),
             origins: Origins::new(&config),
             sockets: Sockets::new(config.max_sockets_per_account),
             copies: Copies::default(),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::challenge::Asking;
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -46,6 +48,12 @@ pub struct Config {
     pub login_per_minute: u32,
     pub join_per_second: u32,
     pub join_burst: u32,
+    /// Whether a proof of work is asked of who has no place yet: `off`, `on`, or `under_load`.
+    pub join_challenge: Asking,
+    /// Zero bits that its hash begins with: each one more doubles the work.
+    pub join_challenge_bits: u32,
+    /// More joins than this in one second, at this node, are a load.
+    pub join_rush: u32,
     /// From when a new generation of keys is believed until it signs; nodes see it within seconds.
     pub keys_overlap: u64,
     /// How old a node's list of ended sessions may be, at most 60; it is read anew four times within that.
@@ -85,6 +93,9 @@ impl Default for Config {
             login_per_minute: 30,
             join_per_second: 10,
             join_burst: 20,
+            join_challenge: Asking::Off,
+            join_challenge_bits: 18,
+            join_rush: 500,
             keys_overlap: 30,
             ended_sessions_max_age: 30,
             shutdown_grace: 25,
@@ -130,6 +141,7 @@ impl Config {
             ("login_per_minute", self.login_per_minute > 0, "at least 1"),
             ("join_per_second", self.join_per_second > 0, "at least 1"),
             ("join_burst", self.join_burst > 0, "at least 1"),
+            ("join_challenge_bits", (1..=32).contains(&self.join_challenge_bits), "1 to 32"),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             Some((key, _, wrong)) => Err(InvalidConfig { key, wrong }),

@@ -4,11 +4,14 @@
 //! one counter, so that filling it up buys nothing.
 
 use std::{
+    collections::HashMap,
+    fmt,
     hash::Hash,
+    mem,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -32,6 +35,8 @@ use crate::domain::id::FanId;
 
 /// Keys in one table.
 const MAX_KEYS: usize = 200_000;
+/// Addresses that are told of as refused, at one time.
+const MAX_REFUSED: usize = 100;
 /// Wrong passwords of one account that cost nothing, within [`GUESSES_WINDOW`].
 const FREE_GUESSES: u32 = 5;
 const GUESSES_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -56,13 +61,39 @@ impl From<IpAddr> for Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 pub struct Limits {
     pub login: Rate<Network>,
     pub register: Rate<Network>,
     pub refresh: Rate<Network>,
     pub join_address: Rate<Network>,
     pub join_account: Rate<FanId>,
+    /// Joins, since it was last asked.
+    pub refused: Refused,
     guesses: moka::sync::Cache<String, Arc<AtomicU32>>,
+}
+
+/// How often which addresses were refused. Those that come when the table is full are not named.
+#[derive(Default)]
+pub struct Refused(Mutex<HashMap<Network, u32>>);
+
+impl Refused {
+    fn count(&self, network: Network) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.len() < MAX_REFUSED || table.contains_key(&network) {
+            let count = table.entry(network).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub fn take(&self) -> HashMap<Network, u32> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Limits {
@@ -80,13 +111,15 @@ impl Limits {
             refresh: Rate::new("refresh", login.saturating_mul(10), login.saturating_mul(10), minute),
             join_address: Rate::new("join", join, burst, second),
             join_account: Rate::new("join_account", join, burst, second),
+            refused: Refused::default(),
             guesses: moka::sync::Cache::builder().max_capacity(MAX_KEYS as u64).time_to_live(GUESSES_WINDOW).build(),
         }
     }
 
     /// Whoever takes a place. Devices are had for nothing: only where they come from is counted.
     pub fn joining(&self, address: impl Into<Network>, fan: FanId) -> Result<Left, Problem> {
-        let left = self.join_address.check(address)?;
+        let network = address.into();
+        let left = self.join_address.check(network).inspect_err(|_| self.refused.count(network))?;
         if !fan.is_device() {
             self.join_account.check(fan)?;
         }

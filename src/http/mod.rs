@@ -17,6 +17,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod availability;
+pub mod challenge;
 pub mod checkout;
 pub mod config;
 pub mod copies;

@@ -8,12 +8,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use self::state::{QueueState, Teller, Told};
 use super::{
     app::App,
     availability::public_event,
+    challenge,
     extract::{ClientAddress, Fan, Json, Path, SignedIn},
     problem::{Code, Problem},
     shapes::Timestamp,
@@ -28,11 +29,12 @@ use crate::{
 };
 
 /// Takes a place, or tells the one that the fan has. By access token, or by device key: that takes no part in a draw.
-#[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path)),
+#[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path),
+        ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`")),
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
     (status = 401, description = "unauthenticated"),
-    (status = 403, description = "account_needed: a device, and the sale begins with a draw"),
+    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
     (status = 404, description = "not_found"),
     (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
@@ -43,9 +45,11 @@ pub async fn join(
     ClientAddress(address): ClientAddress,
     fan: Fan,
     Path(event): Path<EventId>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
+    challenge::pass(&app, &handles, event, fan.id, &headers).await?;
     let standing = standing_after(handles.waiting_room.join(fan.id).await?)?;
     Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
 }

@@ -41,6 +41,7 @@ use self::{
 };
 use super::{
     app::App,
+    challenge,
     extract::{ClientAddress, Fan, Path},
     problem::{Code, Problem},
     queue::open_event,
@@ -77,7 +78,7 @@ mod code {
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
-    (status = 403, description = "origin_not_allowed"),
+    (status = 403, description = "origin_not_allowed; challenge_required: the solution is a protocol `challenge.CHALLENGE.NONCE`"),
     (status = 404, description = "not_found"),
     (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
     (status = 426, description = "websocket_expected"),
@@ -97,7 +98,10 @@ pub async fn open(
         app.limits.joining(address, opener.fan)?;
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
-    open_event(&app, event).await?;
+    let handles = open_event(&app, event).await?;
+    if !opener.is_moving {
+        challenge::pass(&app, &handles, event, opener.fan, &headers).await?;
+    }
     // Last: a ticket is not lost to an event that is just moving.
     opener.use_ticket(&app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;

@@ -53,6 +53,7 @@ pub enum Code {
     QueueClosed,
     NotInQueue,
     AccountNeeded,
+    ChallengeRequired,
     InvalidDeviceKey,
     DeviceTied,
     DrawState,
@@ -93,7 +94,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 72] = [
+pub const TABLE: [Row; 73] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -150,6 +151,13 @@ pub const TABLE: [Row; 72] = [
     row(Code::QueueClosed, "queue_closed", 409, false, "The queue takes nobody new."),
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
     row(Code::AccountNeeded, "account_needed", 403, false, "Whoever takes part in a draw is signed in."),
+    row(
+        Code::ChallengeRequired,
+        "challenge_required",
+        403,
+        true,
+        "A proof of work is asked: solve `challenge` with `bits`, and come again.",
+    ),
     row(Code::InvalidDeviceKey, "invalid_device_key", 400, false, "This is no key of a device, or too old."),
     row(Code::DeviceTied, "device_tied", 409, false, "The device is tied to an account: its person goes on by that."),
     row(Code::DrawState, "draw_state", 409, false, "The draw is not at the step where this can be done."),

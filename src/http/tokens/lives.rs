@@ -14,6 +14,9 @@ pub const RESUME_S: u64 = 60;
 /// Seconds in which a device's key is good: as long as its place.
 pub const DEVICE_S: u64 = QUEUE_TICKET_S;
 
+/// Seconds in which a challenge must be solved.
+pub const CHALLENGE_S: u64 = 5 * 60;
+
 #[derive(Debug, Clone, Copy)]
 pub struct Lives {
     /// Seconds, as configured.
@@ -29,6 +32,7 @@ impl Lives {
             Kind::QueueTicket => QUEUE_TICKET_S,
             Kind::Resume => RESUME_S,
             Kind::Device => DEVICE_S,
+            Kind::Challenge => CHALLENGE_S,
         })
     }
 

@@ -28,7 +28,10 @@ use self::{
 use super::problem::{Code, Problem};
 use crate::{
     domain::{
-        claims::{Access, AdmissionClaim, Claims, DeviceClaim, Kind, QueueTicketClaim, ResumeClaim, SocketClaim},
+        claims::{
+            Access, AdmissionClaim, ChallengeClaim, Claims, DeviceClaim, Kind, QueueTicketClaim, ResumeClaim,
+            SocketClaim,
+        },
         id::FanId,
         keys::Generation,
         time::EventTime,
@@ -139,6 +142,10 @@ impl Tokens {
 
     pub async fn verify_device(&self, token: &str) -> Result<Claims<DeviceClaim>, Refused> {
         self.verify(Kind::Device, token).await
+    }
+
+    pub async fn verify_challenge(&self, token: &str) -> Result<Claims<ChallengeClaim>, Refused> {
+        self.verify(Kind::Challenge, token).await
     }
 
     /// Of a kind that is sent again and again.

@@ -38,6 +38,7 @@ fn about(kind: Kind) -> Value {
         Kind::Admission | Kind::QueueTicket => json!({"evt": event, "plc": Place::new(1, 2)}),
         Kind::Resume => json!({"evt": event, "org": null, "end": 0, "sv": 1}),
         Kind::Device => json!({}),
+        Kind::Challenge => json!({"evt": event, "bits": 8}),
     }
 }
 
@@ -49,6 +50,7 @@ fn verify(tokens: &Tokens, kind: Kind, token: &str) -> Result<(), Refused> {
         Kind::QueueTicket => tokens.verify_known::<QueueTicketClaim>(kind, token).map(drop),
         Kind::Resume => tokens.verify_known::<ResumeClaim>(kind, token).map(drop),
         Kind::Device => tokens.verify_known::<DeviceClaim>(kind, token).map(drop),
+        Kind::Challenge => tokens.verify_known::<ChallengeClaim>(kind, token).map(drop),
     }
 }
 

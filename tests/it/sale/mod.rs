@@ -2,6 +2,7 @@
 
 mod admission;
 mod bad_input;
+mod bots;
 mod copies;
 mod devices;
 mod journey;

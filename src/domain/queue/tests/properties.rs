@@ -90,8 +90,8 @@ struct World {
     stored: BTreeMap<Place, FanId>,
     storing: Option<Vec<(Place, FanId)>>,
     tying: Option<Vec<Tie>>,
-    /// For a tie, and not answered.
-    asked: BTreeSet<FanId>,
+    /// Ties that each account has asked for, and that are not answered.
+    asked: BTreeMap<FanId, u32>,
     proposed: Option<Vec<(Place, FanId)>>,
     /// The same places must be proposed next.
     must_repeat: Option<Vec<(Place, FanId)>>,
@@ -112,7 +112,7 @@ impl World {
             stored: BTreeMap::new(),
             storing: None,
             tying: None,
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
             proposed: None,
             must_repeat: None,
             live: BTreeMap::new(),
@@ -129,7 +129,7 @@ impl World {
             Play::Join(number) => Input::Join { fan: fan(number), reply: number },
             Play::Leave(number) => Input::Leave { fan: fan(number), reply: number },
             Play::Tie(device, account) => {
-                self.asked.insert(fan(account));
+                *self.asked.entry(fan(account)).or_default() += 1;
                 Input::Tie { device: fan(device), account: fan(account), reply: ASKED + account }
             }
             Play::Tied | Play::TieFailed if self.tying.is_none() => return,
@@ -222,7 +222,8 @@ impl World {
         let effect = match effect {
             Effect::Reply { reply: asked @ ASKED.., outcome } => {
                 let reply = asked - ASKED;
-                self.asked.remove(&fan(reply));
+                self.asked.entry(fan(reply)).and_modify(|count| *count -= 1);
+                self.asked.retain(|_, count| *count > 0);
                 Effect::Reply { reply, outcome }
             }
             other => other,
@@ -258,7 +259,8 @@ impl World {
                         assert!(admittees.len() as u64 <= self.room.tickets.free, "more than there is stock");
                         if self.room.settings.mode != Mode::Random {
                             let callable = self.bench.room.members(None, usize::MAX).into_iter();
-                            let callable = callable.filter(|(_, fan)| !fan.is_device() && !self.asked.contains(fan));
+                            let callable =
+                                callable.filter(|(_, fan)| !fan.is_device() && !self.asked.contains_key(fan));
                             let front: Vec<_> = callable.take(admittees.len()).collect();
                             assert_eq!(admittees, front, "somebody is overtaken");
                         }
