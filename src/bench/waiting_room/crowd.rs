@@ -208,7 +208,9 @@ async fn open(options: &Options, number: usize, token: &str) -> Result<TcpStream
     let socket = TcpSocket::new_v4()?;
     if options.address.ip().is_loopback() {
         let last = u8::try_from(2 + number / PER_ADDRESS).unwrap_or(u8::MAX);
-        socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
+        // Addresses of its own for each node: several crowds run at once.
+        let [high, low] = options.address.port().to_be_bytes();
+        socket.bind((Ipv4Addr::new(127, high, low, last), 0).into())?;
     }
     let mut stream = socket.connect(options.address).await?;
     stream.set_nodelay(true)?;
