@@ -24,6 +24,7 @@ pub mod draw;
 pub mod edge;
 pub mod events;
 pub mod extract;
+pub mod first_version;
 pub mod health;
 pub mod hex;
 pub mod holds;

@@ -3,6 +3,7 @@
 //! Owns the handshake, the frames and their limits, and the words on the wire. Who may open one is [`opener`]'s. What is told is
 //! decided by the socket's Connection actor.
 
+pub mod first_version;
 mod line;
 mod masked;
 mod opener;
@@ -86,11 +87,23 @@ mod code {
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
-    ClientAddress(address): ClientAddress,
+    address: ClientAddress,
     Path(event): Path<EventId>,
     signed_in: Option<SignedIn>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Result<Response, Problem> {
+    enter(app, address, event, signed_in, headers, upgrade, false).await
+}
+
+async fn enter(
+    app: Arc<App>,
+    ClientAddress(address): ClientAddress,
+    event: EventId,
+    signed_in: Option<SignedIn>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+    is_of_first_version: bool,
 ) -> Result<Response, Problem> {
     let opener = Opener::of(&app, event, signed_in, &headers).await?;
     if !opener.is_moving {
@@ -108,13 +121,17 @@ pub async fn open(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.account);
-    app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
+    if is_of_first_version {
+        app.tasks.spawn(first_version::serve(app.clone(), event, opener, seat, upgraded));
+    } else {
+        app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
+    }
     Ok(response)
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
 /// opens one at a node that is drained has been told before, or has no choice.
-async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
+pub async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
     state.mark_unchanged();
     let drained = async {
         loop {
@@ -160,10 +177,16 @@ async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgrad
     let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
     // The room learns at once that the fan is gone.
     drop(connection);
-    if is_told && line.tend().await.is_ok() {
-        // After the last frame: the client reads why, then the end, and closes too.
+    if is_told {
+        part(&line).await;
+    }
+}
+
+/// After the last frame: the client reads why, then the end, and closes too.
+async fn part(line: &Line) {
+    if line.tend().await.is_ok() {
         line.shutdown().await;
-        Box::pin(reader::drain(&line)).await;
+        Box::pin(reader::drain(line)).await;
     }
 }
 

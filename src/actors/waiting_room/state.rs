@@ -29,7 +29,7 @@ use crate::{
         beside,
         clock::Clock,
         inventory::{self, AdmissionChange, AskError},
-        measures::Share,
+        measures::{RoomMeasures, Share},
     },
     domain::{
         draw::{Book, Digest, Proof},
@@ -72,6 +72,7 @@ pub(super) struct State {
     /// The draw, once it is made.
     book: Option<Arc<Book>>,
     length: Share,
+    measures: RoomMeasures,
 }
 
 impl State {
@@ -118,6 +119,7 @@ impl State {
             drawing: None,
             book: None,
             length: Share::of_queue_length(),
+            measures: RoomMeasures::new(),
         }
     }
 
@@ -271,6 +273,7 @@ impl State {
         self.published = Instant::now();
         let queue = Arc::new(self.room.publish(self.clock.now()));
         self.queue.send_replace(queue);
+        self.measures.published(self.published.elapsed());
     }
 
     pub fn drain(&mut self, reply: oneshot::Sender<()>) {
@@ -347,8 +350,10 @@ impl State {
         if self.drained.is_some() {
             return;
         }
+        let began = Instant::now();
         let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
         self.step(me, Input::Tick { room });
+        self.measures.ticked(began.elapsed());
     }
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Caller>) {

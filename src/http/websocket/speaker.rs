@@ -13,11 +13,14 @@ use super::{
     opener::Opener,
 };
 use crate::{
-    actors::connection::{Notice, Outgoing, Outlet, Put, Shut, Update},
+    actors::connection::{Outgoing, Outlet, Put, Update},
     domain::id::EventId,
     http::{
         now,
-        queue::state::{QueueState, Teller, Told},
+        queue::{
+            state::{QueueState, Teller, Told},
+            stream::in_words,
+        },
         shapes::Timestamp,
         tokens::Tokens,
     },
@@ -87,14 +90,7 @@ impl Outlet for Speaker {
             Outgoing::Update(update) => self.update(update),
             Outgoing::Turn(admission) => self.say(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
             Outgoing::Notice(notice) => {
-                let (code, opens_at) = match notice {
-                    Notice::AdmissionEndsSoon => ("admission_ends_soon", None),
-                    Notice::AdmissionEnded => ("admission_ended", None),
-                    Notice::NoExtension => ("no_extension", None),
-                    Notice::Refused(why @ Shut::NotOpen { from }) => (why.name(), Some(from.into())),
-                    Notice::Refused(why) => (why.name(), None),
-                    Notice::TryAgain => ("try_again", None),
-                };
+                let (code, opens_at) = in_words(notice);
                 self.say(&Said::Notice { code, opens_at })
             }
             Outgoing::Goaway => {

@@ -2,10 +2,13 @@
 
 mod admission;
 mod bad_input;
+mod control;
 mod copies;
 mod journey;
 mod modes;
 mod orders;
 pub mod shop;
 mod sockets;
+mod strangers;
+mod streams;
 mod webhooks;

@@ -106,6 +106,21 @@ fn the_front_is_proposed_by_rate_slots_and_stock() {
 }
 
 #[test]
+fn what_is_too_much_for_one_proposal_is_proposed_as_soon_as_that_is_answered() {
+    let mut bench = Bench::with_waiting(1_300);
+    let fast = Room { settings: QueueSettings { rate_per_minute: 1_000_000, slots: 5_000, ..SETTINGS }, ..ROOM };
+    let plenty = Room { slots_free: 5_000, tickets: Tickets { free: 5_000, held: 0 }, ..fast };
+    let mut proposed = bench.proposed(1_000, plenty);
+    for expected in [1..=512, 513..=1_024, 1_025..=1_300] {
+        assert_eq!(proposed, expected.collect::<Vec<_>>());
+        let effects =
+            bench.run_at(1_001, Input::Admitted { admissions: proposed.into_iter().map(admission).collect() });
+        proposed = effects.iter().flat_map(admitted_numbers).collect();
+    }
+    assert_eq!(proposed, NOBODY);
+}
+
+#[test]
 fn the_rate_is_kept_over_a_minute() {
     let mut bench = Bench::with_waiting(1_000);
     let mut admitted = 0;

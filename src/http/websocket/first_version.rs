@@ -1,0 +1,117 @@
+//! How a client of the first version of this service is spoken to: it knows states and nothing else, says nothing, and goes
+//! shopping when its socket is closed with 1000.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::State, response::Response};
+use fastwebsockets::upgrade::{IncomingUpgrade, UpgradeFut};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use tokio::{sync::watch, time::sleep};
+use utoipa::IntoParams;
+
+use super::{Seat, attend, enter, goodbye, line, line::Line, opener::Opener, part, speaker::Speaker};
+use crate::{
+    actors::connection::{self, Handle, Outgoing, Outlet, Put},
+    domain::{id::EventId, queue::Standing},
+    http::{
+        app::App,
+        extract::{ClientAddress, Query, SignedIn},
+        problem::Problem,
+    },
+};
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct Joined {
+    #[param(value_type = String)]
+    event_id: EventId,
+}
+
+/// The queue's socket as the first version of this service had it: states only, the turn is claimed by the socket, and after the
+/// one with `acceptedTokenId` it is closed with 1000. Opened as the other one.
+#[utoipa::path(get, path = "/ws", tag = "first version", params(Joined,
+        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET`")),
+    security(("bearer" = []), ()), responses(
+    (status = 101, description = "a WebSocket; the first message comes at once"),
+    (status = 400, description = "invalid_query: no eventId"),
+    (status = 401, description = "unauthenticated, invalid_token or token_expired"),
+    (status = 403, description = "origin_not_allowed"),
+    (status = 404, description = "not_found"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 426, description = "websocket_expected"),
+    (status = 429, description = "rate_limited"),
+    (status = 503, description = "event_unavailable; store_unavailable or outcome_unknown: by ticket only"),
+))]
+pub async fn open(
+    State(app): State<Arc<App>>,
+    address: ClientAddress,
+    signed_in: Option<SignedIn>,
+    Query(Joined { event_id }): Query<Joined>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Result<Response, Problem> {
+    enter(app, address, event_id, signed_in, headers, upgrade, true).await
+}
+
+/// Between two claims of one turn: the first may have failed.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The life of such a socket after the handshake.
+pub async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
+    let Some(line) = line(upgraded).await.map(Arc::new) else { return };
+    let opener = Arc::new(opener);
+    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+    let (called, is_called) = watch::channel(false);
+    let outlet = FirstVersion { speaker, line: line.clone(), called };
+    let connection = match connection::start(app.directory.clone(), event, opener.account, outlet).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!(%error, "a connection did not start");
+            return;
+        }
+    };
+    let goodbye = goodbye(app.closing.clone(), app.operations.state());
+    let is_told = tokio::select! {
+        is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced) => is_told,
+        () = claim(is_called, &connection) => true,
+    };
+    drop(connection);
+    if is_told {
+        part(&line).await;
+    }
+}
+
+/// Claims each turn until it is claimed or over; ends with the outlet.
+async fn claim(mut is_called: watch::Receiver<bool>, connection: &Handle) {
+    while is_called.wait_for(|is_called| *is_called).await.is_ok() {
+        connection.claim();
+        sleep(AGAIN).await;
+    }
+}
+
+/// Lets the speaker say states, and the last word.
+struct FirstVersion {
+    speaker: Speaker,
+    line: Arc<Line>,
+    called: watch::Sender<bool>,
+}
+
+impl Outlet for FirstVersion {
+    fn put(&self, outgoing: Outgoing) -> Put {
+        let standing = match &outgoing {
+            Outgoing::Update(update) => update.standing,
+            Outgoing::Close(_) => return self.speaker.put(outgoing),
+            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway => return Put::Taken,
+        };
+        let put = self.speaker.put(outgoing);
+        if let (Put::Taken, Standing::Admitted(admission)) = (put, standing)
+            && admission.claim_by.is_none()
+        {
+            self.line.close(1000, "accepted");
+        }
+        self.called.send_replace(matches!(standing, Standing::Admitted(admission) if admission.claim_by.is_some()));
+        put
+    }
+}
