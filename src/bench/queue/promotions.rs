@@ -10,14 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     crowd::{self, PATIENCE, paused},
     figures::Figures,
 };
 use crate::{
-    actors::waiting_room::Attachment,
+    actors::waiting_room::{Attachment, Ear},
     bench::stage::Stage,
     domain::{
         inventory::{
@@ -44,11 +48,12 @@ pub async fn run(stage: &Stage, promoted: u32, figures: &mut Figures) -> Result<
     let (signed, all_signed) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
     let mut listeners = JoinSet::new();
     for &fan in &fans {
-        let attachment = room.attach(fan).await?;
+        let (heard, news) = mpsc::unbounded_channel();
+        let attachment = room.attach(fan, Box::new(Listener(heard))).await?;
         let teller = Teller::new(stage.node().app().tokens.clone(), event, fan);
         let (signed, all_signed) = (Arc::clone(&signed), Arc::clone(&all_signed));
         listeners.spawn(async move {
-            let token = listen(attachment, teller).await;
+            let token = listen(attachment, news, teller).await;
             if signed.fetch_add(1, Ordering::Relaxed) + 1 == promoted {
                 all_signed.notify_one();
             }
@@ -77,10 +82,24 @@ pub async fn run(stage: &Stage, promoted: u32, figures: &mut Figures) -> Result<
     Ok(())
 }
 
-async fn listen(mut attachment: Attachment, mut teller: Teller) -> Option<Arc<str>> {
+/// As a socket's actor hears it: a message, which wakes the fan's own task.
+struct Listener(mpsc::UnboundedSender<News>);
+
+impl Ear for Listener {
+    fn hear(&self, news: News) {
+        // Who has heard of the admission listens no more.
+        let _ = self.0.send(news);
+    }
+}
+
+async fn listen(
+    attachment: Attachment,
+    mut news: mpsc::UnboundedReceiver<News>,
+    mut teller: Teller,
+) -> Option<Arc<str>> {
     loop {
-        if let News::Admitted(admission) = attachment.news.recv().await? {
-            let queue = attachment.queue.borrow().clone();
+        if let News::Admitted(admission) = news.recv().await? {
+            let queue = attachment.lanes.queue();
             let told = Told::of(Standing::Admitted(admission), &queue, queue.at);
             return Some(teller.tell(told).accepted_token_id).filter(|token| !token.is_empty());
         }
