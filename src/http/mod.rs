@@ -49,6 +49,7 @@ pub mod seat_plan;
 pub mod server;
 pub mod session;
 pub mod shapes;
+pub mod sse;
 pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;

@@ -48,7 +48,11 @@ use super::{
     server::Connection,
     tokens::unix_now,
 };
-use crate::{actors::connection, domain::id::EventId, stores::membership::State as NodeState};
+use crate::{
+    actors::connection::{self, Outlet},
+    domain::id::EventId,
+    stores::membership::State as NodeState,
+};
 
 /// The one protocol spoken here.
 const PROTOCOL: &str = "onsale.v1";
@@ -59,7 +63,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const MOVING: Duration = Duration::from_secs(3);
 
 /// Why a socket is closed: RFC 6455, and ours from 4000 on.
-mod code {
+pub mod code {
     pub const PROTOCOL: u16 = 1002;
     pub const UNSUPPORTED: u16 = 1003;
     pub const NOT_UTF8: u16 = 1007;
@@ -93,27 +97,36 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    enter(app, address, event, signed_in, headers, upgrade, false).await
+    let (response, entry) = enter(&app, address, event, signed_in, headers, upgrade).await?;
+    app.tasks.spawn(serve(app.clone(), entry));
+    Ok(response)
+}
+
+/// A socket whose handshake is answered.
+pub struct Entry {
+    event: EventId,
+    opener: Arc<Opener>,
+    seat: Seat,
+    upgraded: UpgradeFut,
 }
 
 async fn enter(
-    app: Arc<App>,
+    app: &App,
     ClientAddress(address): ClientAddress,
     event: EventId,
     signed_in: Option<SignedIn>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
-    is_of_first_version: bool,
-) -> Result<Response, Problem> {
-    let opener = Opener::of(&app, event, signed_in, &headers).await?;
+) -> Result<(Response, Entry), Problem> {
+    let opener = Opener::of(app, event, signed_in, &headers).await?;
     if !opener.is_moving {
         app.limits.join_address.check(address)?;
         app.limits.join_account.check(opener.account)?;
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
-    open_event(&app, event).await?;
+    open_event(app, event).await?;
     // Last: a ticket is not lost to an event that is just moving.
-    opener.use_ticket(&app).await?;
+    opener.use_ticket(app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
     let mut response = response.into_response();
     // A browser drops the socket unless exactly one protocol that it offered comes back.
@@ -121,12 +134,7 @@ async fn enter(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.account);
-    if is_of_first_version {
-        app.tasks.spawn(first_version::serve(app.clone(), event, opener, seat, upgraded));
-    } else {
-        app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
-    }
-    Ok(response)
+    Ok((response, Entry { event, opener: Arc::new(opener), seat, upgraded }))
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
@@ -160,25 +168,36 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The socket's life after the handshake.
-async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
+async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
     // What is large and over at once is boxed: this task lives as long as the socket.
-    let Some(line) = Box::pin(line(upgraded)).await.map(Arc::new) else { return };
-    let opener = Arc::new(opener);
-    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
-    let started = Box::pin(connection::start(app.directory.clone(), event, opener.account, speaker)).await;
-    let connection = match started {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!(%error, "a connection did not start");
-            return;
-        }
-    };
+    let begun = Box::pin(begin(&app, event, &opener, upgraded, |speaker, _| speaker)).await;
+    let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
     let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
     // The room learns at once that the fan is gone.
     drop(connection);
     if is_told {
         part(&line).await;
+    }
+}
+
+/// Takes the socket over, and starts the connection that is told on it.
+async fn begin<O: Outlet>(
+    app: &App,
+    event: EventId,
+    opener: &Arc<Opener>,
+    upgraded: UpgradeFut,
+    outlet: impl FnOnce(Speaker, &Arc<Line>) -> O,
+) -> Option<(Arc<Line>, connection::Handle)> {
+    let line = Arc::new(line(upgraded).await?);
+    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+    let outlet = outlet(speaker, &line);
+    match connection::start(app.directory.clone(), event, opener.account, outlet).await {
+        Ok(connection) => Some((line, connection)),
+        Err(error) => {
+            tracing::error!(%error, "a connection did not start");
+            None
+        }
     }
 }
 

@@ -1,45 +1,31 @@
 //! The queue as server-sent events: what a socket is told, for clients that have none. What a client has to say, it says by
 //! HTTP.
 //!
-//! Owns the events and their limits, which are those of sockets. What is told is decided by the stream's Connection actor.
+//! Owns the events. What is told is decided by the stream's Connection actor.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    extract::State,
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
-};
-use futures_util::stream;
-use serde::Serialize;
+use axum::{extract::State, response::Response};
 use serde_json::json;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::sleep};
 
-use super::{
-    open_event,
-    state::{Teller, Told},
-};
+use super::{open_event, state::Teller};
 use crate::{
-    actors::connection::{self, Notice, Outgoing, Shut},
+    actors::connection::{self, Outgoing},
     domain::id::EventId,
     http::{
         app::App,
         extract::{ClientAddress, Path, SignedIn},
         problem::{Code, Problem},
         shapes::Timestamp,
+        sse::{self, Event, Events, event},
         tokens::unix_now,
-        websocket::{Seat, goodbye},
+        websocket::{Seat, code, goodbye},
     },
 };
 
-/// A comment when nothing else was said, so that nobody on the way takes the stream for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Messages between the connection's actor and the stream's task.
 const WAITING: usize = 8;
-/// A client that takes no event within this is cut.
-const WRITE: Duration = Duration::from_secs(30);
 
 /// Takes a place and tells where the fan stands, at once and on change, until the client goes. Events: `queue.update` (a state,
 /// its `id` is `seq`), `queue.turn`, `queue.notice`, `goaway`, and as the last `close` with `{code, reason}` as of a socket. Claim,
@@ -69,103 +55,64 @@ pub async fn open(
         tracing::error!(%error, "a connection did not start");
         Problem::new(Code::Internal)
     })?;
-    let teller = Teller::new(app.tokens.clone(), event, signed_in.account);
-    let (events, body) = mpsc::channel(1);
+    let teller = Teller::new(app.tokens.clone(), event, signed_in.account).telling_tickets_once();
+    let (events, response) = sse::open();
     let stream = Stream { connection, teller, outgoing, events };
     app.tasks.spawn(stream.run(app.clone(), seat, signed_in.expires_at));
-    Ok(told(body))
-}
-
-/// What comes over `body`, as an answer.
-pub fn told(body: mpsc::Receiver<Event>) -> Response {
-    let events =
-        stream::unfold(
-            body,
-            |mut body| async move { body.recv().await.map(|event| (Ok::<_, Infallible>(event), body)) },
-        );
-    Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
-}
-
-pub fn event(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).data(serde_json::to_string(data).expect("words are plain values"))
+    Ok(response)
 }
 
 struct Stream {
     connection: connection::Handle,
     teller: Teller,
     outgoing: mpsc::Receiver<Outgoing>,
-    events: mpsc::Sender<Event>,
+    events: Events,
 }
 
 impl Stream {
     async fn run(mut self, app: Arc<App>, seat: Seat, expires_at: u64) {
-        let expiry = tokio::time::sleep(Duration::from_secs(expires_at.saturating_sub(unix_now())));
+        let expiry = sleep(Duration::from_secs(expires_at.saturating_sub(unix_now())));
         let goodbye = goodbye(app.closing.clone(), app.operations.state());
         tokio::pin!(expiry, goodbye);
         let mut going = false;
-        loop {
-            let (event, last) = tokio::select! {
+        let last = loop {
+            let outgoing = tokio::select! {
                 biased;
                 () = self.events.closed() => return,
-                () = seat.displaced.cancelled() => (close(4409, "too_many_sockets"), true),
-                () = &mut expiry => (close(4401, "token_expired"), true),
+                () = seat.displaced.cancelled() => break close(code::TOO_MANY_SOCKETS, "too_many_sockets"),
+                () = &mut expiry => break close(code::TOKEN_EXPIRED, "token_expired"),
                 () = &mut goodbye, if !going => {
                     going = true;
                     self.connection.goaway();
                     continue;
                 }
-                outgoing = self.outgoing.recv() => match outgoing {
-                    None => (close(1011, "failed"), true),
-                    Some(Outgoing::Close(why)) => (close(why.code(), why.reason()), true),
-                    Some(outgoing) => (self.put(outgoing), false),
-                },
+                outgoing = self.outgoing.recv() => outgoing,
             };
-            let sent = timeout(WRITE, self.events.send(event)).await;
-            if last || !matches!(sent, Ok(Ok(()))) {
+            let event = match outgoing {
+                None => break close(code::FAILED, "failed"),
+                Some(Outgoing::Close(why)) => break close(why.code(), why.reason()),
+                Some(Outgoing::Update(update)) => {
+                    let state = self.teller.tell(update.into());
+                    event("queue.update", &state).id(state.seq.to_string())
+                }
+                Some(Outgoing::Turn(admission)) => {
+                    event("queue.turn", &json!({"claimBy": admission.claim_by.map(Timestamp::from)}))
+                }
+                Some(Outgoing::Notice(notice)) => {
+                    let opens_at = notice.opens_at().map(Timestamp::from);
+                    event("queue.notice", &json!({"code": notice.name(), "opensAt": opens_at}))
+                }
+                Some(Outgoing::Goaway) => event("goaway", &json!({})),
+            };
+            if self.events.tell(event).await.is_err() {
                 return;
             }
-        }
-    }
-
-    /// In words.
-    fn put(&mut self, outgoing: Outgoing) -> Event {
-        match outgoing {
-            Outgoing::Update(update) => {
-                let state = self.teller.tell(Told {
-                    standing: update.standing,
-                    position: update.position,
-                    outflow_per_minute: update.outflow_per_minute,
-                    conditions: update.conditions,
-                    server_now: update.server_now,
-                    seq: update.seq,
-                });
-                event("queue.update", &state).id(state.seq.to_string())
-            }
-            Outgoing::Turn(admission) => {
-                event("queue.turn", &json!({"claimBy": admission.claim_by.map(Timestamp::from)}))
-            }
-            Outgoing::Notice(notice) => {
-                let (code, opens_at) = in_words(notice);
-                event("queue.notice", &json!({"code": code, "opensAt": opens_at}))
-            }
-            Outgoing::Goaway => event("goaway", &json!({})),
-            Outgoing::Close(why) => close(why.code(), why.reason()),
-        }
+        };
+        // A client that takes nothing is not told why either.
+        let _ = self.events.tell(last).await;
     }
 }
 
 fn close(code: u16, reason: &str) -> Event {
     event("close", &json!({"code": code, "reason": reason}))
-}
-
-/// A notice's code, and from when on something is possible.
-pub fn in_words(notice: Notice) -> (&'static str, Option<Timestamp>) {
-    match notice {
-        Notice::AdmissionEndsSoon => ("admission_ends_soon", None),
-        Notice::AdmissionEnded => ("admission_ended", None),
-        Notice::NoExtension => ("no_extension", None),
-        Notice::Refused(why @ Shut::NotOpen { from }) => (why.name(), Some(from.into())),
-        Notice::Refused(why) => (why.name(), None),
-        Notice::TryAgain => ("try_again", None),
-    }
 }

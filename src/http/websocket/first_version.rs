@@ -4,15 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
-use fastwebsockets::upgrade::{IncomingUpgrade, UpgradeFut};
+use fastwebsockets::upgrade::IncomingUpgrade;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
 use utoipa::IntoParams;
 
-use super::{Seat, attend, enter, goodbye, line, line::Line, opener::Opener, part, speaker::Speaker};
+use super::{Entry, attend, begin, enter, goodbye, line::Line, part, speaker::Speaker};
 use crate::{
-    actors::connection::{self, Handle, Outgoing, Outlet, Put},
+    actors::connection::{Handle, Outgoing, Outlet, Put},
     domain::{id::EventId, queue::Standing},
     http::{
         app::App,
@@ -52,26 +52,20 @@ pub async fn open(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    enter(app, address, event_id, signed_in, headers, upgrade, true).await
+    let (response, entry) = enter(&app, address, event_id, signed_in, headers, upgrade).await?;
+    app.tasks.spawn(serve(app.clone(), entry));
+    Ok(response)
 }
 
 /// Between two claims of one turn: the first may have failed.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The life of such a socket after the handshake.
-pub async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
-    let Some(line) = line(upgraded).await.map(Arc::new) else { return };
-    let opener = Arc::new(opener);
-    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
     let (called, is_called) = watch::channel(false);
-    let outlet = FirstVersion { speaker, line: line.clone(), called };
-    let connection = match connection::start(app.directory.clone(), event, opener.account, outlet).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!(%error, "a connection did not start");
-            return;
-        }
-    };
+    let outlet = |speaker, line: &Arc<Line>| FirstVersion { speaker, line: line.clone(), called };
+    let begun = Box::pin(begin(&app, event, &opener, upgraded, outlet)).await;
+    let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
     let is_told = tokio::select! {
         is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced) => is_told,

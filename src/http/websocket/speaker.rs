@@ -17,10 +17,7 @@ use crate::{
     domain::id::EventId,
     http::{
         now,
-        queue::{
-            state::{QueueState, Teller, Told},
-            stream::in_words,
-        },
+        queue::state::{QueueState, Teller},
         shapes::Timestamp,
         tokens::Tokens,
     },
@@ -65,14 +62,7 @@ impl Speaker {
         if !self.line.is_clear() {
             return Put::NotNow;
         }
-        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(Told {
-            standing: update.standing,
-            position: update.position,
-            outflow_per_minute: update.outflow_per_minute,
-            conditions: update.conditions,
-            server_now: update.server_now,
-            seq: update.seq,
-        });
+        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(update.into());
         self.say(&Said::Update(&state))
     }
 
@@ -90,8 +80,7 @@ impl Outlet for Speaker {
             Outgoing::Update(update) => self.update(update),
             Outgoing::Turn(admission) => self.say(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
             Outgoing::Notice(notice) => {
-                let (code, opens_at) = in_words(notice);
-                self.say(&Said::Notice { code, opens_at })
+                self.say(&Said::Notice { code: notice.name(), opens_at: notice.opens_at().map(Timestamp::from) })
             }
             Outgoing::Goaway => {
                 let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);

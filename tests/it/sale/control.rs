@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use onsale::domain::account::Role;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::shop::Shop;
@@ -37,20 +37,16 @@ impl Scene {
         scene
     }
 
-    async fn call(&self, verb: &str, token: Option<&str>, body: Option<Value>) -> Answer {
-        let method = if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST };
-        let path = format!("/api/v1/admin/events/{}/queue/{verb}", self.event);
-        self.shop.served.call(method, &path, token, body).await
+    async fn call(&self, verb: &str, token: Option<&str>, body: Value) -> Answer {
+        self.shop.control_as(token, &self.event, verb, body).await
     }
 
-    async fn done(&self, verb: &str, mut body: Value) -> Value {
-        body["reason"] = json!("a test");
-        self.call(verb, Some(&self.shop.organizer.access), Some(body)).await.expect(StatusCode::OK)
+    async fn done(&self, verb: &str, body: Value) -> Value {
+        self.shop.control(&self.event, verb, body).await
     }
 
     async fn report(&self) -> Value {
-        let path = format!("/api/v1/admin/events/{}/queue", self.event);
-        self.shop.served.get(&path, Some(&self.shop.organizer.access)).await.expect(StatusCode::OK)
+        self.shop.queue(&self.event).await
     }
 
     async fn becomes(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
@@ -167,7 +163,7 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
         ("synthetic", json!({"count": 10_001, "reason": "r"})),
     ]);
     for (verb, body) in bad {
-        let answer = scene.call(verb, Some(&scene.shop.organizer.access), Some(body.clone())).await;
+        let answer = scene.call(verb, Some(&scene.shop.organizer.access), body.clone()).await;
         assert_eq!(answer.problem(), (422, "invalid_body".into()), "{verb} {body}");
     }
     let fan = Some(scene.fans[0].access.as_str());
@@ -180,15 +176,15 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
             "mode" => json!({"mode": "reject", "reason": "r"}),
             _ => json!({"reason": "r"}),
         };
-        assert_eq!(scene.call(verb, fan, Some(good.clone())).await.problem(), (403, "forbidden".into()), "{verb}");
-        assert_eq!(scene.call(verb, None, Some(good)).await.problem(), (401, "unauthenticated".into()), "{verb}");
+        assert_eq!(scene.call(verb, fan, good.clone()).await.problem(), (403, "forbidden".into()), "{verb}");
+        assert_eq!(scene.call(verb, None, good).await.problem(), (401, "unauthenticated".into()), "{verb}");
     }
     assert_eq!(settled(scene.report().await), before);
     assert_eq!(scene.acts().await, acts);
 
     // What comes at the wrong time is an act that was tried, and is in the audit; it changes nothing either.
     let staff = Some(scene.shop.organizer.access.as_str());
-    let beacon = scene.call("draw/beacon", staff, Some(json!({"value": "8f0c", "reason": "r"}))).await;
+    let beacon = scene.call("draw/beacon", staff, json!({"value": "8f0c", "reason": "r"})).await;
     assert_eq!(beacon.problem(), (409, "draw_state".into()));
     assert_eq!(settled(scene.report().await), before);
 }

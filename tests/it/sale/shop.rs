@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use onsale::domain::account::Role;
+use onsale::{domain::account::Role, http::config::Config};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -27,7 +27,11 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        let served = Served::start(config()).await;
+        Self::open_with(config()).await
+    }
+
+    pub async fn open_with(config: Config) -> Self {
+        let served = Served::start(config).await;
         let organizer = served.with_roles("organizer@example.org", &[Role::Fan, Role::Organizer]).await;
         Self { served, organizer, keys: AtomicU32::new(0) }
     }
@@ -75,6 +79,25 @@ impl Shop {
 
     pub async fn steer(&self, event: &str, step: &str) -> Answer {
         self.served.post(&format!("/api/v1/events/{event}/{step}"), Some(&self.organizer.access), json!({})).await
+    }
+
+    /// An act on the event's queue, as its organizer.
+    pub async fn control(&self, event: &str, verb: &str, mut body: Value) -> Value {
+        body["reason"] = json!("a test");
+        let answer = self.control_as(Some(&self.organizer.access), event, verb, body).await;
+        answer.expect(StatusCode::OK)
+    }
+
+    pub async fn control_as(&self, token: Option<&str>, event: &str, verb: &str, body: Value) -> Answer {
+        let method = if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST };
+        let path = format!("/api/v1/admin/events/{event}/queue/{verb}");
+        self.served.call(method, &path, token, Some(body)).await
+    }
+
+    /// What those who steer the event's queue see.
+    pub async fn queue(&self, event: &str) -> Value {
+        let path = format!("/api/v1/admin/events/{event}/queue");
+        self.served.get(&path, Some(&self.organizer.access)).await.expect(StatusCode::OK)
     }
 
     pub async fn fan(&self, name: &str) -> SignedIn {

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
@@ -10,7 +11,10 @@ use tokio::{
 };
 
 use super::shop::Shop;
-use crate::harness::{PASSWORD, in_time};
+use crate::{
+    harness::{PASSWORD, in_time, until},
+    served::Answer,
+};
 
 /// A script of `tests/clients` under way, line by line.
 struct Stranger {
@@ -49,22 +53,13 @@ impl Stranger {
     }
 }
 
-impl Shop {
-    async fn paused(&self, is_paused: bool, event: &str) {
-        let verb = if is_paused { "pause" } else { "resume" };
-        let path = format!("/api/v1/admin/events/{event}/queue/{verb}");
-        let body = Some(json!({"reason": "a test"}));
-        self.served.call(Method::POST, &path, Some(&self.organizer.access), body).await.expect(StatusCode::OK);
-    }
-}
-
 async fn a_stranger_gets_through(script: &str, email: &str) {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    shop.paused(true, &event).await;
+    shop.control(&event, "pause", json!({})).await;
     let mut fan = Stranger::start(script, &[&shop.served.public, &event, email, PASSWORD]);
     fan.says("waiting").await;
-    shop.paused(false, &event).await;
+    shop.control(&event, "resume", json!({})).await;
     fan.says("admitted").await;
     let held = fan.says("held").await;
     assert_eq!(held[1], "2");
@@ -88,11 +83,11 @@ async fn a_node_client_goes_through_the_queue_to_a_hold() {
 async fn a_client_of_the_first_version_reaches_close_1000_with_its_token() {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    shop.paused(true, &event).await;
+    shop.control(&event, "pause", json!({})).await;
     let fan = shop.fan("ann").await;
     let mut stranger = Stranger::start("first_version.py", &[&shop.served.public, &event, &fan.access]);
     assert_eq!(stranger.says("waiting").await, ["1", "0", "1"]);
-    shop.paused(false, &event).await;
+    shop.control(&event, "resume", json!({})).await;
     let closed = stranger.says("closed").await;
     assert_eq!((closed[0].as_str(), closed[1].as_str()), ("1000", "accepted"));
     stranger.ends_well().await;
@@ -108,7 +103,7 @@ async fn a_fan_who_was_called_while_away_is_claimed_by_a_socket_of_the_first_ver
     let fan = shop.fan("ann").await;
     let path = format!("/api/v1/events/{event}/queue");
     shop.served.post(&path, Some(&fan.access), json!({})).await.expect(StatusCode::OK);
-    crate::harness::until("called", async || {
+    until("called", async || {
         let state = shop.served.get(&path, Some(&fan.access)).await.expect(StatusCode::OK);
         matches!(state["state"].as_str(), Some("called" | "admitted"))
     })
@@ -124,7 +119,7 @@ async fn a_fan_who_was_called_while_away_is_claimed_by_a_socket_of_the_first_ver
 async fn the_first_versions_control_is_the_admins_under_other_names() {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    shop.paused(true, &event).await;
+    shop.control(&event, "pause", json!({})).await;
     let staff = Some(shop.organizer.access.as_str());
     let call = async |method: Method, path: &str, token: Option<&str>, body: Option<Value>| {
         let mut request = shop.served.client.request(method, format!("{}{path}", shop.served.admin));
@@ -134,7 +129,7 @@ async fn the_first_versions_control_is_the_admins_under_other_names() {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        crate::served::Answer::of(request.send().await.expect("an answer")).await
+        Answer::of(request.send().await.expect("an answer")).await
     };
     let (state, clear) = (format!("/api/state?eventId={event}"), format!("/api/clear?eventId={event}"));
     let count = |count: u32| Some(json!({"eventId": event, "count": count}));
@@ -143,7 +138,7 @@ async fn the_first_versions_control_is_the_admins_under_other_names() {
     let place = format!("/api/v1/events/{event}/queue");
     shop.served.post(&place, Some(&fan.access), json!({})).await.expect(StatusCode::OK);
     let waiting = async |expected: usize| {
-        crate::harness::until("so many wait", async || {
+        until("so many wait", async || {
             let told = call(Method::GET, &state, staff, None).await.expect(StatusCode::OK);
             told["totalInQueue"] == expected && told["userIds"].as_array().is_some_and(|ids| ids.len() == expected)
         })
@@ -176,7 +171,7 @@ async fn the_first_versions_control_is_the_admins_under_other_names() {
     call(Method::POST, &clear, staff, None).await.expect(StatusCode::OK);
     waiting(0).await;
 
-    let admin = shop.served.with_roles("admin@example.org", &[onsale::domain::account::Role::Admin]).await;
+    let admin = shop.served.with_roles("admin@example.org", &[Role::Admin]).await;
     let audit = shop.served.get("/api/v1/admin/audit", Some(&admin.access)).await.expect(StatusCode::OK);
     let acts: Vec<_> = audit["items"].as_array().expect("items").iter().map(|act| act["action"].clone()).collect();
     for action in ["queue.synthetic", "queue.remove", "queue.clear"] {

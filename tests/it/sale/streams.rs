@@ -1,13 +1,13 @@
 //! Server-sent events: a fan's, and those of whoever steers the queue.
 
-use onsale::domain::account::Role;
+use onsale::{domain::account::Role, http::config::Config};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::shop::Shop;
 use crate::{
     harness::{in_time, until},
-    served::SignedIn,
+    served::{SignedIn, config},
 };
 
 /// A stream, event by event.
@@ -73,31 +73,20 @@ impl Events {
     }
 }
 
-async fn steer(shop: &Shop, event: &str, verb: &str, mut body: Value) {
-    body["reason"] = json!("a test");
-    let path = format!("/api/v1/admin/events/{event}/queue/{verb}");
-    shop.served.call(Method::POST, &path, Some(&shop.organizer.access), Some(body)).await.expect(StatusCode::OK);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fan_waits_and_is_admitted_over_a_stream_of_events() {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    steer(&shop, &event, "pause", json!({})).await;
+    shop.control(&event, "pause", json!({})).await;
     let fan = shop.fan("ann").await;
     let mut events = Events::of(&shop, &event, &fan).await;
     let first = events.next().await.expect("at once");
     assert_eq!((first.name.as_str(), &first.data["state"]), ("queue.update", &json!("waiting")));
     assert_eq!(first.id, Some(first.data["seq"].to_string()));
     let mut last = first.data["seq"].as_u64().expect("a number");
-    until("present", async || {
-        let path = format!("/api/v1/admin/events/{event}/queue");
-        let told = shop.served.get(&path, Some(&shop.organizer.access)).await.expect(StatusCode::OK);
-        told["present"] == 1
-    })
-    .await;
+    until("present", async || shop.queue(&event).await["present"] == 1).await;
 
-    steer(&shop, &event, "resume", json!({})).await;
+    shop.control(&event, "resume", json!({})).await;
     loop {
         let next = events.until(|event| event.name == "queue.update").await;
         let seq = next.data["seq"].as_u64().expect("a number");
@@ -116,11 +105,11 @@ async fn a_fan_waits_and_is_admitted_over_a_stream_of_events() {
 async fn a_stream_says_why_it_ends() {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    steer(&shop, &event, "pause", json!({})).await;
+    shop.control(&event, "pause", json!({})).await;
     let fan = shop.fan("ann").await;
     let mut events = Events::of(&shop, &event, &fan).await;
     events.next().await.expect("at once");
-    steer(&shop, &event, "remove", json!({"fans": [fan.id.to_string()]})).await;
+    shop.control(&event, "remove", json!({"fans": [fan.id.to_string()]})).await;
     let closed = events.until(|event| event.name == "close").await;
     assert_eq!(closed.data, json!({"code": 1000, "reason": "removed"}));
     assert!(events.next().await.is_none());
@@ -150,7 +139,7 @@ async fn a_stream_says_why_it_ends() {
 async fn whoever_steers_watches_the_queue_live_until_the_role_is_gone() {
     let shop = Shop::open().await;
     let event = shop.published().await;
-    steer(&shop, &event, "pause", json!({})).await;
+    shop.control(&event, "pause", json!({})).await;
     let operator = shop.served.with_roles("operator@example.org", &[Role::Operator]).await;
     let admin = shop.served.with_roles("admin@example.org", &[Role::Admin]).await;
     let path = format!("/api/v1/admin/events/{event}/queue/live");
@@ -175,4 +164,16 @@ async fn whoever_steers_watches_the_queue_live_until_the_role_is_gone() {
     let closed = events.until(|event| event.name == "close").await;
     assert!(["forbidden", "token_expired"].map(Value::from).contains(&closed.data["code"]), "{closed:?}");
     assert!(events.next().await.is_none());
+}
+
+/// Nothing is under way on such a connection but the one answer, for many times as long as an idle one is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_not_taken_for_an_idle_connection() {
+    let shop = Shop::open_with(Config { header_timeout: 1, ..config() }).await;
+    let event = shop.published().await;
+    let path = format!("/api/v1/admin/events/{event}/queue/live");
+    let mut events = Events::open(&shop, &shop.served.admin, &path, &shop.organizer.access).await;
+    for _ in 0..16 {
+        assert_eq!(events.next().await.expect("before the end").name, "queue");
+    }
 }
