@@ -1,16 +1,20 @@
 //! Steering a queue that runs: each verb does what it says and is in the audit; what is wrong is refused, and changes nothing.
 
-use std::collections::BTreeSet;
+use std::process::Output;
 
 use onsale::domain::account::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::shop::Shop;
 use crate::{
     harness::until,
-    served::{Answer, SignedIn},
+    served::{Answer, SignedIn, strict},
 };
+
+const VERBS: [&str; 10] =
+    ["admit", "remove", "revoke", "clear", "pause", "resume", "rate", "slots", "mode", "synthetic"];
 
 struct Scene {
     shop: Shop,
@@ -59,13 +63,21 @@ impl Scene {
         report
     }
 
-    async fn acts(&self) -> Vec<String> {
+    /// The event's rows of the audit.
+    async fn acts(&self) -> Vec<Value> {
         let audit = self.shop.served.get("/api/v1/admin/audit?limit=200", Some(&self.admin.access)).await;
-        let acts = audit.expect(StatusCode::OK);
-        let acts = acts["items"].as_array().expect("items").iter();
-        acts.filter(|act| act["object"] == self.event)
-            .map(|act| act["action"].as_str().expect("text").to_owned())
-            .collect()
+        let acts = audit.expect(StatusCode::OK)["items"].take();
+        let mut acts: Vec<Value> = serde_json::from_value(acts).expect("a list");
+        acts.retain(|act| act["object"] == self.event);
+        acts
+    }
+
+    /// `onsale queue`, as the organizer.
+    async fn by_command(&self, verb: &str, arguments: &[&str]) -> Output {
+        let (url, token) = (&self.shop.served.admin, &self.shop.organizer.access);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onsale"));
+        command.args(["queue", verb, "--admin-url", url, "--token", token, &self.event]).args(arguments);
+        command.output().await.expect("the program runs")
     }
 
     fn id(&self, fan: usize) -> String {
@@ -109,10 +121,56 @@ async fn each_control_verb_does_what_it_says_to_a_running_queue_and_is_audited()
     assert_eq!(scene.done("clear", json!({})).await["removed"], 19);
     scene.becomes("nobody waits", |report| report["waiting"] == 0).await;
 
-    let acts: BTreeSet<String> = scene.acts().await.into_iter().collect();
-    for verb in ["pause", "resume", "rate", "slots", "mode", "admit", "revoke", "remove", "synthetic", "clear"] {
-        assert!(acts.contains(&format!("queue.{verb}")), "{verb} in {acts:?}");
+    let acts = scene.acts().await;
+    for verb in VERBS {
+        let act = acts.iter().find(|act| act["action"] == format!("queue.{verb}")).expect(verb);
+        let by = (&act["account"], &act["role"]);
+        assert_eq!(by, (&json!(scene.shop.organizer.id.to_string()), &json!("organizer")), "{act}");
+        assert!(act["reason"].as_str().is_some_and(|reason| reason.ends_with("a test")), "{act}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_steers_a_running_queue_and_tells_refusals() {
+    let scene = Scene::set().await;
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let mode = ["passthrough", "--engage-above", "9", "--release-below", "2", "--reason", "a rehearsal"];
+    assert!(scene.by_command("mode", &mode).await.status.success());
+    assert!(scene.by_command("mode", &["--engage-above", "7"]).await.status.success());
+    let report = scene.report().await;
+    let is = (&report["mode"], &report["engage_above"], &report["release_below"]);
+    assert_eq!(is, (&json!("passthrough"), &json!(7), &json!(2)));
+    let added = scene.by_command("synthetic", &["3"]).await;
+    assert!(added.status.success() && said(&added).contains("3 fans"), "{added:?}");
+    scene.becomes("made-up ones wait", |report| report["waiting"] == 8).await;
+    let acts = scene.acts().await;
+    assert!(acts.iter().any(|act| act["action"] == "queue.synthetic"), "{acts:?}");
+    let audited = "passthrough, engage above 9, release below 2: a rehearsal";
+    assert!(acts.iter().any(|act| act["reason"] == audited), "{acts:?}");
+
+    for (verb, arguments, why) in [
+        ("mode", &["lifo"][..], "lifo"),
+        ("mode", &[], "required"),
+        ("mode", &["--engage-above", "1000001"], "invalid_body"),
+        ("synthetic", &["0"], "invalid_body"),
+        ("draw", &[], "draw_state"),
+        ("beacon", &["8f0c"], "draw_state"),
+    ] {
+        let refused = scene.by_command(verb, arguments).await;
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains(why), "{verb}: {refused:?}");
+    }
+    assert_eq!(scene.report().await["waiting"], 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_tickets_are_really_sold_nobody_is_made_up() {
+    let shop = Shop::open_with(strict()).await;
+    let event = shop.published().await;
+    let body = json!({"count": 1, "reason": "r"});
+    let refused = shop.control_as(Some(&shop.organizer.access), &event, "synthetic", body).await;
+    assert_eq!(refused.problem(), (409, "not_for_trials".into()));
+    assert_eq!(shop.queue(&event).await["waiting"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,11 +182,19 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
         report
     };
     let (before, acts) = (settled(scene.report().await), scene.acts().await);
+    let staff = Some(scene.shop.organizer.access.as_str());
+    let good = |verb: &str| match verb {
+        "admit" | "remove" | "synthetic" => json!({"count": 1, "reason": "r"}),
+        "revoke" => json!({"fans": [scene.id(0)], "reason": "r"}),
+        "rate" => json!({"per_minute": 1, "reason": "r"}),
+        "slots" => json!({"slots": 1, "reason": "r"}),
+        "mode" => json!({"mode": "reject", "reason": "r"}),
+        _ => json!({"reason": "r"}),
+    };
     let long = "x".repeat(501);
     let many = vec![scene.id(0); 1_001];
-    let verbs = ["admit", "remove", "revoke", "clear", "pause", "resume", "rate", "slots", "mode", "synthetic"];
     let mut bad: Vec<(&str, Value)> = Vec::new();
-    for verb in verbs {
+    for verb in VERBS {
         bad.extend([
             (verb, json!({})),
             (verb, json!([])),
@@ -163,28 +229,34 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
         ("synthetic", json!({"count": 10_001, "reason": "r"})),
     ]);
     for (verb, body) in bad {
-        let answer = scene.call(verb, Some(&scene.shop.organizer.access), body.clone()).await;
+        let answer = scene.call(verb, staff, body.clone()).await;
         assert_eq!(answer.problem(), (422, "invalid_body".into()), "{verb} {body}");
     }
+    for verb in VERBS {
+        let path = format!("{}/api/v1/admin/events/{}/queue/{verb}", scene.shop.served.admin, scene.event);
+        for (body, code) in
+            [("{\"reason\": ", "malformed_json"), ("\u{1}", "malformed_json"), ("\"r\"", "invalid_body")]
+        {
+            let method = Shop::method_of(verb);
+            let request = scene.shop.served.client.request(method, &path).bearer_auth(&scene.shop.organizer.access);
+            let request = request.header("content-type", "application/json").body(body);
+            assert_eq!(Answer::of(request.send().await.expect("an answer")).await.problem().1, code, "{verb} {body}");
+        }
+        let elsewhere = format!("{:032x}", 1);
+        let answer = scene.shop.control_as(staff, &elsewhere, verb, good(verb)).await;
+        assert_eq!(answer.problem(), (404, "not_found".into()), "{verb}");
+    }
     let fan = Some(scene.fans[0].access.as_str());
-    for verb in verbs {
-        let good = match verb {
-            "admit" | "remove" | "synthetic" => json!({"count": 1, "reason": "r"}),
-            "revoke" => json!({"fans": [scene.id(0)], "reason": "r"}),
-            "rate" => json!({"per_minute": 1, "reason": "r"}),
-            "slots" => json!({"slots": 1, "reason": "r"}),
-            "mode" => json!({"mode": "reject", "reason": "r"}),
-            _ => json!({"reason": "r"}),
-        };
-        assert_eq!(scene.call(verb, fan, good.clone()).await.problem(), (403, "forbidden".into()), "{verb}");
-        assert_eq!(scene.call(verb, None, good).await.problem(), (401, "unauthenticated".into()), "{verb}");
+    for verb in VERBS {
+        assert_eq!(scene.call(verb, fan, good(verb)).await.problem(), (403, "forbidden".into()), "{verb}");
+        assert_eq!(scene.call(verb, None, good(verb)).await.problem(), (401, "unauthenticated".into()), "{verb}");
     }
     assert_eq!(settled(scene.report().await), before);
     assert_eq!(scene.acts().await, acts);
 
     // What comes at the wrong time is an act that was tried, and is in the audit; it changes nothing either.
-    let staff = Some(scene.shop.organizer.access.as_str());
     let beacon = scene.call("draw/beacon", staff, json!({"value": "8f0c", "reason": "r"})).await;
     assert_eq!(beacon.problem(), (409, "draw_state".into()));
+    assert!(scene.acts().await.iter().any(|act| act["action"] == "queue.beacon"));
     assert_eq!(settled(scene.report().await), before);
 }

@@ -89,9 +89,12 @@ impl Shop {
     }
 
     pub async fn control_as(&self, token: Option<&str>, event: &str, verb: &str, body: Value) -> Answer {
-        let method = if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST };
         let path = format!("/api/v1/admin/events/{event}/queue/{verb}");
-        self.served.call(method, &path, token, Some(body)).await
+        self.served.call(Self::method_of(verb), &path, token, Some(body)).await
+    }
+
+    pub fn method_of(verb: &str) -> Method {
+        if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST }
     }
 
     /// What those who steer the event's queue see.
