@@ -60,6 +60,8 @@ pub(super) struct State {
     publish_every: Duration,
     /// Joins or a part of a refill, one at a time: the store must not get an older place of a fan after a newer one.
     storing: Option<AbortOnDropHandle<()>>,
+    /// Places were burnt since the queue was published: who stands behind them must not count them.
+    has_burnt: bool,
     /// Joins that wait for a part of a refill.
     next_store: Option<Vec<(Place, FanId)>>,
     refill: Refill,
@@ -110,6 +112,7 @@ impl State {
             published: Instant::now(),
             publish_every: Duration::from_millis(config.queue_publish_ms),
             storing: None,
+            has_burnt: false,
             next_store: None,
             refill: Refill::new(),
             admitting: None,
@@ -271,6 +274,7 @@ impl State {
 
     fn publish(&mut self) {
         self.published = Instant::now();
+        self.has_burnt = false;
         let queue = Arc::new(self.room.publish(self.clock.now()));
         self.queue.send_replace(queue);
         self.measures.published(self.published.elapsed());
@@ -358,6 +362,10 @@ impl State {
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Caller>) {
         self.room.step(self.clock.now(), input, &mut self.effects);
+        self.carry_out(me);
+    }
+
+    fn carry_out(&mut self, me: &ActorRef<Message>) {
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {

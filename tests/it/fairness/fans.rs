@@ -72,6 +72,8 @@ struct Waiter {
     diary: Diary,
     connection: u32,
     place: Option<u64>,
+    /// By a ticket on this connection, which is told one only once.
+    told_here: Option<u64>,
     /// Closes the socket now and then, without a reason.
     flaps: bool,
 }
@@ -98,6 +100,7 @@ impl Waiters {
             diary: diary.clone(),
             connection: 0,
             place: None,
+            told_here: None,
             flaps: flap,
         };
         let fans = clients.iter().cycle().zip(&accounts).zip(others).map(waiter).collect();
@@ -165,6 +168,7 @@ impl Waiter {
                 continue;
             };
             self.connection += 1;
+            self.told_here = None;
             while let Ok(Ok(Some(message))) = timeout(SILENCE, socket.next()).await {
                 match message["type"].as_str() {
                     Some("goaway") => {
@@ -204,14 +208,20 @@ impl Waiter {
             self.write(What::Admitted { place: claims["plc"].as_u64().expect("a place"), until });
             return Some(token.to_owned());
         }
-        let Some(ticket) = token("queueTicket") else {
+        if let Some(ticket) = token("queueTicket") {
+            let place = claims(ticket)["plc"].as_u64().expect("a place");
+            self.told_here = Some(place);
+            if self.place.replace(place) != Some(place) {
+                self.write(What::Told { place });
+            }
+        }
+        if update["state"] == "none" {
             assert!(self.place.is_none(), "{:x} has no place any more: {update}", self.id);
             return None;
-        };
-        let place = claims(ticket)["plc"].as_u64().expect("a place");
-        if self.place.replace(place).is_none() {
-            self.write(What::Told { place });
         }
+        let Some(place) = self.told_here else {
+            unreachable!("{:x} is told no ticket first: {update}", self.id);
+        };
         if update["state"] == "called" {
             // If it is not heard, the next connection claims.
             let _ = socket.say(&json!({"type": "claim"})).await;

@@ -113,7 +113,12 @@ impl State {
         self.refill(me);
         match returned {
             Ok(()) => {
-                self.step(me, Input::Stored);
+                self.room.step(self.clock.now(), Input::Stored, &mut self.effects);
+                if self.has_burnt {
+                    // In this order: whoever is told the place finds it in the queue.
+                    self.publish();
+                }
+                self.carry_out(me);
                 // Whoever finds free slots need not wait for the next pulse.
                 self.tick(me);
             }
@@ -121,6 +126,7 @@ impl State {
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(event = %self.event, %error, "joins not stored; their fans are told to try again");
+                self.has_burnt = true;
                 self.step(me, Input::StoreFailed);
             }
         }
