@@ -10,6 +10,7 @@ use axum::response::{
     sse::{KeepAlive, Sse},
 };
 use futures_util::stream;
+use http::HeaderValue;
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -38,6 +39,8 @@ pub fn open() -> (Events, Response) {
         Some((Ok::<_, Infallible>(event), events))
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+    // Otherwise nginx keeps what is said until there is more of it.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     let lasting = Lasting::default();
     response.extensions_mut().insert(lasting.clone());
     (Events { told, _lasting: lasting }, response)

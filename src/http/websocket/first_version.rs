@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Joined {
     #[param(value_type = String)]
@@ -35,7 +35,7 @@ pub struct Joined {
         ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET`")),
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
-    (status = 400, description = "invalid_query: no eventId"),
+    (status = 400, description = "invalid_query"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
     (status = 403, description = "origin_not_allowed"),
     (status = 404, description = "not_found"),
