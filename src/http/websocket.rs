@@ -103,7 +103,7 @@ pub async fn open(
 }
 
 /// A socket whose handshake is answered.
-pub struct Entry {
+struct Entry {
     event: EventId,
     opener: Arc<Opener>,
     seat: Seat,

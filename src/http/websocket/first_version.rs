@@ -100,12 +100,46 @@ impl Outlet for FirstVersion {
             Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway => return Put::Taken,
         };
         let put = self.speaker.put(outgoing);
-        if let (Put::Taken, Standing::Admitted(admission)) = (put, standing)
-            && admission.claim_by.is_none()
-        {
-            self.line.close(1000, "accepted");
+        if let (Put::Taken, Some((code, reason))) = (put, last_word(standing)) {
+            self.line.close(code, reason);
         }
-        self.called.send_replace(matches!(standing, Standing::Admitted(admission) if admission.claim_by.is_some()));
+        self.called.send_replace(is_called(standing));
         put
+    }
+}
+
+fn is_called(standing: Standing) -> bool {
+    matches!(standing, Standing::Admitted(admission) if admission.claim_by.is_some())
+}
+
+/// Where nothing more comes: the client goes shopping, or it has no place and does not know the word for it, so it has to come
+/// again.
+fn last_word(standing: Standing) -> Option<(u16, &'static str)> {
+    match standing {
+        Standing::Admitted(_) if is_called(standing) => None,
+        Standing::Admitted(_) => Some((1000, "accepted")),
+        Standing::NotHere => Some((1013, "not_in_queue")),
+        Standing::Waiting(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{id::FanId, inventory::request::Admission, queue::Place, time::EventTime};
+
+    #[test]
+    fn only_who_is_in_or_has_no_place_hears_a_last_word() {
+        let (place, fan, until) = (Place(3), FanId::from_u128(9), EventTime(9_000));
+        let admission = |claim_by| Admission { place, fan, claim_by, until, extended: false };
+        let (called, admitted) = (admission(Some(EventTime(5_000))), admission(None));
+        for (standing, word, claims) in [
+            (Standing::Waiting(place), None, false),
+            (Standing::Admitted(called), None, true),
+            (Standing::Admitted(admitted), Some((1000, "accepted")), false),
+            (Standing::NotHere, Some((1013, "not_in_queue")), false),
+        ] {
+            assert_eq!((last_word(standing), is_called(standing)), (word, claims), "{standing:?}");
+        }
     }
 }
