@@ -186,6 +186,8 @@ impl Waiter {
                         }
                         patience = patience.map(|updates: u32| updates.saturating_sub(1));
                         if patience == Some(0) {
+                            // First the socket: while it is open, it joins wherever the event goes.
+                            socket.close().await;
                             return self.leave().await;
                         }
                         if self.flaps && self.random.random_bool(0.4) {
