@@ -12,6 +12,8 @@ const COMMIT_SECONDS: &str = "onsale_commit_seconds";
 const BATCH_ENTRIES: &str = "onsale_batch_entries";
 const BATCH_BYTES: &str = "onsale_batch_bytes";
 const HOLDS_TOTAL: &str = "onsale_holds_total";
+const QUEUE_TICK_SECONDS: &str = "onsale_queue_tick_seconds";
+const QUEUE_PUBLICATION_SECONDS: &str = "onsale_queue_publication_seconds";
 const QUEUE_LENGTH: &str = "onsale_queue_length";
 const OUTBOX_LAG: &str = "onsale_outbox_lag";
 const SOCKETS: &str = "onsale_sockets";
@@ -28,6 +30,8 @@ pub fn describe() {
     describe_histogram!(BATCH_ENTRIES, Unit::Count, "Journal entries in one commit");
     describe_histogram!(BATCH_BYTES, Unit::Bytes, "Size of one commit");
     describe_counter!(HOLDS_TOTAL, Unit::Count, "Holds committed");
+    describe_histogram!(QUEUE_TICK_SECONDS, Unit::Seconds, "One look of a waiting room at clock, slots and stock");
+    describe_histogram!(QUEUE_PUBLICATION_SECONDS, Unit::Seconds, "Making the queue that a node's sockets read");
     describe_gauge!(QUEUE_LENGTH, Unit::Count, "Fans waiting, over all events that run here");
     describe_gauge!(
         OUTBOX_LAG,
@@ -82,6 +86,25 @@ impl SweepMeasures {
     pub fn swept(&self, took: Duration, sockets: usize) {
         self.took.record(took.as_secs_f64());
         self.sockets.increment(sockets as u64);
+    }
+}
+
+pub(super) struct RoomMeasures {
+    tick: Histogram,
+    publication: Histogram,
+}
+
+impl RoomMeasures {
+    pub fn new() -> Self {
+        Self { tick: histogram!(QUEUE_TICK_SECONDS), publication: histogram!(QUEUE_PUBLICATION_SECONDS) }
+    }
+
+    pub fn ticked(&self, took: Duration) {
+        self.tick.record(took.as_secs_f64());
+    }
+
+    pub fn published(&self, took: Duration) {
+        self.publication.record(took.as_secs_f64());
     }
 }
 

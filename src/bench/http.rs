@@ -1,21 +1,15 @@
 //! Holds over HTTP, and a POST that does nothing: the load comes from a process of its own, as it would outside.
 
-use std::{
-    io::{BufWriter, Write},
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     Mode,
-    load::{Fan, Outcome},
-    report::{Report, Row, Tally},
+    load::{self, Fan},
+    report::{Report, Row},
     sibling::Sibling,
     stage::{self, PER_FAN, Stage},
 };
 use crate::{
-    cli::child::itself,
     domain::{
         account::Role,
         claims::{Access, AdmissionClaim, Kind},
@@ -24,6 +18,7 @@ use crate::{
     stores::order_bus::Topic,
 };
 
+const BODY: &str = r#"{"items":[{"ticket_type":"HOT","quantity":1}]}"#;
 const TOKEN_SECONDS: u64 = 900;
 /// Between two looks at what the orders side has left to do.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,22 +34,14 @@ pub async fn run(
 ) -> Result<Row, Failure> {
     let (event, inventory) = stage.open_event().await?;
     stage.admit(&inventory, stage.fans()).await?;
-    let file = tempfile::NamedTempFile::with_prefix("onsale-bench-fans-")?;
-    let mut lines = BufWriter::new(&file);
     let tokens = &stage.node().app().tokens;
-    for (fan, n) in stage.fans().iter().zip(1..) {
-        let fan = Fan {
+    let file = load::file_of(stage.fans().iter().zip(1..).map(|(fan, n)| {
+        let claim = AdmissionClaim { evt: event, plc: stage::place(n) };
+        Fan {
             access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] }),
-            admission: tokens.sign(
-                Kind::Admission,
-                *fan,
-                TOKEN_SECONDS,
-                AdmissionClaim { evt: event, plc: stage::place(n) },
-            ),
-        };
-        writeln!(lines, "{}", serde_json::to_string(&fan).expect("plain fields"))?;
-    }
-    lines.flush()?;
+            admission: tokens.sign(Kind::Admission, *fan, TOKEN_SECONDS, claim),
+        }
+    }))?;
     let target = match mode {
         Mode::Noop => format!("/api/v1/events/{event}/noop"),
         _ => format!("/api/v1/events/{event}/holds"),
@@ -66,14 +53,21 @@ pub async fn run(
         }
         _ => stage.node().address().to_string(),
     };
-    let outcome = load(&address, &target, callers, duration, file.path()).await?;
+    let options = load::Options {
+        address,
+        path: target,
+        callers,
+        seconds: duration.as_secs_f64(),
+        fans: file.path().to_owned(),
+        per_fan: PER_FAN.into(),
+        body: BODY.into(),
+        expect: String::new(),
+    };
+    let outcome = options.spawn().await?;
     if let Some(refusal) = &outcome.first_refusal {
         eprintln!("  first refusal: {}", refusal.lines().last().unwrap_or_default());
     }
-    let mut tally = Tally { ok: outcome.ok, refused: outcome.refused, ..Tally::default() };
-    for (value, count) in outcome.times {
-        tally.times.saturating_record_n(value, count);
-    }
+    let tally = outcome.tally();
     if mode != Mode::Noop {
         let (behind, took) = orders_done(stage).await?;
         eprintln!("  order messages behind at the end: {behind}; caught up after {:.1} s", took.as_secs_f64());
@@ -101,20 +95,4 @@ async fn orders_done(stage: &Stage) -> Result<(u64, Duration), Failure> {
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-async fn load(address: &str, path: &str, callers: usize, duration: Duration, fans: &Path) -> Result<Outcome, Failure> {
-    let output = itself()?
-        .args(["bench", "load", "--address", address, "--path", path])
-        .args(["--callers", &callers.to_string(), "--seconds", &duration.as_secs_f64().to_string()])
-        .args(["--per-fan", &PER_FAN.to_string(), "--fans"])
-        .arg(fans)
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .map_err(|error| format!("the load generator: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("the load generator ended with {}", output.status).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout).map_err(|error| format!("the load generator: {error}"))?)
 }

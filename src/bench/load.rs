@@ -4,7 +4,9 @@
 //! are read by their Content-Length.
 
 use std::{
+    io::{BufWriter, Write},
     path::PathBuf,
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,24 +19,30 @@ use tokio::{
 use uuid::Uuid;
 
 use super::report::Tally;
-use crate::failure::Failure;
+use crate::{cli::child::itself, failure::Failure};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     #[arg(long)]
-    address: String,
+    pub address: String,
     #[arg(long)]
-    path: String,
+    pub path: String,
     #[arg(long)]
-    callers: usize,
+    pub callers: usize,
     #[arg(long)]
-    seconds: f64,
+    pub seconds: f64,
     /// File with one fan (JSON) a line.
     #[arg(long)]
-    fans: PathBuf,
+    pub fans: PathBuf,
     /// Requests with each fan's tokens at most.
     #[arg(long)]
-    per_fan: usize,
+    pub per_fan: usize,
+    /// Of each request.
+    #[arg(long)]
+    pub body: String,
+    /// An answer without this text counts as a refusal.
+    #[arg(long)]
+    pub expect: String,
 }
 
 /// What a fan sends along.
@@ -42,6 +50,37 @@ pub struct Options {
 pub struct Fan {
     pub access: String,
     pub admission: String,
+}
+
+/// Writes them for the generator to read.
+pub fn file_of(fans: impl Iterator<Item = Fan>) -> Result<tempfile::NamedTempFile, Failure> {
+    let file = tempfile::NamedTempFile::with_prefix("onsale-bench-fans-")?;
+    let mut lines = BufWriter::new(&file);
+    for fan in fans {
+        writeln!(lines, "{}", serde_json::to_string(&fan).expect("plain fields"))?;
+    }
+    lines.flush()?;
+    drop(lines);
+    Ok(file)
+}
+
+impl Options {
+    /// Runs it as another process.
+    pub async fn spawn(&self) -> Result<Outcome, Failure> {
+        let output = itself()?
+            .args(["bench", "load", "--address", &self.address, "--path", &self.path])
+            .args(["--callers", &self.callers.to_string(), "--seconds", &self.seconds.to_string()])
+            .args(["--per-fan", &self.per_fan.to_string(), "--body", &self.body, "--expect", &self.expect, "--fans"])
+            .arg(&self.fans)
+            .stderr(Stdio::inherit())
+            .output()
+            .await
+            .map_err(|error| format!("the load generator: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("the load generator ended with {}", output.status).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout).map_err(|error| format!("the load generator: {error}"))?)
+    }
 }
 
 /// What is printed at the end, as JSON.
@@ -56,14 +95,30 @@ pub struct Outcome {
     pub first_refusal: Option<String>,
 }
 
-const BODY: &str = r#"{"items":[{"ticket_type":"HOT","quantity":1}]}"#;
+impl Outcome {
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally { ok: self.ok, refused: self.refused, ..Tally::default() };
+        for &(value, count) in &self.times {
+            tally.times.saturating_record_n(value, count);
+        }
+        tally
+    }
+
+    pub fn of(tally: &Tally, took: Duration, first_refusal: Option<String>) -> Self {
+        let times = tally.times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
+        Self { ok: tally.ok, refused: tally.refused, seconds: took.as_secs_f64(), times, first_refusal }
+    }
+}
+
+/// As [`file_of`] wrote them.
+pub fn read_fans(file: &std::path::Path) -> Result<Vec<Fan>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}
 
 pub async fn run(options: Options) -> Result<(), Failure> {
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let text =
-        std::fs::read_to_string(&options.fans).map_err(|error| format!("{}: {error}", options.fans.display()))?;
-    let fans: Vec<Fan> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let fans = Arc::new(fans);
+    let fans = Arc::new(read_fans(&options.fans)?);
     let mut callers = Vec::new();
     for index in 0..options.callers {
         let stream = TcpStream::connect(&options.address).await?;
@@ -75,6 +130,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             fans: fans.clone(),
             per_fan: options.per_fan,
             path: options.path.clone(),
+            body: options.body.clone(),
+            expect: options.expect.clone(),
         });
     }
     let started = Instant::now();
@@ -89,9 +146,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         all.add(&tally);
         first_refusal = first_refusal.or(refusal);
     }
-    let times = all.times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
-    let outcome =
-        Outcome { ok: all.ok, refused: all.refused, seconds: started.elapsed().as_secs_f64(), times, first_refusal };
+    let outcome = Outcome::of(&all, started.elapsed(), first_refusal);
     println!("{}", serde_json::to_string(&outcome).expect("plain fields"));
     Ok(())
 }
@@ -103,6 +158,8 @@ struct Caller {
     fans: Arc<Vec<Fan>>,
     per_fan: usize,
     path: String,
+    body: String,
+    expect: String,
 }
 
 impl Caller {
@@ -118,7 +175,7 @@ impl Caller {
                 self.path,
                 fan.access,
                 fan.admission,
-                BODY.len()
+                self.body.len()
             );
             for _ in 0..self.per_fan {
                 if Instant::now() >= end {
@@ -128,10 +185,10 @@ impl Caller {
                 request.extend_from_slice(head.as_bytes());
                 request.extend_from_slice(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
                 request.extend_from_slice(b"\r\n\r\n");
-                request.extend_from_slice(BODY.as_bytes());
+                request.extend_from_slice(self.body.as_bytes());
                 let begun = Instant::now();
                 self.stream.write_all(&request).await?;
-                let ok = read_answer(&mut self.stream, &mut answer).await?;
+                let ok = read_answer(&mut self.stream, &mut answer).await? && contains(&answer, &self.expect);
                 tally.count(ok, begun.elapsed());
                 if !ok && first_refusal.is_none() {
                     first_refusal = Some(String::from_utf8_lossy(&answer).into_owned());
@@ -156,6 +213,10 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<boo
             return Ok(answer.get(9) == Some(&b'2'));
         }
     }
+}
+
+pub fn contains(bytes: &[u8], text: &str) -> bool {
+    text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {

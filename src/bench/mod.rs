@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod members;
 mod memory;
+mod queue;
 mod recovery;
 mod report;
 mod restart;
@@ -48,9 +49,14 @@ pub enum Command {
     /// What the waiting room is compared to, as a process of its own.
     #[command(hide = true)]
     Rival(waiting_room::RivalOptions),
+    /// The waiting room: joins, new sockets, promotions, a million waiting, a draw among a million, ten million simulated.
+    Queue(Box<queue::Options>),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
+    /// The same for sockets.
+    #[command(hide = true)]
+    Sockets(queue::sockets::Options),
 }
 
 /// What every benchmark takes.
@@ -105,6 +111,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::WaitingRoom(options) => cli::block_on(waiting_room::run(options)),
         Command::Crowd(options) => cli::block_on(waiting_room::crowd(options)),
         Command::Rival(options) => cli::block_on(waiting_room::rival(options)),
+        Command::Queue(options) => cli::block_on(queue::run(*options)),
+        Command::Sockets(options) => cli::block_on(queue::sockets::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }
 }

@@ -221,6 +221,12 @@ impl Stage {
         Ok((id, handles.inventory))
     }
 
+    /// Another one, so configured.
+    pub async fn open_with(&self, configuration: Configuration) -> Result<(EventId, EventHandles), Failure> {
+        let id = self.make_event_with(configuration).await?;
+        Ok((id, self.node.directory().activate(id).await?))
+    }
+
     /// A draft of it: nobody runs it yet.
     pub async fn make_event(&self) -> Result<EventId, Failure> {
         self.make_event_with(configuration()).await

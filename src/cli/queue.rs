@@ -91,6 +91,36 @@ pub enum Command {
         act: Act,
         slots: u32,
     },
+    /// Set how fans are let in, and when there is a queue at all. What is left out stays.
+    Mode {
+        #[command(flatten)]
+        act: Act,
+        #[arg(value_parser = ["draw", "fifo", "random", "passthrough", "reject"], required_unless_present_any = ["engage_above", "release_below"])]
+        mode: Option<String>,
+        /// The queue forms when so many shop; 0: it is always there.
+        #[arg(long, value_name = "SHOPPERS")]
+        engage_above: Option<u32>,
+        /// It lets go when fewer than these shop and nobody waits.
+        #[arg(long, value_name = "SHOPPERS")]
+        release_below: Option<u32>,
+    },
+    /// Print the whole draw, as `onsale verify-draw` takes it.
+    Draw {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Tell the value of the draw's beacon.
+    Beacon {
+        #[command(flatten)]
+        act: Act,
+        value: String,
+    },
+    /// Make so many fans up: only on an installation for trials.
+    Synthetic {
+        #[command(flatten)]
+        act: Act,
+        count: u32,
+    },
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -133,9 +163,26 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Pause { act } => act.ask(Method::POST, "pause", json!({})).await?,
         Command::Resume { act } => act.ask(Method::POST, "resume", json!({})).await?,
         Command::Rate { act, per_minute } => act.ask(Method::PUT, "rate", json!({"per_minute": per_minute})).await?,
+        Command::Mode { act, mode, engage_above, release_below } => {
+            let body = json!({"mode": mode, "engage_above": engage_above, "release_below": release_below});
+            act.ask(Method::PUT, "mode", body).await?
+        }
+        Command::Draw { of } => {
+            let draw: Value = Admin::new(of.admin)?.ask(Method::GET, &path(of.event, "/draw"), None).await?;
+            println!("{}", serde_json::to_string_pretty(&draw)?);
+            return Ok(());
+        }
+        Command::Beacon { act, value } => {
+            let draw = act.ask(Method::POST, "draw/beacon", json!({"value": value})).await?;
+            println!("{}", serde_json::to_string_pretty(&draw)?);
+            return Ok(());
+        }
+        Command::Synthetic { act, count } => act.ask(Method::POST, "synthetic", json!({"count": count})).await?,
         Command::Slots { act, slots } => act.ask(Method::PUT, "slots", json!({"slots": slots})).await?,
     };
-    for (field, what) in [("removed", "lost their places"), ("revoked", "are admitted no more")] {
+    for (field, what) in
+        [("removed", "lost their places"), ("revoked", "are admitted no more"), ("added", "wait who are nobody")]
+    {
         if let Some(count) = steered[field].as_u64() {
             println!("{count} fans {what}");
             return Ok(());

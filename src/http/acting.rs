@@ -10,9 +10,10 @@ use super::{
     extract::{ClientAddress, Privileged, RequestId, SignedIn},
     now,
     problem::{Code, Problem},
+    tokens::unix_now,
 };
 use crate::{
-    domain::account::Role,
+    domain::{account::Role, claims::Access},
     stores::{
         database::audit::{self, Act},
         error::StoreError,
@@ -43,6 +44,17 @@ impl Acting {
     pub fn as_one_of(&self, roles: &[Role]) -> Result<Role, Problem> {
         let has = |role: &Role| self.signed_in.access.roles.contains(role);
         roles.iter().chain(&[Role::Admin]).copied().find(has).ok_or_else(|| Code::Forbidden.into())
+    }
+
+    /// The same with its roles as of now; refused once its token has expired or its session has ended.
+    pub async fn renewed(&self, app: &App) -> Result<Self, Problem> {
+        let SignedIn { account, access, expires_at } = &self.signed_in;
+        if *expires_at <= unix_now() {
+            return Err(Code::TokenExpired.into());
+        }
+        let roles = app.sessions.roles(&app.database, *account, access.sv).await?;
+        let signed_in = SignedIn { access: Access { sv: access.sv, roles }, ..self.signed_in.clone() };
+        Ok(Self { signed_in, ..self.clone() })
     }
 
     /// The row for one act, such as `queue.clear` of an event.

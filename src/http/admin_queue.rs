@@ -4,6 +4,8 @@
 //! not done. Mode, rate, slots and pause are configuration, so they go through the inventory and are recorded with its copy.
 
 pub mod body;
+pub mod live;
+pub mod synthetic;
 
 use std::sync::Arc;
 

@@ -29,7 +29,8 @@ use super::{
     info(
         title = "onsale",
         description = "A fair waiting room joined with a ticket shop. Errors are RFC 9457 problem details; `code` is \
-                       stable. Paths under /api/v1/admin are on the admin listener.",
+                       stable. Paths under /api/v1/admin are on the admin listener, and so are /api/state, /api/add, \
+                       /api/remove and /api/clear.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
     modifiers(&Bearer)
@@ -50,6 +51,8 @@ pub fn document() -> Document {
     let mut document = OpenApiRouter::<Arc<App>>::with_openapi(About::openapi())
         .nest(routes::API, routes::public())
         .nest(routes::ADMIN, routes::admin())
+        .merge(routes::first_public())
+        .merge(routes::first_admin())
         .into_openapi();
     for (path, item) in &mut document.paths.paths {
         let methods = [

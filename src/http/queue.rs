@@ -1,6 +1,7 @@
 //! The waiting room: join, look, claim and leave. Cheap on purpose: no database beyond the session's cache.
 
 pub mod state;
+pub mod stream;
 
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, devices, draw, events, health, holds, keys, metrics, openapi, orders,
-    payments,
+    audit, auth, availability, checkout, devices, draw, events, first_version, health, holds, keys, metrics, openapi,
+    orders, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -46,6 +46,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::read))
         .routes(routes!(draw::proof))
         .routes(routes!(websocket::open))
+        .routes(routes!(queue::stream::open))
         // sale
         .routes(routes!(availability::read))
         .routes(routes!(availability::seats))
@@ -71,6 +72,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
 pub fn admin() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(admin_queue::read))
+        .routes(routes!(admin_queue::live::watch))
         .routes(routes!(admin_queue::admit))
         .routes(routes!(admin_queue::remove))
         .routes(routes!(admin_queue::revoke))
@@ -80,6 +82,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
         .routes(routes!(admin_queue::mode))
+        .routes(routes!(admin_queue::synthetic::add))
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
@@ -96,16 +99,30 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::rotate))
 }
 
+/// Public listener, where clients of the first version look.
+pub fn first_public() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(websocket::first_version::open))
+}
+
+/// Admin listener, likewise.
+pub fn first_admin() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(first_version::state))
+        .routes(routes!(first_version::add))
+        .routes(routes!(first_version::remove))
+        .routes(routes!(first_version::clear))
+}
+
 /// What the public listener serves, and its paths as the router names them.
 pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<String>) {
-    let (api, described) = OpenApiRouter::new().nest(API, public()).split_for_parts();
+    let (api, described) = OpenApiRouter::new().nest(API, public()).merge(first_public()).split_for_parts();
     let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 
 /// What the admin listener serves, and its paths.
 pub fn admin_service(app: &Arc<App>) -> (Router, Vec<String>) {
-    let (api, described) = OpenApiRouter::new().nest(ADMIN, admin()).split_for_parts();
+    let (api, described) = OpenApiRouter::new().nest(ADMIN, admin()).merge(first_admin()).split_for_parts();
     let router = api.merge(health_at_the_root()).route("/metrics", get(metrics::render));
     (finish(router, app), described.paths.paths.into_keys().collect())
 }

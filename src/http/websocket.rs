@@ -3,6 +3,7 @@
 //! Owns the handshake, the frames and their limits, and the words on the wire. Who may open one is [`opener`]'s. What is told is
 //! decided by the socket's Connection actor.
 
+pub mod first_version;
 mod line;
 mod masked;
 mod opener;
@@ -48,7 +49,11 @@ use super::{
     server::Connection,
     tokens::unix_now,
 };
-use crate::{actors::connection, domain::id::EventId, stores::membership::State as NodeState};
+use crate::{
+    actors::connection::{self, Outlet},
+    domain::id::EventId,
+    stores::membership::State as NodeState,
+};
 
 /// The one protocol spoken here.
 const PROTOCOL: &str = "onsale.v1";
@@ -59,7 +64,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const MOVING: Duration = Duration::from_secs(3);
 
 /// Why a socket is closed: RFC 6455, and ours from 4000 on.
-mod code {
+pub mod code {
     pub const PROTOCOL: u16 = 1002;
     pub const UNSUPPORTED: u16 = 1003;
     pub const NOT_UTF8: u16 = 1007;
@@ -87,23 +92,44 @@ mod code {
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
-    ClientAddress(address): ClientAddress,
+    address: ClientAddress,
     Path(event): Path<EventId>,
     fan: Option<Fan>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Result<Response, Problem> {
-    let opener = Opener::of(&app, event, fan, &headers).await?;
+    let (response, entry) = enter(&app, address, event, fan, headers, upgrade).await?;
+    app.tasks.spawn(serve(app.clone(), entry));
+    Ok(response)
+}
+
+/// A socket whose handshake is answered.
+struct Entry {
+    event: EventId,
+    opener: Arc<Opener>,
+    seat: Seat,
+    upgraded: UpgradeFut,
+}
+
+async fn enter(
+    app: &App,
+    ClientAddress(address): ClientAddress,
+    event: EventId,
+    fan: Option<Fan>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Result<(Response, Entry), Problem> {
+    let opener = Opener::of(app, event, fan, &headers).await?;
     if !opener.is_moving {
         app.limits.joining(address, opener.fan)?;
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
-    let handles = open_event(&app, event).await?;
+    let handles = open_event(app, event).await?;
     if !opener.is_moving {
-        challenge::pass(&app, &handles, event, opener.fan, &headers).await?;
+        challenge::pass(app, &handles, event, opener.fan, &headers).await?;
     }
     // Last: a ticket is not lost to an event that is just moving.
-    opener.use_ticket(&app).await?;
+    opener.use_ticket(app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
     let mut response = response.into_response();
     // A browser drops the socket unless exactly one protocol that it offered comes back.
@@ -111,13 +137,12 @@ pub async fn open(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.fan);
-    app.tasks.spawn(serve(app.clone(), event, opener, seat, upgraded));
-    Ok(response)
+    Ok((response, Entry { event, opener: Arc::new(opener), seat, upgraded }))
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
 /// opens one at a node that is drained has been told before, or has no choice.
-async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
+pub async fn goodbye(closing: CancellationToken, mut state: watch::Receiver<NodeState>) {
     state.mark_unchanged();
     let drained = async {
         loop {
@@ -146,27 +171,44 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The socket's life after the handshake.
-async fn serve(app: Arc<App>, event: EventId, opener: Opener, seat: Seat, upgraded: UpgradeFut) {
+async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
     // What is large and over at once is boxed: this task lives as long as the socket.
-    let Some(line) = Box::pin(line(upgraded)).await.map(Arc::new) else { return };
-    let opener = Arc::new(opener);
-    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
-    let started = Box::pin(connection::start(app.directory.clone(), event, opener.fan, speaker)).await;
-    let connection = match started {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!(%error, "a connection did not start");
-            return;
-        }
-    };
+    let begun = Box::pin(begin(&app, event, &opener, upgraded, |speaker, _| speaker)).await;
+    let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
     let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
     // The room learns at once that the fan is gone.
     drop(connection);
-    if is_told && line.tend().await.is_ok() {
-        // After the last frame: the client reads why, then the end, and closes too.
+    if is_told {
+        part(&line).await;
+    }
+}
+
+/// Takes the socket over, and starts the connection that is told on it.
+async fn begin<O: Outlet>(
+    app: &App,
+    event: EventId,
+    opener: &Arc<Opener>,
+    upgraded: UpgradeFut,
+    outlet: impl FnOnce(Speaker, &Arc<Line>) -> O,
+) -> Option<(Arc<Line>, connection::Handle)> {
+    let line = Arc::new(line(upgraded).await?);
+    let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
+    let outlet = outlet(speaker, &line);
+    match connection::start(app.directory.clone(), event, opener.fan, outlet).await {
+        Ok(connection) => Some((line, connection)),
+        Err(error) => {
+            tracing::error!(%error, "a connection did not start");
+            None
+        }
+    }
+}
+
+/// After the last frame: the client reads why, then the end, and closes too.
+async fn part(line: &Line) {
+    if line.tend().await.is_ok() {
         line.shutdown().await;
-        Box::pin(reader::drain(&line)).await;
+        Box::pin(reader::drain(line)).await;
     }
 }
 

@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 73] = [
+const ROWS: [(&str, &str, May); 81] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -59,6 +59,8 @@ const ROWS: [(&str, &str, May); 73] = [
     ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue/stream", AnyAccount),
+    ("get", "/ws", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/draw", Anybody),
     ("get", "/api/v1/events/{event}/queue/draw/proof", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
@@ -79,6 +81,12 @@ const ROWS: [(&str, &str, May); 73] = [
     ("get", "/api/v1/health/live", Anybody),
     ("get", "/api/v1/health/ready", Anybody),
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
+    ("get", "/api/v1/admin/events/{event}/queue/live", Steerers),
+    ("get", "/api/state", Steerers),
+    ("post", "/api/add", Steerers),
+    ("post", "/api/remove", Steerers),
+    ("post", "/api/clear", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/synthetic", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/admit", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/remove", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/revoke", Steerers),
@@ -110,6 +118,9 @@ const ROWS: [(&str, &str, May); 73] = [
     ("get", "/api/v1/orders/{reference}", ItsFan),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
 ];
+
+/// The first version's paths on the admin listener.
+const FIRST_ADMIN: [&str; 4] = ["/api/state", "/api/add", "/api/remove", "/api/clear"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
@@ -174,7 +185,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
         ("post", _, "tie") => json!({"deviceKey": "of no device"}),
-        (_, _, "admit" | "remove") => json!({"count": 1, "reason": reason}),
+        (_, _, "admit" | "remove" | "synthetic") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
         ("post", _, "beacon") => json!({"value": "8f0c", "reason": reason}),
@@ -279,7 +290,8 @@ impl World {
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
-        let base = if path.contains("/admin/") { &self.served.admin } else { &self.served.public };
+        let is_admins = path.contains("/admin/") || FIRST_ADMIN.iter().any(|first| path.starts_with(first));
+        let base = if is_admins { &self.served.admin } else { &self.served.public };
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
         let mut request = self.served.client.request(method, format!("{base}{path}"));
         request = request.header("idempotency-key", format!("{:x}", rand::random::<u128>()));
@@ -292,7 +304,12 @@ impl World {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        Answer::of(request.send().await.expect("an answer")).await
+        let response = request.send().await.expect("an answer");
+        if response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end.
+            return Answer { status: response.status(), headers: response.headers().clone(), text: String::new() };
+        }
+        Answer::of(response).await
     }
 
     async fn ask_row(&self, who: Who, method: &str, path: &str) -> Answer {
@@ -302,8 +319,16 @@ impl World {
             .replace("{ticket}", &self.ticket)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
-        let query = if path.ends_with("/seat-plan") { "?version=1" } else { "" };
-        self.ask(who, method, &format!("{filled}{query}"), body(method, path), &[]).await
+        let query = match path {
+            "/ws" | "/api/state" | "/api/clear" => format!("?eventId={}", self.event),
+            _ if path.ends_with("/seat-plan") => "?version=1".to_owned(),
+            _ => String::new(),
+        };
+        let body = match path {
+            "/api/add" | "/api/remove" => Some(json!({"eventId": self.event, "count": 1})),
+            _ => body(method, path),
+        };
+        self.ask(who, method, &format!("{filled}{query}"), body, &[]).await
     }
 }
 

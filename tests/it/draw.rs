@@ -78,6 +78,14 @@ impl Scene {
         call(&self.admin, Method::GET, &format!("/admin/events/{}/queue/draw", self.event), &self.staff, None).await
     }
 
+    /// `onsale queue`, as staff.
+    async fn by_command(&self, verb: &str, arguments: &[&str]) -> Output {
+        let url = format!("http://{}", self.site.config().http.admin_listen);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onsale"));
+        command.args(["queue", verb, "--admin-url", &url, "--token", &self.staff, &self.event]).args(arguments);
+        command.output().await.expect("the program runs")
+    }
+
     /// Of those who have a number; it comes with the drawn place.
     async fn positions(&self) -> Vec<u64> {
         let mut positions = Vec::new();
@@ -140,7 +148,8 @@ async fn a_draw_survives_a_kill_at_every_step_and_strangers_find_that_it_holds()
         node.kill().await;
         node = scene.site.start().await;
         assert_eq!(scene.stage("closed").await["root"], closed["root"], "its entries stay");
-        assert!(scene.tell_beacon(BEACON).await.status.is_success());
+        assert!(scene.by_command("beacon", &[BEACON]).await.status.success());
+        assert!(scene.tell_beacon(BEACON).await.status.is_success(), "the same again");
         assert_eq!(scene.tell_beacon("another").await.code(), "draw_state");
         let revealed = scene.stage("revealed").await;
         assert_eq!((&revealed["root"], &revealed["beacon_value"]), (&closed["root"], &json!(BEACON)));
@@ -162,7 +171,9 @@ async fn a_draw_survives_a_kill_at_every_step_and_strangers_find_that_it_holds()
 
 /// By the program, and by another one.
 async fn check(scene: &Scene, positions: &[u64], late: &str) {
-    let draw = scene.export().await.body;
+    let printed = scene.by_command("draw", &[]).await;
+    let draw: Value = serde_json::from_slice(&printed.stdout).expect("the file");
+    assert_eq!(draw, scene.export().await.body);
     let file = scene.write("draw.json", &draw);
     let verified = verify(&[&file]).await;
     assert!(verified.status.success(), "{verified:?}");

@@ -11,6 +11,7 @@ mod crowd;
 mod database_contract;
 mod draw;
 mod etcd_members;
+mod fairness;
 mod harness;
 mod http2_proxy;
 mod http_core;

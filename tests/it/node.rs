@@ -127,6 +127,10 @@ impl Site {
         connection.execute(earlier).await.expect("changed");
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn client(&self) -> Client {
         Client::new(&self.url).expect("an address")
     }

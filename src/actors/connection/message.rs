@@ -8,7 +8,7 @@ use crate::{
         clock::Clock,
         waiting_room::{self, Attachment, WaitError},
     },
-    domain::queue::{News, Outcome},
+    domain::queue::{News, Outcome, Standing},
 };
 
 #[derive(RactorMessage)]
@@ -31,9 +31,9 @@ pub(super) enum Message {
     LeaveReturned(Result<Outcome, WaitError>),
 }
 
-/// What became of joining and attaching.
+/// What became of attaching, and of joining if that was to be done.
 pub(super) enum Attached {
-    Here { attempt: u64, room: waiting_room::Handle, attachment: Attachment, outcome: Outcome, clock: Clock },
+    Here { attempt: u64, room: waiting_room::Handle, attachment: Attachment, standing: Standing, clock: Clock },
     Refused(Shut),
     NoSuchEvent,
 }

@@ -150,6 +150,26 @@ impl Close {
     }
 }
 
+impl Notice {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AdmissionEndsSoon => "admission_ends_soon",
+            Self::AdmissionEnded => "admission_ended",
+            Self::NoExtension => "no_extension",
+            Self::Refused(shut) => shut.name(),
+            Self::TryAgain => "try_again",
+        }
+    }
+
+    /// From when on there will be places.
+    pub const fn opens_at(self) -> Option<EventTime> {
+        match self {
+            Self::Refused(Shut::NotOpen { from }) => Some(from),
+            _ => None,
+        }
+    }
+}
+
 impl Shut {
     /// As errors over HTTP are called.
     pub const fn name(self) -> &'static str {

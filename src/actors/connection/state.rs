@@ -28,6 +28,8 @@ pub(super) struct State {
     fan: FanId,
     screen: Arc<Screen>,
     room: Option<Room>,
+    /// Where the fan stood last; `None` before that is known.
+    standing: Option<Standing>,
     /// News of attempts that were not yet known to have succeeded.
     early: Vec<(u64, News)>,
     /// The last attempt to attach that is known to have come to an end.
@@ -77,6 +79,7 @@ impl State {
             fan,
             screen: Arc::new(Screen::new(me.clone(), outlet)),
             room: None,
+            standing: None,
             early: Vec::new(),
             detached: 0,
             closing: false,
@@ -112,19 +115,21 @@ impl State {
         }
     }
 
-    /// Joins, so that an opened socket has a place, and ties the socket to the room; for as long as that takes.
+    /// Joins, so that an opened socket has a place, and ties the socket to the room; for as long as that takes. Who was let in
+    /// does not join again: the admission may have ended meanwhile, and whoever has left must not wait once more.
     fn attach(&mut self, me: &ActorRef<Message>) {
         self.room = None;
         self.early.clear();
         self.screen.untie();
         let (directory, event, fan) = (Arc::clone(&self.directory), self.event, self.fan);
         let (actor, mut attempt) = (me.clone(), self.detached);
+        let joins = matches!(self.standing, None | Some(Standing::Waiting(_)));
         self.attaching = Some(beside::run(me, async move {
             let mut backoff = Backoff::up_to(LONGEST_WAIT);
             loop {
                 attempt += 1;
                 let listener = Listener { me: actor.clone(), attempt };
-                if let Some(attached) = try_to_attach(&*directory, event, fan, listener).await {
+                if let Some(attached) = try_to_attach(&*directory, event, fan, joins, listener).await {
                     break Message::Attached(attached);
                 }
                 backoff.wait().await;
@@ -145,8 +150,12 @@ impl State {
                 self.attach(me);
                 Ok(())
             }
-            Attached::Here { attempt, room, attachment, outcome, clock } => {
-                let sight = self.screen.tie(attempt, &attachment, clock, standing_of(&outcome))?;
+            Attached::Here { attempt, room, attachment, standing, clock } => {
+                let before = self.standing.replace(standing);
+                if matches!(before, Some(Standing::Admitted(_))) && standing == Standing::NotHere {
+                    self.screen.say(Outgoing::Notice(Notice::AdmissionEnded))?;
+                }
+                let sight = self.screen.tie(attempt, &attachment, clock, standing)?;
                 self.room = Some(Room { attempt, handle: room, attachment, _sight: sight });
                 let early = mem::take(&mut self.early);
                 early.into_iter().try_for_each(|(heard_by, news)| self.hear(heard_by, news))
@@ -199,6 +208,7 @@ impl State {
     fn stand(&mut self, standing: Standing) -> Result<(), Lost> {
         // Whoever attaches again asks where they stand.
         let Some(room) = &self.room else { return Ok(()) };
+        self.standing = Some(standing);
         self.screen.stand(standing, &room.attachment.lanes.queue())
     }
 
@@ -252,7 +262,13 @@ fn standing_of(outcome: &Outcome) -> Standing {
 }
 
 /// `None`: not now.
-async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId, listener: Listener) -> Option<Attached> {
+async fn try_to_attach(
+    directory: &dyn Directory,
+    event: EventId,
+    fan: FanId,
+    joins: bool,
+    listener: Listener,
+) -> Option<Attached> {
     let attempt = listener.attempt;
     let handles = match directory.event(event).await {
         Ok(handles) => handles,
@@ -261,15 +277,18 @@ async fn try_to_attach(directory: &dyn Directory, event: EventId, fan: FanId, li
     };
     // Attached first, so that no news is missed between the two.
     let attachment = handles.waiting_room.attach(fan, Box::new(listener)).await.ok()?;
-    match handles.waiting_room.join(fan).await.ok()? {
-        Outcome::Full => Some(Attached::Refused(Shut::Full)),
-        Outcome::NotOpen { from } => Some(Attached::Refused(Shut::NotOpen { from })),
-        Outcome::Closed => Some(Attached::Refused(Shut::Closed)),
-        Outcome::AccountNeeded => Some(Attached::Refused(Shut::AccountNeeded)),
-        Outcome::DeviceTied => Some(Attached::Refused(Shut::DeviceTied)),
-        outcome => {
-            let clock = handles.inventory.clock();
-            Some(Attached::Here { attempt, room: handles.waiting_room, attachment, outcome, clock })
+    let standing = if joins {
+        match handles.waiting_room.join(fan).await.ok()? {
+            Outcome::Full => return Some(Attached::Refused(Shut::Full)),
+            Outcome::NotOpen { from } => return Some(Attached::Refused(Shut::NotOpen { from })),
+            Outcome::Closed => return Some(Attached::Refused(Shut::Closed)),
+            Outcome::AccountNeeded => return Some(Attached::Refused(Shut::AccountNeeded)),
+            Outcome::DeviceTied => return Some(Attached::Refused(Shut::DeviceTied)),
+            outcome => standing_of(&outcome),
         }
-    }
+    } else {
+        handles.waiting_room.standing(fan).await.ok()?
+    };
+    let clock = handles.inventory.clock();
+    Some(Attached::Here { attempt, room: handles.waiting_room, attachment, standing, clock })
 }

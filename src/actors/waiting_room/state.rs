@@ -29,7 +29,7 @@ use crate::{
         beside,
         clock::Clock,
         inventory::{self, AdmissionChange, AskError},
-        measures::Share,
+        measures::{RoomMeasures, Share},
     },
     domain::{
         draw::{Book, Digest, Proof},
@@ -62,6 +62,8 @@ pub(super) struct State {
     storing: Option<AbortOnDropHandle<()>>,
     /// Needs no turn: where a part of a refill comes after it, the place has two, and the account counts.
     tying: Option<AbortOnDropHandle<()>>,
+    /// Places were burnt since the queue was published: who stands behind them must not count them.
+    has_burnt: bool,
     /// Joins that wait for a part of a refill.
     next_store: Option<Vec<(Place, FanId)>>,
     refill: Refill,
@@ -74,6 +76,7 @@ pub(super) struct State {
     /// The draw, once it is made.
     book: Option<Arc<Book>>,
     length: Share,
+    measures: RoomMeasures,
 }
 
 impl State {
@@ -111,6 +114,7 @@ impl State {
             published: Instant::now(),
             publish_every: Duration::from_millis(config.queue_publish_ms),
             storing: None,
+            has_burnt: false,
             next_store: None,
             tying: None,
             refill: Refill::new(),
@@ -121,6 +125,7 @@ impl State {
             drawing: None,
             book: None,
             length: Share::of_queue_length(),
+            measures: RoomMeasures::new(),
         }
     }
 
@@ -273,8 +278,10 @@ impl State {
 
     fn publish(&mut self) {
         self.published = Instant::now();
+        self.has_burnt = false;
         let queue = Arc::new(self.room.publish(self.clock.now()));
         self.queue.send_replace(queue);
+        self.measures.published(self.published.elapsed());
     }
 
     pub fn drain(&mut self, reply: oneshot::Sender<()>) {
@@ -351,12 +358,18 @@ impl State {
         if self.drained.is_some() {
             return;
         }
+        let began = Instant::now();
         let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
         self.step(me, Input::Tick { room });
+        self.measures.ticked(began.elapsed());
     }
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Caller>) {
         self.room.step(self.clock.now(), input, &mut self.effects);
+        self.carry_out(me);
+    }
+
+    fn carry_out(&mut self, me: &ActorRef<Message>) {
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {

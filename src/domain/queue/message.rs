@@ -274,8 +274,8 @@ pub struct Queue {
     /// travel, as a [`QueueChange`](super::QueueChange).
     #[serde(skip)]
     pub ranks: Arc<Ranks>,
-    /// The last place stored by then. A later one stands behind all that were given since, of which some may be gone by
-    /// now: so counted, a position can only fall.
+    /// The last place stored by then, or burnt. A later one stands behind all that were given since, of which some may be
+    /// gone by now: so counted, a position can only fall.
     pub newest: Place,
     /// `None` when unknown.
     pub outflow: Option<Outflow>,

@@ -33,7 +33,7 @@ pub struct WaitingRoom<Reply> {
     presence: Presence,
     joins: Joins<Reply>,
     ties: Ties<Reply>,
-    /// The last place that was stored.
+    /// The last place that was stored, or burnt.
     newest: Place,
     /// Live admissions, by fan: a fan has one, or a place, or neither.
     admissions: BTreeMap<FanId, Admission>,
@@ -266,6 +266,7 @@ impl<Reply> WaitingRoom<Reply> {
     /// The places may be stored all the same, so they are forgotten, and they are burnt: nobody ever gets them.
     fn store_failed(&mut self, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
+            self.newest = place;
             self.used_up.push(place);
             let outcome = Outcome::TryAgain;
             effects.extend(joining.replies.into_iter().map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));

@@ -214,7 +214,7 @@ impl RemoveBody {
     }
 }
 
-fn checked<N: PartialOrd + Display + From<u8>>(
+pub fn checked<N: PartialOrd + Display + From<u8>>(
     field: &str,
     value: N,
     most: N,

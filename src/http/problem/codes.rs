@@ -57,6 +57,7 @@ pub enum Code {
     InvalidDeviceKey,
     DeviceTied,
     DrawState,
+    NotForTrials,
     WebsocketExpected,
     RotationRunning,
     TooManyKeys,
@@ -94,7 +95,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 73] = [
+pub const TABLE: [Row; 74] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -161,6 +162,7 @@ pub const TABLE: [Row; 73] = [
     row(Code::InvalidDeviceKey, "invalid_device_key", 400, false, "This is no key of a device, or too old."),
     row(Code::DeviceTied, "device_tied", 409, false, "The device is tied to an account: its person goes on by that."),
     row(Code::DrawState, "draw_state", 409, false, "The draw is not at the step where this can be done."),
+    row(Code::NotForTrials, "not_for_trials", 409, false, "Only an installation for trials makes up fans."),
     row(Code::WebsocketExpected, "websocket_expected", 426, false, "This path is opened as a WebSocket, version 13."),
     row(Code::RotationRunning, "rotation_running", 409, true, "A new generation of keys does not sign yet."),
     row(Code::TooManyKeys, "too_many_keys", 409, false, "There are as many generations of keys as there may be."),

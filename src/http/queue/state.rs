@@ -9,7 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::waiting_room::{Position, Spot},
+    actors::{
+        connection::Update,
+        waiting_room::{Position, Spot},
+    },
     domain::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
@@ -47,7 +50,7 @@ pub struct QueueState {
     pub admission_extended: bool,
     /// Called: claim the admission until then.
     pub claim_by: Option<Timestamp>,
-    /// Signed proof of the place, or empty. A socket is told it once, and again when it changes.
+    /// Signed proof of the place, or empty. A socket or stream is told it once, and again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub queue_ticket: Option<Arc<str>>,
@@ -120,6 +123,13 @@ impl Told {
         };
         let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
         Self { standing, position, outflow_per_minute, conditions: queue.conditions, server_now, seq: queue.at.0 }
+    }
+}
+
+impl From<Update> for Told {
+    fn from(update: Update) -> Self {
+        let Update { seq, server_now, standing, position, outflow_per_minute, conditions } = update;
+        Self { standing, position, outflow_per_minute, conditions, server_now, seq }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -194,8 +194,14 @@ impl Serving {
                 let answer = router.clone().call(request);
                 let activity = activity.clone();
                 async move {
-                    let _under_way = UnderWay(activity);
-                    answer.await.map(|answer| rest.tell(answer))
+                    let under_way = UnderWay(activity);
+                    answer.await.map(|mut answer| {
+                        if let Some(lasting) = answer.extensions_mut().remove::<Lasting>() {
+                            // It is in one answer only.
+                            let _ = lasting.0.set(under_way);
+                        }
+                        rest.tell(answer)
+                    })
                 }
             }
         });
@@ -236,6 +242,10 @@ impl Serving {
 }
 
 struct UnderWay(Arc<Activity>);
+
+/// Among the extensions of an answer that goes on: its request is under way for as long as anybody holds another copy.
+#[derive(Clone, Default)]
+pub struct Lasting(Arc<OnceLock<UnderWay>>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

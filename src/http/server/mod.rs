@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::connection::Connection;
+pub(super) use self::connection::{Connection, Lasting};
 pub use self::tls::TlsError;
 use self::{
     connection::{Place, Serving},

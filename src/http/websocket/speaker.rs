@@ -13,11 +13,11 @@ use super::{
     opener::Opener,
 };
 use crate::{
-    actors::connection::{Notice, Outgoing, Outlet, Put, Shut, Update},
+    actors::connection::{Outgoing, Outlet, Put, Update},
     domain::id::EventId,
     http::{
         now,
-        queue::state::{QueueState, Teller, Told},
+        queue::state::{QueueState, Teller},
         shapes::Timestamp,
         tokens::Tokens,
     },
@@ -62,14 +62,7 @@ impl Speaker {
         if !self.line.is_clear() {
             return Put::NotNow;
         }
-        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(Told {
-            standing: update.standing,
-            position: update.position,
-            outflow_per_minute: update.outflow_per_minute,
-            conditions: update.conditions,
-            server_now: update.server_now,
-            seq: update.seq,
-        });
+        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(update.into());
         self.say(&Said::Update(&state))
     }
 
@@ -87,15 +80,7 @@ impl Outlet for Speaker {
             Outgoing::Update(update) => self.update(update),
             Outgoing::Turn(admission) => self.say(&Said::Turn { claim_by: admission.claim_by.map(Timestamp::from) }),
             Outgoing::Notice(notice) => {
-                let (code, opens_at) = match notice {
-                    Notice::AdmissionEndsSoon => ("admission_ends_soon", None),
-                    Notice::AdmissionEnded => ("admission_ended", None),
-                    Notice::NoExtension => ("no_extension", None),
-                    Notice::Refused(why @ Shut::NotOpen { from }) => (why.name(), Some(from.into())),
-                    Notice::Refused(why) => (why.name(), None),
-                    Notice::TryAgain => ("try_again", None),
-                };
-                self.say(&Said::Notice { code, opens_at })
+                self.say(&Said::Notice { code: notice.name(), opens_at: notice.opens_at().map(Timestamp::from) })
             }
             Outgoing::Goaway => {
                 let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);

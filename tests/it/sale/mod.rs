@@ -3,6 +3,7 @@
 mod admission;
 mod bad_input;
 mod bots;
+mod control;
 mod copies;
 mod devices;
 mod journey;
@@ -10,4 +11,6 @@ mod modes;
 mod orders;
 pub mod shop;
 mod sockets;
+mod strangers;
+mod streams;
 mod webhooks;

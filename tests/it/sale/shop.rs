@@ -81,6 +81,28 @@ impl Shop {
         self.served.post(&format!("/api/v1/events/{event}/{step}"), Some(&self.organizer.access), json!({})).await
     }
 
+    /// An act on the event's queue, as its organizer.
+    pub async fn control(&self, event: &str, verb: &str, mut body: Value) -> Value {
+        body["reason"] = json!("a test");
+        let answer = self.control_as(Some(&self.organizer.access), event, verb, body).await;
+        answer.expect(StatusCode::OK)
+    }
+
+    pub async fn control_as(&self, token: Option<&str>, event: &str, verb: &str, body: Value) -> Answer {
+        let path = format!("/api/v1/admin/events/{event}/queue/{verb}");
+        self.served.call(Self::method_of(verb), &path, token, Some(body)).await
+    }
+
+    pub fn method_of(verb: &str) -> Method {
+        if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST }
+    }
+
+    /// What those who steer the event's queue see.
+    pub async fn queue(&self, event: &str) -> Value {
+        let path = format!("/api/v1/admin/events/{event}/queue");
+        self.served.get(&path, Some(&self.organizer.access)).await.expect(StatusCode::OK)
+    }
+
     pub async fn fan(&self, name: &str) -> SignedIn {
         self.served.register(&format!("{name}@example.org")).await
     }

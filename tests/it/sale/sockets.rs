@@ -54,7 +54,11 @@ impl Scene {
 
     /// The status of the handshake's answer, and the socket if there is one.
     async fn open(&self, headers: &[(&'static str, &str)]) -> (u16, Option<Socket>) {
-        let mut request = self.shop.socket_url(&self.event).into_client_request().expect("a URL");
+        self.open_at(&self.shop.socket_url(&self.event), headers).await
+    }
+
+    async fn open_at(&self, url: &str, headers: &[(&'static str, &str)]) -> (u16, Option<Socket>) {
+        let mut request = url.into_client_request().expect("a URL");
         for (name, value) in headers {
             request.headers_mut().append(*name, HeaderValue::from_str(value).expect("a value"));
         }
@@ -215,32 +219,57 @@ async fn what_means_nothing_is_said_to_and_the_socket_lives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s_08_a_socket_is_opened_by_access_token_or_by_a_ticket_of_the_same_page_once() {
     let scene = Scene::set().await;
+    opened_by_whom_it_should(&scene, &scene.shop.socket_url(&scene.event)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_08_a_socket_of_the_first_version_is_opened_in_no_other_way() {
+    let scene = Scene::set().await;
+    let root = format!("ws://{}/ws", scene.shop.served.authority());
+    let url = format!("{root}?eventId={}", scene.event);
+    opened_by_whom_it_should(&scene, &url).await;
+    let (bearer, access) = (format!("Bearer {}", scene.fan.access), &scene.fan.access);
+    for (url, status) in [
+        (root.clone(), 400),
+        (format!("{root}?eventId="), 400),
+        (format!("{root}?event_id={}", scene.event), 400),
+        (format!("{url}&token={access}"), 400),
+        (format!("{root}?eventId={:032x}", 1), 404),
+    ] {
+        assert_eq!(scene.open_at(&url, &[("authorization", &bearer)]).await.0, status, "{url}");
+    }
+    let cookie = format!("auth_token={access}");
+    assert_eq!(scene.open_at(&url, &[("cookie", &cookie)]).await.0, 401, "any page could send it");
+}
+
+async fn opened_by_whom_it_should(scene: &Scene, url: &str) {
+    let open = async |headers: &[(&'static str, &str)]| scene.open_at(url, headers).await;
     let here = scene.shop.served.public.clone();
     let (here, bearer) = (here.as_str(), format!("Bearer {}", scene.fan.access));
-    assert_eq!(scene.open(&[]).await.0, 401);
-    assert_eq!(scene.open(&[("authorization", "Bearer x")]).await.0, 401);
-    assert_eq!(scene.open(&[("authorization", &bearer), ("origin", "https://evil.example")]).await.0, 403);
-    assert_eq!(scene.open(&[("authorization", &bearer)]).await.0, 101);
+    assert_eq!(open(&[]).await.0, 401);
+    assert_eq!(open(&[("authorization", "Bearer x")]).await.0, 401);
+    assert_eq!(open(&[("authorization", &bearer), ("origin", "https://evil.example")]).await.0, 403);
+    assert_eq!(open(&[("authorization", &bearer)]).await.0, 101);
     let offer = |ticket: &str| format!("onsale.v1, ticket.{ticket}");
 
     let ticket = offer(&scene.ticket(Some(here)).await);
     for origin in [Some("https://evil.example"), Some("null"), None] {
         let headers: Vec<_> =
             [("sec-websocket-protocol", ticket.as_str())].into_iter().chain(origin.map(|o| ("origin", o))).collect();
-        let refused = scene.open(&headers).await.0;
+        let refused = open(&headers).await.0;
         assert!(matches!(refused, 401 | 403), "{origin:?}: {refused}");
     }
-    let (status, socket) = scene.open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await;
+    let (status, socket) = open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await;
     assert_eq!(status, 101);
     assert_eq!(heard(&mut socket.expect("open")).await["type"], "queue.update");
-    assert_eq!(scene.open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await.0, 401, "used");
+    assert_eq!(open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await.0, 401, "used");
 
     let tokens = &scene.shop.served.app.tokens;
     let claim = || SocketClaim { org: None, end: u64::MAX, sv: 1 };
     let expired = offer(&tokens.sign_until(Kind::Socket, scene.fan.id, 1_000, 1_030, claim()));
     let other_kind = offer(&tokens.sign(Kind::Resume, scene.fan.id, 60, claim()));
     for wrong in [&expired, &other_kind, "onsale.v1", "onsale.v1, ticket.x"] {
-        assert_eq!(scene.open(&[("sec-websocket-protocol", wrong)]).await.0, 401, "{wrong}");
+        assert_eq!(open(&[("sec-websocket-protocol", wrong)]).await.0, 401, "{wrong}");
     }
 }
 

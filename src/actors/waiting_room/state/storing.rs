@@ -138,7 +138,12 @@ impl State {
         self.refill(me);
         match returned {
             Ok(()) => {
-                self.step(me, Input::Stored);
+                self.room.step(self.clock.now(), Input::Stored, &mut self.effects);
+                if self.has_burnt {
+                    // In this order: whoever is told the place finds it in the queue.
+                    self.publish();
+                }
+                self.carry_out(me);
                 // Whoever finds free slots need not wait for the next pulse.
                 self.tick(me);
             }
@@ -146,6 +151,7 @@ impl State {
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(event = %self.event, %error, "joins not stored; their fans are told to try again");
+                self.has_burnt = true;
                 self.step(me, Input::StoreFailed);
             }
         }

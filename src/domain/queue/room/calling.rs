@@ -189,9 +189,8 @@ impl<Reply> WaitingRoom<Reply> {
         self.room.slots_free = if all { self.room.slots_free.saturating_sub(count) } else { 0 };
         self.room.slots_taken = self.room.slots_taken.saturating_add(count);
         self.room.tickets.free = self.room.tickets.free.saturating_sub(u64::from(count));
-        if self.extra > 0 {
-            self.propose(now, effects);
-        }
+        // What rate, slots and stock still allow need not wait for the next tick.
+        self.propose(now, effects);
     }
 }
 

@@ -1,0 +1,160 @@
+//! Whether the waiting room keeps its promises (I-21 to I-27), by what fans wrote down and what the journal says.
+//!
+//! Sales in which nothing happens, Redis loses everything, the event's node is killed, nodes are drained, fans come and go.
+
+mod bad;
+mod checker;
+mod fans;
+mod history;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use onsale::{
+    demo::fans::Client,
+    domain::id::EventId,
+    stores::{etcd::Etcd, wishes::WishStore},
+};
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use self::{
+    checker::{check, longest_stop, shares},
+    fans::Waiters,
+    history::{FactKind, facts},
+};
+use crate::{
+    harness::{address, open_etcd, until},
+    ledger::Ledger,
+    node::{Node, Site},
+    rush, servers,
+};
+
+const FANS: usize = 60;
+const SLOTS: u32 = 4;
+const ENDED: Duration = Duration::from_secs(30);
+
+/// Fans at these sites, each with one of them first.
+async fn gather(sites: &[Site], flap: bool, random: &mut StdRng) -> Waiters {
+    let event: EventId = sites[0].event(event_body(), None).await.parse().expect("an id");
+    let urls: Vec<&str> = sites.iter().map(Site::url).collect();
+    let clients = Client::each_first(&urls.join(",")).expect("addresses");
+    Waiters::register(&clients, event, FANS, flap, random).await
+}
+
+fn event_body() -> Value {
+    let mut body = rush::event_body();
+    body["ticket_types"].as_array_mut().expect("a list").truncate(1);
+    body["queue"] = json!({"mode": "fifo", "slots": SLOTS, "rate_per_minute": 60_000, "session_seconds": 600,
+        "claim_seconds": 60, "grace_seconds": 120});
+    body
+}
+
+/// A third of the fans come before it happens, a third while it does, a third after it.
+async fn sale(waiters: &mut Waiters, what: impl Future<Output = ()>) {
+    waiters.come(FANS / 3).await;
+    waiters.diary.admitted(FANS / 10).await;
+    tokio::join!(what, waiters.come(FANS / 3));
+    waiters.come(FANS).await;
+    waiters.end().await;
+}
+
+async fn end(waiters: Waiters, site: &Site, nodes: impl IntoIterator<Item = Node>) {
+    for node in nodes {
+        node.signal("TERM").await;
+        let (status, log) = node.ended(ENDED).await;
+        assert!(status.success(), "{status}: {log}");
+    }
+    let ledger = Ledger::read(&site.config().stores, waiters.event()).await;
+    assert!(!ledger.has_snapshot, "every entry is looked at");
+    let (seen, facts) = (waiters.diary.all(), facts(&ledger.segments));
+    let mut wrong = check(&seen, &facts);
+    // One class, of which somebody always waits, has to get all.
+    let let_in = facts.iter().filter(|fact| matches!(fact.what, FactKind::Admitted { .. }));
+    let let_in: Vec<_> = let_in.map(|_| (0, BTreeSet::from([0]))).collect();
+    wrong.extend(shares(&let_in, &[(0, 1.0)].into()));
+    println!("{} facts, {} seen, {} let in", facts.len(), seen.len(), let_in.len());
+    println!("longest with a free slot and somebody waiting: {} ms", longest_stop(&seen, &facts));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(let_in.len() > FANS / 2, "most are let in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_sale_keeps_what_the_waiting_room_promises() {
+    let site = Site::embedded();
+    let node = site.start().await;
+    let mut waiters = gather(std::slice::from_ref(&site), false, &mut rush::random()).await;
+    sale(&mut waiters, async {}).await;
+    end(waiters, &site, [node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fans_who_come_and_go_keep_their_places_and_their_turns() {
+    let site = Site::embedded();
+    let node = site.start().await;
+    let mut waiters = gather(std::slice::from_ref(&site), true, &mut rush::random()).await;
+    sale(&mut waiters, async {}).await;
+    end(waiters, &site, [node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_loses_everything_amid_a_sale_costs_nobody_a_place() {
+    if address("ONSALE_TEST_REDIS").is_none() {
+        return;
+    }
+    let mut redis = servers::Redis::start().await;
+    let site = Site::embedded().set("stores.redis", &redis.url());
+    let node = site.start().await;
+    let mut waiters = gather(std::slice::from_ref(&site), false, &mut rush::random()).await;
+    sale(&mut waiters, redis.lose_all()).await;
+    end(waiters, &site, [node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_killed_amid_its_sale_costs_nobody_a_place() {
+    let Some(site) = Site::on_servers().await else { return };
+    let sites = site.with_siblings(2);
+    let mut nodes = start(&sites).await;
+    let mut waiters = gather(&sites, false, &mut rush::random()).await;
+    let event = waiters.event();
+    let ownership = open_etcd(&sites[0].config().stores.etcd, "reader").await.ownership;
+    let owner = async || ownership.owner(event).await.expect("read").map(|owner| owner.node);
+    let killed = async {
+        let name = owner().await.expect("somebody runs it");
+        let at = sites.iter().position(|site| site.config().node == name).expect("one of them");
+        nodes.remove(at).kill().await;
+        until("another node runs the event", async || owner().await.is_some_and(|node| node != name)).await;
+    };
+    sale(&mut waiters, killed).await;
+    end(waiters, &sites[0], nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_drained_one_after_the_other_cost_nobody_a_place() {
+    let Some(site) = Site::on_servers().await else { return };
+    let sites = site.with_siblings(2);
+    let nodes = start(&sites).await;
+    let mut waiters = gather(&sites, false, &mut rush::random()).await;
+    let event = waiters.event();
+    let endpoints = sites[0].config().stores.etcd;
+    let ownership = open_etcd(&endpoints, "reader").await.ownership;
+    let wishes = WishStore::new(Arc::new(Etcd::new(&endpoints).await.expect("addresses")));
+    let owner = async || ownership.owner(event).await.expect("read").map(|owner| owner.node);
+    let drained = async {
+        for _ in 0..2 {
+            let name = owner().await.expect("somebody runs it");
+            wishes.drain(&name).await.expect("noted");
+            until("another node runs the event", async || owner().await.is_some_and(|node| node != name)).await;
+            wishes.undrain(&name).await.expect("noted");
+        }
+    };
+    sale(&mut waiters, drained).await;
+    end(waiters, &sites[0], nodes).await;
+}
+
+async fn start(sites: &[Site]) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for site in sites {
+        nodes.push(site.start().await);
+    }
+    nodes
+}
