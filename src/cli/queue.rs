@@ -230,8 +230,14 @@ fn table(report: &QueueReport) -> String {
         (false, None) => "nobody came through yet".to_owned(),
         (false, Some(outflow)) => format!("{outflow} come through a minute"),
     };
+    let net = match (report.engage_above, report.engaged) {
+        (0, _) => String::new(),
+        (_, true) => format!("; engaged, until fewer than {} shop", report.release_below),
+        (above, false) => format!("; everybody comes through until {above} shop"),
+    };
     format!(
-        "waiting     {} ({} here)\nadmitted    {}\nslots       {} {} of {}\nrate        {} a minute at {} %; {pace}\n",
+        "waiting     {} ({} here)\nadmitted    {}\nslots       {} {} of {}\nrate        {} a minute at {} %; {pace}\n\
+         mode        {}{net}\n",
         report.waiting,
         report.present,
         report.admissions,
@@ -240,6 +246,7 @@ fn table(report: &QueueReport) -> String {
         report.slots,
         report.rate_per_minute,
         report.pace_percent,
+        report.mode.name(),
     )
 }
 
@@ -288,6 +295,18 @@ mod tests {
         for (part, whole, full) in [(0, 9, 0), (50, 100, 15), (9, 9, 30), (12, 9, 30), (0, 0, 0), (3, 0, 0)] {
             let drawn = bar(part, whole);
             assert_eq!((drawn.matches('█').count(), drawn.chars().count()), (full, BAR), "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn the_mode_is_told_and_whether_there_is_a_queue() {
+        let with_net = |engaged| QueueReport { engage_above: 90, release_below: 40, engaged, ..report() };
+        for (report, told) in [
+            (report(), "mode        fifo\n"),
+            (with_net(true), "mode        fifo; engaged, until fewer than 40 shop\n"),
+            (with_net(false), "mode        fifo; everybody comes through until 90 shop\n"),
+        ] {
+            assert!(table(&report).ends_with(told), "{}", table(&report));
         }
     }
 

@@ -313,6 +313,36 @@ async fn a_connection_tells_the_place_at_once_the_turn_and_the_end_also_when_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_left_does_not_wait_again_when_the_room_of_an_open_socket_restarts() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let event = shop.new_event(configuration(10)).await;
+    let (outgoing, mut socket) = mpsc::channel(64);
+    let directory = Arc::clone(&shop.directory) as Arc<dyn Directory>;
+    let fan = new_fan();
+    let _connection = connection::start(directory, event, fan, outgoing).await.expect("starts");
+    eventually("the fan is let in", async || admission_of(next_update(&mut socket).await)).await;
+
+    let room = shop.event(event).await.waiting_room;
+    assert_eq!(room.leave(fan).await.ok(), Some(Outcome::Left), "not by the socket");
+    while next_update(&mut socket).await.standing != Standing::NotHere {}
+    let term = room.queue().borrow().newest.term();
+    assert!(shop.directory.kill(event, Part::WaitingRoom).await);
+    let mut queue = eventually("the socket is attached again", async || {
+        let queue = shop.directory.event(event).await.ok()?.waiting_room.queue();
+        let attached = queue.borrow().newest.term() > term && queue.borrow().present == 1;
+        attached.then_some(queue)
+    })
+    .await;
+    // Two more turns of the room: whatever the connection asked for after that is done.
+    for _ in 0..2 {
+        queue.changed().await.expect("published");
+    }
+    assert_eq!(shop.standing(event, fan).await, Standing::NotHere);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_the_newest_position_only() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let shop = Shop::open(folder.path()).await;

@@ -11,8 +11,9 @@
 //! only, and the socket is closed if it does not even take the news of its turn. The mailbox holds what a client may say and
 //! what a room says of one fan; the actor never waits.
 //!
-//! When the room restarts or moves, the connection attaches again through the directory and tells the fan nothing of it. When
-//! the connection itself fails, its socket is closed and the client opens another.
+//! When the room restarts or moves, the connection attaches again through the directory and tells the fan nothing of it. Who
+//! waited joins again; who was let in, or has left, does not. When the connection itself fails, its socket is closed and the
+//! client opens another.
 
 mod handle;
 mod message;

@@ -167,7 +167,7 @@ impl ModeChange {
 
     /// For the audit: what is changed, and why.
     pub fn told(&self) -> String {
-        let mode = self.mode.map(|mode| format!("{mode:?}").to_lowercase());
+        let mode = self.mode.map(|mode| mode.name().to_owned());
         let engage = self.engage_above.map(|shopping| format!("engage above {shopping}"));
         let release = self.release_below.map(|shopping| format!("release below {shopping}"));
         let changes: Vec<_> = [mode, engage, release].into_iter().flatten().collect();

@@ -136,7 +136,8 @@ async fn the_command_line_steers_a_running_queue_and_tells_refusals() {
     let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let mode = ["passthrough", "--engage-above", "9", "--release-below", "2", "--reason", "a rehearsal"];
     assert!(scene.by_command("mode", &mode).await.status.success());
-    assert!(scene.by_command("mode", &["--engage-above", "7"]).await.status.success());
+    let lowered = scene.by_command("mode", &["--engage-above", "7"]).await;
+    assert!(lowered.status.success() && said(&lowered).contains("passthrough; "), "{lowered:?}");
     let report = scene.report().await;
     let is = (&report["mode"], &report["engage_above"], &report["release_below"]);
     assert_eq!(is, (&json!("passthrough"), &json!(7), &json!(2)));

@@ -132,6 +132,19 @@ fn seconds(span: Millis) -> u32 {
     u32::try_from(span.0 / 1000).unwrap_or(u32::MAX)
 }
 
+impl ModeBody {
+    /// As in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Draw => "draw",
+            Self::Random => "random",
+            Self::Passthrough => "passthrough",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 impl From<ModeBody> for Mode {
     fn from(mode: ModeBody) -> Self {
         match mode {
