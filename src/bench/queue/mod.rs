@@ -18,8 +18,8 @@ use crate::failure::Failure;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// What to measure, in this order. The first one's ticks and memory are not blurred by what others have left; the state
-    /// machine alone comes last in any case.
+    /// What to measure, in this order; the state machine alone comes last in any case. A part's ticks and memory are only its own
+    /// where it is the first: what others have left is used again.
     #[arg(long, value_delimiter = ',', default_value = "waiting,draw,joins,sockets,promotions,simulated")]
     parts: Vec<Part>,
     /// How often joins, sockets and promotions are measured; figures are the medians.
