@@ -343,6 +343,36 @@ async fn who_has_left_does_not_wait_again_when_the_room_of_an_open_socket_restar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_leaves_by_one_way_is_shown_out_by_all() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let shop = Shop::open(folder.path()).await;
+    let mut shut = configuration(10);
+    shut.queue.paused = true;
+    let event = shop.new_event(shut).await;
+    let (fan, mut sockets) = (new_fan(), Vec::new());
+    for _ in 0..2 {
+        let (outgoing, mut socket) = mpsc::channel(64);
+        let directory = Arc::clone(&shop.directory) as Arc<dyn Directory>;
+        let connection = connection::start(directory, event, fan, outgoing).await.expect("starts");
+        while !matches!(next_update(&mut socket).await.standing, Standing::Waiting(_)) {}
+        sockets.push((connection, socket));
+    }
+    let room = shop.event(event).await.waiting_room;
+    assert_eq!(room.leave(fan).await.ok(), Some(Outcome::Left));
+    for (_connection, mut socket) in sockets {
+        let last = async {
+            loop {
+                if let Outgoing::Close(why) = socket.recv().await.expect("a last word") {
+                    break why;
+                }
+            }
+        };
+        assert_eq!(last.await, Close::Left);
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_the_newest_position_only() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let shop = Shop::open(folder.path()).await;

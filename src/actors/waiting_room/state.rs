@@ -56,7 +56,7 @@ pub(super) struct State {
     sockets: Sockets,
     queue: watch::Sender<Arc<Queue>>,
     lanes: Arc<Lanes>,
-    published: Instant,
+    publish_at: Instant,
     publish_every: Duration,
     /// Joins or a part of a refill, one at a time: the store must not get an older place of a fan after a newer one.
     storing: Option<AbortOnDropHandle<()>>,
@@ -88,6 +88,7 @@ impl State {
     ) -> Self {
         let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
             arguments;
+        let publish_every = Duration::from_millis(config.queue_publish_ms);
         let mut beside = JoinSet::new();
         let (pump, room_of_sockets) = (me.clone(), me.clone());
         beside.spawn(async move {
@@ -111,8 +112,8 @@ impl State {
             })),
             lanes: Arc::new(Lanes::new(queue.subscribe(), config.queue_front)),
             queue,
-            published: Instant::now(),
-            publish_every: Duration::from_millis(config.queue_publish_ms),
+            publish_at: Instant::now() + publish_every,
+            publish_every,
             storing: None,
             has_burnt: false,
             next_store: None,
@@ -270,18 +271,20 @@ impl State {
         self.tick(me);
         self.length.set(self.room.waiting() as u64);
         self.look_after_store(me);
-        // A pulse that is a little early is nearer than the next one.
-        if self.published.elapsed() + PULSE / 2 >= self.publish_every {
+        // A pulse that is a little early is nearer than the next one; one that is late does not put off those after it.
+        let now = Instant::now();
+        if now + PULSE / 2 >= self.publish_at {
+            self.publish_at = (self.publish_at + self.publish_every).max(now);
             self.publish();
         }
     }
 
     fn publish(&mut self) {
-        self.published = Instant::now();
+        let began = Instant::now();
         self.has_burnt = false;
         let queue = Arc::new(self.room.publish(self.clock.now()));
         self.queue.send_replace(queue);
-        self.measures.published(self.published.elapsed());
+        self.measures.published(began.elapsed());
     }
 
     pub fn drain(&mut self, reply: oneshot::Sender<()>) {

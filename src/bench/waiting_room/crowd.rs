@@ -76,7 +76,7 @@ pub struct Told {
 }
 
 /// Handshakes under way.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 512;
 /// Sockets with one address: ports run short beyond.
 const PER_ADDRESS: usize = 10_000;
 const MARK: &[u8] = b"\"serverNow\":\"";

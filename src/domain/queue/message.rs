@@ -248,6 +248,8 @@ pub enum News {
     Placed(Place),
     /// The device's place is its person's now.
     Tied,
+    /// The fan has given the place up, on whichever socket or by HTTP.
+    Left,
 }
 
 /// Where a fan stands.

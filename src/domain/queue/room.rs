@@ -288,11 +288,18 @@ impl<Reply> WaitingRoom<Reply> {
                     proposal.leaving.entry(place).or_default().push(reply);
                     return;
                 }
-                self.give_up(now, place);
+                self.left(now, place, effects);
                 Outcome::Left
             }
         };
         effects.push(Effect::Reply { reply, outcome });
+    }
+
+    /// By the fan's wish, who may have more sockets than the one that it was said on.
+    fn left(&mut self, now: EventTime, place: Place, effects: &mut Vec<Effect<Reply>>) {
+        if let Some(fan) = self.give_up(now, place).filter(|&fan| self.presence.is_here(fan)) {
+            effects.push(Effect::Tell { fan, news: News::Left });
+        }
     }
 
     fn warn(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {

@@ -179,7 +179,7 @@ impl<Reply> WaitingRoom<Reply> {
             effects.extend(leavers.map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));
         }
         for (place, leavers) in leaving {
-            self.give_up(now, place);
+            self.left(now, place, effects);
             effects.extend(leavers.into_iter().map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
         }
         self.pace.spend(count.saturating_sub(by_admin));

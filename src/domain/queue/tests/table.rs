@@ -413,3 +413,13 @@ fn who_takes_nothing_within_the_claim_window_holds_nobody_up() {
     assert_eq!(bench.proposed(30_999, last_two), NOBODY, "these two may be about to take the last two");
     assert_eq!(bench.proposed(31_000, last_two), [3, 4]);
 }
+
+#[test]
+fn whoever_leaves_is_told_so_on_every_socket() {
+    let mut bench = Bench::with_waiting(2);
+    assert_eq!(bench.leave(1), [tell(1, News::Left), reply(1_001, Outcome::Left), forget(&[1])]);
+    assert_eq!(bench.proposed(0, ROOM), [2]);
+    assert_eq!(bench.leave(2), []);
+    let none = bench.run(Input::Admitted { admissions: Vec::new() });
+    assert_eq!(none, [tell(2, News::Left), reply(1_002, Outcome::Left), forget(&[2])]);
+}
