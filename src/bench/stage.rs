@@ -358,6 +358,7 @@ pub fn configuration() -> Configuration {
         },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

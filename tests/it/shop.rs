@@ -237,6 +237,7 @@ pub fn configuration(stock: u32) -> Configuration {
         limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
