@@ -120,7 +120,7 @@ impl Stage {
         log::start(&config.log)?;
         let node = Node::start_with(config.clone(), crate::http::noop::routes()).await?;
         let mut random = StdRng::seed_from_u64(7);
-        let mut fan = || FanId::from_u128(rand::Rng::random(&mut random));
+        let mut fan = || FanId::random(rand::Rng::random(&mut random));
         let (organizer, fans) = (fan(), (0..FANS).map(|_| fan()).collect::<Vec<_>>());
         let stage = Self { node, config, temporary, organizer, fans, events: Mutex::default() };
         stage.make_accounts().await?;
@@ -358,6 +358,7 @@ pub fn configuration() -> Configuration {
         },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -1,6 +1,6 @@
 //! `onsale queue`: steering an event's waiting room, as a client of the admin API.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -104,6 +104,17 @@ pub enum Command {
         #[arg(long, value_name = "SHOPPERS")]
         release_below: Option<u32>,
     },
+    /// Tell all who wait something, in each language; instead of what they were told before.
+    Notice {
+        #[command(flatten)]
+        act: Act,
+        /// Once for each language.
+        #[arg(long = "text", value_name = "LANGUAGE=TEXT", value_parser = in_language, required_unless_present = "clear", conflicts_with = "clear")]
+        texts: Vec<(String, String)>,
+        /// Take the notice away.
+        #[arg(long)]
+        clear: bool,
+    },
     /// Print the whole draw, as `onsale verify-draw` takes it.
     Draw {
         #[command(flatten)]
@@ -167,6 +178,14 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             let body = json!({"mode": mode, "engage_above": engage_above, "release_below": release_below});
             act.ask(Method::PUT, "mode", body).await?
         }
+        Command::Notice { act, texts, clear: _ } => {
+            let named = texts.len();
+            let texts: BTreeMap<String, String> = texts.into_iter().collect();
+            if texts.len() < named {
+                return Err("a language is named twice".into());
+            }
+            act.ask(Method::PUT, "notice", json!({"texts": texts})).await?
+        }
         Command::Draw { of } => {
             let draw: Value = Admin::new(of.admin)?.ask(Method::GET, &path(of.event, "/draw"), None).await?;
             println!("{}", serde_json::to_string_pretty(&draw)?);
@@ -197,6 +216,12 @@ impl Act {
         body["reason"] = json!(self.reason);
         Admin::new(self.of.admin)?.ask(method, &path(self.of.event, &format!("/{verb}")), Some(body)).await
     }
+}
+
+fn in_language(argument: &str) -> Result<(String, String), String> {
+    let (language, text) =
+        argument.split_once('=').ok_or("LANGUAGE=TEXT is expected, such as \"en=The hall opens late.\"")?;
+    Ok((language.to_owned(), text.to_owned()))
 }
 
 fn path(event: EventId, rest: &str) -> String {
@@ -235,9 +260,13 @@ fn table(report: &QueueReport) -> String {
         (_, true) => format!("; engaged, until fewer than {} shop", report.release_below),
         (above, false) => format!("; everybody comes through until {above} shop"),
     };
+    let notice = report.notice.as_ref().map_or(String::new(), |notice| {
+        let texts = notice.texts.iter().map(|(language, text)| format!("notice      {language}: {text}\n"));
+        texts.collect()
+    });
     format!(
         "waiting     {} ({} here)\nadmitted    {}\nslots       {} {} of {}\nrate        {} a minute at {} %; {pace}\n\
-         mode        {}{net}\n",
+         mode        {}{net}\n{notice}",
         report.waiting,
         report.present,
         report.admissions,
@@ -268,7 +297,10 @@ fn bar(part: u32, whole: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::events::body::ModeBody;
+    use crate::{
+        domain::time::EventTime,
+        http::{events::body::ModeBody, queue::notice::NoticeBody},
+    };
 
     fn report() -> QueueReport {
         QueueReport {
@@ -285,6 +317,7 @@ mod tests {
             release_below: 0,
             pace_percent: 100,
             outflow_per_minute: Some(598),
+            notice: None,
             members: Vec::new(),
             next_after: None,
         }
@@ -308,6 +341,16 @@ mod tests {
         ] {
             assert!(table(&report).ends_with(told), "{}", table(&report));
         }
+    }
+
+    #[test]
+    fn the_notice_is_shown_in_each_language() {
+        let texts = [("en".to_owned(), "Later.".to_owned()), ("hr".to_owned(), "Kasnije.".to_owned())].into();
+        let notice = Some(NoticeBody { texts, at: EventTime(1_000).into() });
+        let told = table(&QueueReport { notice, ..report() });
+        assert!(told.ends_with("mode        fifo\nnotice      en: Later.\nnotice      hr: Kasnije.\n"), "{told}");
+        assert_eq!(in_language("en=1=1").expect("good"), ("en".to_owned(), "1=1".to_owned()));
+        assert!(in_language("en").is_err());
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl Id<Fan> {
         Self::from_uuid(uuid::Builder::from_custom_bytes(random).into_uuid())
     }
 
+    /// As an account's: never a device.
+    pub fn random(random: [u8; 16]) -> Self {
+        Self::from_uuid(uuid::Builder::from_random_bytes(random).into_uuid())
+    }
+
     pub fn is_device(self) -> bool {
         self.uuid.get_version_num() == 8
     }

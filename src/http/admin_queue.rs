@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod live;
+pub mod notice;
 pub mod synthetic;
 
 use std::sync::Arc;
@@ -22,12 +23,13 @@ use super::{
     events::{reconfigure, steered},
     extract::{Json, Path, Query},
     problem::{Code, Problem},
+    queue::notice::NoticeBody,
     refusals::NotAllowed,
     shapes::Wrong,
 };
 use crate::{
     actors::directory::EventHandles,
-    domain::{account::Role, id::EventId, inventory::configuration::QueueSettings, queue::Place},
+    domain::{account::Role, id::EventId, inventory::configuration::Configuration, queue::Place},
 };
 
 /// Who may steer a queue beside its organizer.
@@ -135,7 +137,7 @@ pub async fn pause(
     Json(body): Json<Reason>,
 ) -> Result<Json<QueueReport>, Problem> {
     Wrong::reason(&body.reason)?;
-    set(app, acting, event, "queue.pause", &body.reason, |queue| queue.paused = true).await
+    set(app, acting, event, "queue.pause", &body.reason, |event| event.queue.paused = true).await
 }
 
 #[utoipa::path(post, path = "/events/{event}/queue/resume", tag = "admin", params(("event" = String, Path)),
@@ -147,7 +149,7 @@ pub async fn resume(
     Json(body): Json<Reason>,
 ) -> Result<Json<QueueReport>, Problem> {
     Wrong::reason(&body.reason)?;
-    set(app, acting, event, "queue.resume", &body.reason, |queue| queue.paused = false).await
+    set(app, acting, event, "queue.resume", &body.reason, |event| event.queue.paused = false).await
 }
 
 #[utoipa::path(put, path = "/events/{event}/queue/rate", tag = "admin", params(("event" = String, Path)),
@@ -160,7 +162,7 @@ pub async fn rate(
 ) -> Result<Json<QueueReport>, Problem> {
     body.check()?;
     let reason = format!("{}: {}", body.per_minute, body.reason);
-    set(app, acting, event, "queue.rate", &reason, |queue| queue.rate_per_minute = body.per_minute).await
+    set(app, acting, event, "queue.rate", &reason, |event| event.queue.rate_per_minute = body.per_minute).await
 }
 
 #[utoipa::path(put, path = "/events/{event}/queue/slots", tag = "admin", params(("event" = String, Path)),
@@ -173,7 +175,7 @@ pub async fn slots(
 ) -> Result<Json<QueueReport>, Problem> {
     body.check()?;
     let reason = format!("{}: {}", body.slots, body.reason);
-    set(app, acting, event, "queue.slots", &reason, |queue| queue.slots = body.slots).await
+    set(app, acting, event, "queue.slots", &reason, |event| event.queue.slots = body.slots).await
 }
 
 /// How fans are let in from now on; nobody loses a place by it.
@@ -186,7 +188,7 @@ pub async fn mode(
     Json(body): Json<ModeChange>,
 ) -> Result<Json<QueueReport>, Problem> {
     body.check()?;
-    set(app, acting, event, "queue.mode", &body.told(), |queue| body.apply(queue)).await
+    set(app, acting, event, "queue.mode", &body.told(), |event| body.apply(&mut event.queue)).await
 }
 
 /// Allowed and recorded: the event's actors.
@@ -203,12 +205,12 @@ async fn set(
     Path(id): Path<EventId>,
     action: &str,
     reason: &str,
-    change: impl Fn(&mut QueueSettings),
+    change: impl Fn(&mut Configuration),
 ) -> Result<Json<QueueReport>, Problem> {
     let (event, role) = steered(&app, &acting, id, &STEERERS).await?;
     let act = acting.act(role, action, id, reason);
     reconfigure(&app, event, act, |configuration| {
-        change(&mut configuration.queue);
+        change(configuration);
         Ok(())
     })
     .await?;
@@ -234,6 +236,7 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         engage_above: configuration.queue.engage_above,
         release_below: configuration.queue.release_below,
         outflow_per_minute: queue.outflow.map(|outflow| outflow.per_minute),
+        notice: configuration.notice.as_deref().map(NoticeBody::of),
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
         members: members.into_iter().map(|(place, fan)| Member { place, fan }).collect(),
     })

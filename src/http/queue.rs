@@ -1,5 +1,6 @@
 //! The waiting room: join, look, claim and leave. Cheap on purpose: no database beyond the session's cache.
 
+pub mod notice;
 pub mod state;
 pub mod stream;
 

@@ -82,6 +82,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::rate))
         .routes(routes!(admin_queue::slots))
         .routes(routes!(admin_queue::mode))
+        .routes(routes!(admin_queue::notice::set_notice))
         .routes(routes!(admin_queue::synthetic::add))
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))

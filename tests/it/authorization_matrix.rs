@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 81] = [
+const ROWS: [(&str, &str, May); 82] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -96,6 +96,7 @@ const ROWS: [(&str, &str, May); 81] = [
     ("put", "/api/v1/admin/events/{event}/queue/rate", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/slots", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/mode", Steerers),
+    ("put", "/api/v1/admin/events/{event}/queue/notice", Steerers),
     ("get", "/api/v1/admin/events/{event}/queue/draw", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
@@ -190,6 +191,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("put", _, "rate") => json!({"per_minute": 600, "reason": reason}),
         ("post", _, "beacon") => json!({"value": "8f0c", "reason": reason}),
         ("put", _, "mode") => json!({"mode": "fifo", "reason": reason}),
+        ("put", _, "notice") => json!({"texts": {"en": "The hall opens late."}, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),

@@ -19,12 +19,13 @@ use onsale::{
     domain::{
         id::{EventId, FanId},
         inventory::{
-            configuration::{Kept, QueueSettings, Seat, SeatKind, Stock, TicketType},
+            configuration::{Configuration, Kept, QueueSettings, Seat, SeatKind, Stock, TicketType},
+            notice,
             request::{Admission, Command, HoldView, Refusal, Request},
         },
         order::OrderState,
         queue::{Outcome, Standing},
-        time::Millis,
+        time::{EventTime, Millis},
     },
 };
 use tokio::sync::mpsc;
@@ -339,6 +340,29 @@ async fn an_event_that_another_node_has_is_said_to_be_elsewhere_and_is_left_to_i
     // What does not run is given up too.
     owner.directory.local.give_up(event).await;
     other.directory.local.give_up(event).await;
+    nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notice_reaches_the_sockets_of_other_nodes_and_is_told_once() {
+    let Some(nodes) = TwoNodes::open(Faults::default()).await else { return };
+    let [owner, other] = &nodes.shops;
+    let mut settings = configuration(10);
+    settings.queue.paused = true;
+    let event = owner.new_event(settings.clone()).await;
+    let mut socket = Socket::open(other, event, new_fan()).await;
+    assert_eq!(socket.update(|_| true).await.notice, None);
+    let texts = [("en".to_owned(), "The hall opens late.".to_owned())].into();
+    let notice = Arc::new(notice::Notice { version: 2, at: EventTime(7), texts });
+    settings = Configuration { version: 2, notice: Some(Arc::clone(&notice)), ..settings };
+    configure(owner, event, settings.clone()).await;
+    assert_eq!(socket.update(|update| update.notice.is_some()).await.notice, Some(Some(Arc::clone(&notice))));
+    let mut late = Socket::open(other, event, new_fan()).await;
+    assert_eq!(late.update(|_| true).await.notice, Some(Some(notice)), "with the first state");
+    assert_eq!(socket.update(|_| true).await.notice, None, "somebody has come, and it is as before");
+    drop(late);
+    configure(owner, event, Configuration { version: 3, notice: None, ..settings }).await;
+    assert_eq!(socket.update(|update| update.notice.is_some()).await.notice, Some(None));
     nodes.close().await;
 }
 

@@ -214,7 +214,7 @@ pub fn hold_of(admission: Admission, quantity: u32) -> Request {
 }
 
 pub fn new_fan() -> FanId {
-    FanId::from_u128(rand::random())
+    FanId::random(rand::random())
 }
 
 /// On sale, one ticket type by quantity, everybody admitted at once.
@@ -237,6 +237,7 @@ pub fn configuration(stock: u32) -> Configuration {
         limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

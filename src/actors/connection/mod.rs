@@ -30,6 +30,7 @@ use self::{message::Message, state::State};
 use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
+    inventory::notice,
     queue::{Conditions, Standing},
     time::EventTime,
 };
@@ -85,6 +86,8 @@ pub struct Update {
     /// Of the whole queue; unknown is `None`.
     pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
+    /// The organizer's notice, or that there is none any more; `None`: as told before.
+    pub notice: Option<Option<Arc<notice::Notice>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,9 +70,9 @@ struct Told {
 }
 
 impl Told {
-    /// What does not wait for the next second when it changes: all but the stock.
+    /// What does not wait for its turn when it changes: all but the stock, and the notice, which is long and the same for all.
     fn rules(&self) -> Conditions {
-        Conditions { tickets: None, ..self.conditions }
+        Conditions { tickets: None, notice: 0, ..self.conditions }
     }
 }
 
@@ -143,9 +143,13 @@ impl Screen {
                 return Ok(());
             }
         }
+        // By its version: no socket keeps the texts.
+        let told_notice = shown.told.as_ref().map_or(0, |told| told.conditions.notice);
+        let notice = (told_notice != conditions.notice).then(|| queue.notice.clone());
         let (seq, server_now) = (shown.seq + 1, tie.clock.now());
         let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
-        let update = Update { seq, server_now, standing: shown.standing, position, outflow_per_minute, conditions };
+        let standing = shown.standing;
+        let update = Update { seq, server_now, standing, position, outflow_per_minute, conditions, notice };
         match self.outlet.put(Outgoing::Update(update)) {
             Put::Taken => {
                 shown.seq = seq;
@@ -188,6 +192,12 @@ fn every(position: Option<Position>, front: usize) -> Duration {
 mod tests {
     use super::*;
     use crate::actors::waiting_room::Spot;
+
+    #[test]
+    fn a_socket_is_no_larger_for_notices() {
+        // Hours, entries and stock, and in the last eight bytes the rest.
+        assert_eq!(size_of::<Conditions>(), 64);
+    }
 
     #[test]
     fn the_front_is_told_each_second_and_far_back_less_often_but_at_least_every_ten() {

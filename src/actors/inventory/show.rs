@@ -58,6 +58,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         limits: Limits { per_order: 1, per_fan: 1, hold_ttl: Millis::minutes(1), hold_extension: Millis(0) },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -80,11 +80,12 @@ const PULSE: Duration = Duration::from_millis(200);
 
 pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
     let config = arguments.config.clone();
-    let room = Room::of(&arguments.inventory.view(), &arguments.inventory.configuration(), rand::random());
+    let configuration = arguments.inventory.configuration();
+    let room = Room::of(&arguments.inventory.view(), &configuration, rand::random());
     let Begun { term, places, admissions, .. } = &arguments.begun;
     let now = arguments.clock.now();
     let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
-    let (publish, queue) = watch::channel(Arc::new(room.publish(now)));
+    let (publish, queue) = watch::channel(Arc::new(room.publish(now).with_notice(configuration.notice.clone())));
     let (actor, _) = Actor::spawn_linked(None, WaitingRoom, (arguments, room, publish), supervisor).await?;
     let deadline = Duration::from_millis(config.ask_deadline_ms);
     Ok(Handle::new(actor, config.waiting_room_in_flight, deadline, queue))

@@ -282,8 +282,9 @@ impl State {
     fn publish(&mut self) {
         let began = Instant::now();
         self.has_burnt = false;
-        let queue = Arc::new(self.room.publish(self.clock.now()));
-        self.queue.send_replace(queue);
+        let notice = self.inventory.configuration().notice.clone();
+        let queue = self.room.publish(self.clock.now()).with_notice(notice);
+        self.queue.send_replace(Arc::new(queue));
         self.measures.published(began.elapsed());
     }
 

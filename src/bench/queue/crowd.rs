@@ -47,7 +47,7 @@ pub fn access(stage: &Stage, fan: FanId) -> String {
 
 pub fn fans(count: u32) -> Vec<FanId> {
     let mut random = StdRng::seed_from_u64(count.into());
-    (0..count).map(|_| FanId::from_u128(random.random())).collect()
+    (0..count).map(|_| FanId::random(random.random())).collect()
 }
 
 /// One of each `one_in`, spread over all of them.

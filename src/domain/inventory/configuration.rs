@@ -5,10 +5,12 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::notice::Notice;
 use crate::domain::{
     code::{Code, SeatId},
     event::Phase,
@@ -34,6 +36,8 @@ pub struct Configuration {
     pub queue: QueueSettings,
     /// Names the public value that counts in the draw, one that nobody can know before the sale opens.
     pub beacon: Option<String>,
+    /// What all who wait are told.
+    pub notice: Option<Arc<Notice>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +170,8 @@ pub enum Invalid {
     Nothing,
     #[error("the sale must start before it ends")]
     Schedule,
+    #[error("the notice has no text, or one that cannot be told")]
+    Notice,
 }
 
 /// Ticket types, and quotas, of one event.
@@ -191,6 +197,9 @@ impl Configuration {
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;
+        if self.notice.as_ref().is_some_and(|notice| !notice.is_valid()) {
+            return Err(Invalid::Notice);
+        }
         if matches!(self.phase, Phase::Published | Phase::Paused) && !self.sells_something() {
             return Err(Invalid::Nothing);
         }

@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 2 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 3 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -152,14 +152,14 @@ pub enum Unreadable {
     Short,
     #[error("checksum differs")]
     Checksum,
-    #[error("written by a newer version ({0})")]
+    #[error("written in version {0} of the format, which this version of the program does not read")]
     Version(u8),
     #[error("{0}")]
     Body(String),
 }
 
 impl Segment {
-    pub const VERSION: u8 = 2;
+    pub const VERSION: u8 = 3;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -15,6 +15,7 @@ pub mod draw;
 pub mod entry;
 pub mod fact;
 mod fans;
+pub mod notice;
 mod orders;
 mod orphans;
 mod outbox;

@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 2 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 3 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 

@@ -11,16 +11,19 @@ use super::{
     Queue, Ranks,
     rank::{Bits, Chunk},
 };
+use crate::domain::inventory::notice::Notice;
 
 /// Since the empty queue, it is all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChange {
-    /// All but the ranks.
+    /// All but ranks and notice.
     rest: Queue,
     /// Chunks that differ, by number, ascending.
     changed: Vec<(u64, Bits)>,
     /// Chunks without live places any more, ascending.
     emptied: Vec<u64>,
+    /// The notice, or that it was taken away; `None`: as before.
+    notice: Option<Option<Arc<Notice>>>,
 }
 
 impl Queue {
@@ -35,13 +38,14 @@ impl Queue {
         };
         let changed = new.iter().filter(|chunk| !same(chunk)).map(|chunk| (chunk.number, Bits::clone(&chunk.live)));
         let emptied = old.iter().map(|chunk| chunk.number).filter(|&number| of(new, number).is_none());
-        let rest = Self { ranks: Arc::default(), ..self.clone() };
-        QueueChange { rest, changed: changed.collect(), emptied: emptied.collect() }
+        let notice = (self.notice != before.notice).then(|| self.notice.clone());
+        let rest = Self { ranks: Arc::default(), notice: None, ..self.clone() };
+        QueueChange { rest, changed: changed.collect(), emptied: emptied.collect(), notice }
     }
 
     /// `change` must be since this one.
     pub fn changed_by(&self, change: QueueChange) -> Self {
-        let QueueChange { rest, changed, emptied } = change;
+        let QueueChange { rest, changed, emptied, notice } = change;
         let is_told = |number: u64| {
             emptied.binary_search(&number).is_ok()
                 || changed.binary_search_by_key(&number, |&(number, _)| number).is_ok()
@@ -54,7 +58,8 @@ impl Queue {
             let len = live.count();
             (number, live, len)
         });
-        Self { ranks: Arc::new(Ranks::of(counted)), ..rest }
+        let notice = notice.unwrap_or_else(|| self.notice.clone());
+        Self { ranks: Arc::new(Ranks::of(counted)), notice, ..rest }
     }
 }
 
@@ -80,12 +85,17 @@ mod tests {
         prop::collection::btree_set(0u64..6 * SPAN, 0..40)
     }
 
+    fn notice(version: u32) -> Option<Arc<Notice>> {
+        let texts = [("en".to_owned(), format!("text {version}"))].into();
+        (version > 0).then(|| Arc::new(Notice { version, at: EventTime(1), texts }))
+    }
+
     proptest! {
         #[test]
-        fn a_copy_that_is_told_the_changes_is_the_queue(all in prop::collection::vec(places(), 1..6)) {
+        fn a_copy_that_is_told_the_changes_is_the_queue(all in prop::collection::vec((places(), 0u32..3), 1..6)) {
             let (mut before, mut copy) = (Queue::default(), Queue::default());
-            for (at, places) in (1..).zip(&all) {
-                let now = queue(at, places);
+            for (at, (places, version)) in (1..).zip(&all) {
+                let now = queue(at, places).with_notice(notice(*version));
                 let bytes = postcard::to_allocvec(&now.change_since(&before)).expect("encodes");
                 copy = copy.changed_by(postcard::from_bytes(&bytes).expect("decodes"));
                 prop_assert_eq!(&copy, &now);
@@ -100,9 +110,11 @@ mod tests {
         let before = queue(1, &all);
         let mut fewer = all;
         fewer.remove(&5);
+        let before = before.with_notice(notice(1));
         let now = Queue { ranks: queue(2, &fewer).ranks, ..before.clone() };
         let change = now.change_since(&before);
-        assert_eq!((change.changed.len(), change.emptied.len()), (1, 0));
+        assert_eq!((change.changed.len(), change.emptied.len(), change.notice), (1, 0, None));
+        assert_eq!(now.clone().with_notice(None).change_since(&now).notice, Some(None), "taken away");
         let first: BTreeSet<u64> = (1..SPAN).collect();
         let change = queue(3, &(SPAN..2 * SPAN).collect()).change_since(&queue(2, &first));
         assert_eq!((change.changed.len(), change.emptied.len()), (1, 1));

@@ -12,6 +12,7 @@ use crate::domain::{
         View,
         configuration::{Configuration, Mode, QueueSettings},
         draw::{Draw, DrawStage},
+        notice::Notice,
         request::{Admission, Admittee},
     },
     time::EventTime,
@@ -282,12 +283,23 @@ pub struct Queue {
     /// `None` when unknown.
     pub outflow: Option<Outflow>,
     pub conditions: Conditions,
+    /// The one that `conditions` names. Between nodes it travels when it changes, as ranks do.
+    #[serde(skip)]
+    pub notice: Option<Arc<Notice>>,
     /// Fans with a socket, waiting or not.
     pub present: usize,
     /// Live ones, called or claimed.
     pub admissions: usize,
     /// How much of the configured rate is used: less than 100 while the journal is slow or fails.
     pub pace_percent: u32,
+}
+
+impl Queue {
+    /// The room does not know it: whoever publishes the queue adds it.
+    pub fn with_notice(self, notice: Option<Arc<Notice>>) -> Self {
+        let version = notice.as_ref().map_or(0, |notice| notice.version);
+        Self { conditions: Conditions { notice: version, ..self.conditions }, notice, ..self }
+    }
 }
 
 /// Whose places are entries of a draw, which have no order until it is drawn.
@@ -328,4 +340,6 @@ pub struct Conditions {
     pub entries: Entries,
     /// As the inventory last said; `None` before it has.
     pub tickets: Option<Tickets>,
+    /// Which notice there is, by its version; 0: none.
+    pub notice: u32,
 }

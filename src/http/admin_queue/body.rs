@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     domain::{id::FanId, inventory::configuration::QueueSettings, queue::Place},
     http::events::body::ModeBody,
+    http::queue::notice::NoticeBody,
     http::shapes::{FieldError, Wrong},
 };
 
@@ -45,6 +46,8 @@ pub struct QueueReport {
     pub release_below: u32,
     /// Admitted a minute: half the last minute's pace, half the last five's; `null` when unknown.
     pub outflow_per_minute: Option<u32>,
+    /// What all who wait are told.
+    pub notice: Option<NoticeBody>,
     pub members: Vec<Member>,
     /// `after` for the next page.
     pub next_after: Option<u64>,

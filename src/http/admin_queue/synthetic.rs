@@ -62,7 +62,7 @@ pub async fn add(
     let reason = format!("{}: {}", body.count, body.reason);
     let room = record(&app, &acting, id, "queue.synthetic", &reason).await?.waiting_room;
     let joins = stream::iter(0..body.count).map(|_| {
-        let (room, fan) = (room.clone(), FanId::from_u128(rand::random()));
+        let (room, fan) = (room.clone(), FanId::random(rand::random()));
         async move { room.join(fan).await }
     });
     let added = joins.buffer_unordered(AT_ONCE).fold(0, |added, joined| async move {

@@ -305,6 +305,7 @@ impl NewEvent {
             orphan_rule: self.orphan_rule.into(),
             queue: self.queue.applied(DEFAULT_QUEUE),
             beacon: self.draw_beacon.clone(),
+            notice: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::notice::{NoticeBody, NoticeTold};
 use crate::{
     actors::{
         connection::Update,
@@ -16,7 +17,7 @@ use crate::{
     domain::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
-        inventory::{configuration::Mode, request::Admission},
+        inventory::{configuration::Mode, notice::Notice, request::Admission},
         queue::{Conditions, Place, Queue, Standing, Tickets},
         time::EventTime,
     },
@@ -73,6 +74,11 @@ pub struct QueueState {
     pub tickets_held: Option<u64>,
     /// Nothing is left and nothing can come back but by a refund.
     pub sold_out: bool,
+    /// What all who wait are told by those who steer the event; `null`: nothing. A socket or stream is told it once, and again
+    /// when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<NoticeBody>)]
+    pub notice: Option<Option<NoticeTold>>,
     pub server_now: Timestamp,
     /// Never falls within one connection.
     pub seq: u64,
@@ -104,13 +110,15 @@ pub struct Teller {
 }
 
 /// What there is to tell.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Told {
     pub standing: Standing,
     /// Of those who wait.
     pub position: Option<Position>,
     pub outflow_per_minute: Option<u32>,
     pub conditions: Conditions,
+    /// `None`: as told before.
+    pub notice: Option<Option<Arc<Notice>>>,
     pub server_now: EventTime,
     pub seq: u64,
 }
@@ -122,14 +130,15 @@ impl Told {
             Standing::Admitted(_) | Standing::NotHere => None,
         };
         let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
-        Self { standing, position, outflow_per_minute, conditions: queue.conditions, server_now, seq: queue.at.0 }
+        let (conditions, notice, seq) = (queue.conditions, Some(queue.notice.clone()), queue.at.0);
+        Self { standing, position, outflow_per_minute, conditions, notice, server_now, seq }
     }
 }
 
 impl From<Update> for Told {
     fn from(update: Update) -> Self {
-        let Update { seq, server_now, standing, position, outflow_per_minute, conditions } = update;
-        Self { standing, position, outflow_per_minute, conditions, server_now, seq }
+        let Update { seq, server_now, standing, position, outflow_per_minute, conditions, notice } = update;
+        Self { standing, position, outflow_per_minute, conditions, notice, server_now, seq }
     }
 }
 
@@ -179,6 +188,7 @@ impl Teller {
             tickets_free: tickets.map(|tickets| tickets.free),
             tickets_held: tickets.map(|tickets| tickets.held),
             sold_out: tickets == Some(Tickets::default()),
+            notice: told.notice.map(|notice| notice.map(NoticeTold)),
             server_now: told.server_now.into(),
             seq: told.seq,
         };
@@ -262,6 +272,8 @@ fn poll_after_ms(ahead: usize, conditions: Conditions) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::{
         domain::{
@@ -293,6 +305,7 @@ mod tests {
                 hours: Hours { join_from: EventTime(1_000), on_sale_at: EventTime(3_000) },
                 ..Conditions::default()
             },
+            notice: None,
             present: 2,
             admissions: 1,
             pace_percent: 100,
@@ -354,6 +367,19 @@ mod tests {
         let expected = (EventId::from_u128(7), Place(5), until.0 / 1000);
         assert_eq!((claims.about.evt, claims.about.plc, claims.exp), expected);
         assert!(tokens.verify_admission(&first).await.is_err());
+    }
+
+    #[test]
+    fn a_notice_is_told_with_a_state_and_not_named_where_it_was_told_before() {
+        let (mut teller, _) = teller();
+        let texts = [("en".to_owned(), "Later.".to_owned())].into();
+        let noticed = queue(None).with_notice(Some(Arc::new(Notice { version: 2, at: EventTime(1_500), texts })));
+        let mut notice = |told| serde_json::to_value(teller.tell(told)).expect("plain values").get("notice").cloned();
+        let polled = Told::of(Standing::NotHere, &noticed, EventTime(2_000));
+        let expected = json!({"texts": {"en": "Later."}, "at": "1970-01-01T00:00:01.500Z"});
+        assert_eq!(notice(polled.clone()), Some(expected));
+        assert_eq!(notice(told(Standing::NotHere, None)), Some(Value::Null));
+        assert_eq!(notice(Told { notice: None, ..polled }), None);
     }
 
     #[test]

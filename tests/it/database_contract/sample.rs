@@ -83,6 +83,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         limits: Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

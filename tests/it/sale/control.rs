@@ -1,6 +1,6 @@
 //! Steering a queue that runs: each verb does what it says and is in the audit; what is wrong is refused, and changes nothing.
 
-use std::process::Output;
+use std::{collections::BTreeMap, process::Output};
 
 use onsale::domain::account::Role;
 use reqwest::StatusCode;
@@ -13,8 +13,8 @@ use crate::{
     served::{Answer, SignedIn, strict},
 };
 
-const VERBS: [&str; 10] =
-    ["admit", "remove", "revoke", "clear", "pause", "resume", "rate", "slots", "mode", "synthetic"];
+const VERBS: [&str; 11] =
+    ["admit", "remove", "revoke", "clear", "pause", "resume", "rate", "slots", "mode", "notice", "synthetic"];
 
 struct Scene {
     shop: Shop,
@@ -98,6 +98,8 @@ async fn each_control_verb_does_what_it_says_to_a_running_queue_and_is_audited()
     assert_eq!(scene.done("slots", json!({"slots": 3})).await["slots"], 3);
     let modes = json!({"mode": "fifo", "engage_above": 0, "release_below": 0});
     assert_eq!(scene.done("mode", modes).await["mode"], "fifo");
+    let texts = json!({"en": "The hall opens late.", "hr": "Dvorana se otvara kasnije."});
+    assert_eq!(scene.done("notice", json!({"texts": texts})).await["notice"]["texts"], texts);
 
     // Also while it is paused.
     scene.done("admit", json!({"count": 1})).await;
@@ -149,8 +151,23 @@ async fn the_command_line_steers_a_running_queue_and_tells_refusals() {
     let audited = "passthrough, engage above 9, release below 2: a rehearsal";
     assert!(acts.iter().any(|act| act["reason"] == audited), "{acts:?}");
 
+    let noticed =
+        scene.by_command("notice", &["--text", "en=Late.", "--text", "pt-BR=Tarde.", "--reason", "rain"]).await;
+    assert!(noticed.status.success() && said(&noticed).contains("notice      pt-BR: Tarde.\n"), "{noticed:?}");
+    assert_eq!(scene.report().await["notice"]["texts"], json!({"en": "Late.", "pt-BR": "Tarde."}));
+    let acts = scene.acts().await;
+    assert!(acts.iter().any(|act| act["reason"] == "en, pt-BR: rain"), "{acts:?}");
+    let cleared = scene.by_command("notice", &["--clear"]).await;
+    assert!(cleared.status.success() && !said(&cleared).contains("notice"), "{cleared:?}");
+    assert_eq!(scene.report().await["notice"], Value::Null);
+
     for (verb, arguments, why) in [
         ("mode", &["lifo"][..], "lifo"),
+        ("notice", &[], "required"),
+        ("notice", &["--clear", "--text", "en=Late."], "cannot be used"),
+        ("notice", &["--text", "Late."], "LANGUAGE=TEXT"),
+        ("notice", &["--text", "en=Late.", "--text", "en=Later."], "twice"),
+        ("notice", &["--text", "e!=Late."], "invalid_body"),
         ("mode", &[], "required"),
         ("mode", &["--engage-above", "1000001"], "invalid_body"),
         ("synthetic", &["0"], "invalid_body"),
@@ -190,10 +207,12 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
         "rate" => json!({"per_minute": 1, "reason": "r"}),
         "slots" => json!({"slots": 1, "reason": "r"}),
         "mode" => json!({"mode": "reject", "reason": "r"}),
+        "notice" => json!({"texts": {"en": "Late."}, "reason": "r"}),
         _ => json!({"reason": "r"}),
     };
     let long = "x".repeat(501);
     let many = vec![scene.id(0); 1_001];
+    let languages: BTreeMap<String, &str> = ('a'..='u').map(|letter| (format!("x{letter}"), "Late.")).collect();
     let mut bad: Vec<(&str, Value)> = Vec::new();
     for verb in VERBS {
         bad.extend([
@@ -227,6 +246,17 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
         ("slots", json!({"slots": "many", "reason": "r"})),
         ("mode", json!({"mode": "lifo", "reason": "r"})),
         ("mode", json!({"engage_above": 1_000_001, "reason": "r"})),
+        ("notice", json!({"texts": {"en": ""}, "reason": "r"})),
+        ("notice", json!({"texts": {"en": " "}, "reason": "r"})),
+        ("notice", json!({"texts": {"en": "a\nb"}, "reason": "r"})),
+        ("notice", json!({"texts": {"en": long}, "reason": "r"})),
+        ("notice", json!({"texts": {"en": null}, "reason": "r"})),
+        ("notice", json!({"texts": ["Late."], "reason": "r"})),
+        ("notice", json!({"texts": {"": "Late."}, "reason": "r"})),
+        ("notice", json!({"texts": {"hrvatski1": "Late."}, "reason": "r"})),
+        ("notice", json!({"texts": {"en": "Late.", "EN": "Late."}, "reason": "r"})),
+        ("notice", json!({"texts": languages, "reason": "r"})),
+        ("notice", json!({"texts": {"en": "Late."}, "reason": long})),
         ("synthetic", json!({"count": 10_001, "reason": "r"})),
     ]);
     for (verb, body) in bad {

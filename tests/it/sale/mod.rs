@@ -8,6 +8,7 @@ mod copies;
 mod devices;
 mod journey;
 mod modes;
+mod notices;
 mod orders;
 pub mod shop;
 mod sockets;

@@ -94,7 +94,7 @@ impl Shop {
     }
 
     pub fn method_of(verb: &str) -> Method {
-        if matches!(verb, "rate" | "slots" | "mode") { Method::PUT } else { Method::POST }
+        if matches!(verb, "rate" | "slots" | "mode" | "notice") { Method::PUT } else { Method::POST }
     }
 
     /// What those who steer the event's queue see.

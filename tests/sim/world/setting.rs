@@ -66,6 +66,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
             hold_extension: Millis(5_000),
         },
         beacon: swarm.beacon.then(|| "the lottery of the day".to_owned()),
+        notice: None,
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),

@@ -1,6 +1,11 @@
 //! Configurations: valid in themselves, allowed after the last one, never below what is taken.
 
-use super::{super::configuration::Invalid, *};
+use std::sync::Arc;
+
+use super::{
+    super::{configuration::Invalid, notice::Notice},
+    *,
+};
 use crate::domain::{
     event::Status,
     queue::{Room, Tickets},
@@ -50,6 +55,7 @@ fn each_mistake_in_a_configuration_is_named() {
             |c| c.seats = (0..1_001).map(|n| seat("A", "1", n, SeatKind::Standard, Kept::Free)).collect(),
             range("seats in a row", 0, 1_000),
         ),
+        (|c| c.notice = Some(Arc::new(Notice { version: 1, at: EventTime(1), texts: [].into() })), Invalid::Notice),
         (|c| c.ticket_types.clear(), Invalid::Unknown(code("SEAT"))),
         (
             |c| {
@@ -151,6 +157,19 @@ fn a_quota_counts_what_its_types_have_taken_before_it_came() {
     })
     .expect("allowed");
     sale.hold(3, quantity("GA", 4));
+    sale.check_replay();
+}
+
+#[test]
+fn a_notice_outlives_a_replay_and_changes_no_terms() {
+    let mut sale = Sale::seated(&["s"]);
+    let terms = sale.state.terms_version;
+    sale.reconfigure(|c| {
+        let texts = [("en".to_owned(), "The hall opens late.".to_owned())].into();
+        c.notice = Some(Arc::new(Notice { version: c.version, at: EventTime(1), texts }));
+    })
+    .expect("allowed");
+    assert_eq!(sale.state.terms_version, terms);
     sale.check_replay();
 }
 

@@ -81,6 +81,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         limits: Limits { per_order: 4, per_fan: 6, hold_ttl: TTL, hold_extension: Millis::minutes(5) },
         orphan_rule: OrphanRule::Off,
         beacon: None,
+        notice: None,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -148,8 +148,8 @@ fn a_drawn_place_that_is_used_up_is_forgotten_as_the_store_knows_it() {
     let mut bench = entered(3);
     bench.run(Input::Tick { room: revealed(3) });
     bench.run(Input::Drawn { places: vec![(drawn(1), fan(3)), (drawn(2), fan(1)), (drawn(3), fan(2))] });
-    assert_eq!(bench.leave(3), [reply(1_003, Outcome::Left), forget(&[3])]);
-    assert_eq!(bench.leave(2), [reply(1_002, Outcome::Left), forget(&[2])]);
+    assert_eq!(bench.leave(3), [tell(3, News::Left), reply(1_003, Outcome::Left), forget(&[3])]);
+    assert_eq!(bench.leave(2), [tell(2, News::Left), reply(1_002, Outcome::Left), forget(&[2])]);
     assert_eq!(line(&bench), [(drawn(2), fan(1))]);
 }
 

@@ -82,7 +82,7 @@ fn a_fan_who_left_while_joining_can_join_again_at_once() {
 #[test]
 fn the_place_of_a_fan_who_leaves_is_forgotten() {
     let mut bench = Bench::with_waiting(2);
-    assert_eq!(bench.leave(1), [reply(1_001, Outcome::Left), forget(&[1])]);
+    assert_eq!(bench.leave(1), [tell(1, News::Left), reply(1_001, Outcome::Left), forget(&[1])]);
     assert_eq!(bench.room.members(None, 9), [(place(2), fan(2))]);
 }
 
@@ -214,7 +214,7 @@ fn whoever_leaves_while_proposed_is_answered_when_it_is_known() {
     let told = tell(1, News::Admitted(admission(1)));
     let effects = bench.run(Input::Admitted { admissions: vec![admission(1)] });
     let (first, second) = (reply(1_001, Outcome::Admitted(admission(1))), reply(1_002, Outcome::Left));
-    assert_eq!(effects, [told, first, second, forget(&[1, 2])]);
+    assert_eq!(effects, [told, first, tell(2, News::Left), second, forget(&[1, 2])]);
 }
 
 #[test]
