@@ -200,8 +200,8 @@ impl State {
             }
             News::Removed => return self.close(Close::Removed),
             News::Tied => return self.close(Close::Tied),
-            News::Left => return self.close(Close::Left),
             News::Placed(place) => Standing::Waiting(place),
+            News::Left => Standing::NotHere,
         };
         self.stand(standing)
     }
