@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     config::Config,
     problem::{Code, Problem},
     tokens::{lives::CHALLENGE_S, unix_now},
+    websocket::protocols,
 };
 use crate::{
     actors::directory::EventHandles,
@@ -86,11 +87,7 @@ pub async fn pass(
 
 fn solution(headers: &HeaderMap) -> Option<&str> {
     let by_header = headers.get(HEADER).and_then(|value| value.to_str().ok());
-    by_header.or_else(|| {
-        let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-        let mut offered = values.flat_map(|value| value.split(',')).map(str::trim);
-        offered.find_map(|offered| offered.strip_prefix(PROTOCOL_PREFIX))
-    })
+    by_header.or_else(|| protocols(headers).find_map(|offered| offered.strip_prefix(PROTOCOL_PREFIX)))
 }
 
 async fn is_solved(app: &App, event: EventId, fan: FanId, solution: &str) -> bool {
@@ -140,6 +137,8 @@ impl Rush {
 
 #[cfg(test)]
 mod tests {
+    use http::header::SEC_WEBSOCKET_PROTOCOL;
+
     use super::*;
 
     #[test]

@@ -33,12 +33,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::sockets::{Seat, Sockets};
-use self::{
-    line::Line,
-    opener::{Opener, protocols},
-    reader::Stop,
-    speaker::Speaker,
+use self::{line::Line, opener::Opener, reader::Stop, speaker::Speaker};
+pub use self::{
+    opener::protocols,
+    sockets::{Seat, Sockets},
 };
 use super::{
     app::App,

@@ -130,12 +130,9 @@ impl<Reply> WaitingRoom<Reply> {
     fn next(&mut self, count: usize) -> Vec<Place> {
         if self.room.settings.mode == Mode::Random {
             let picked = self.dice.pick(count, self.line.len());
-            return self
-                .line
-                .at(picked.into_iter())
-                .into_iter()
-                .filter(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)))
-                .collect();
+            let mut places = self.line.at(picked.into_iter());
+            places.retain(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)));
+            return places;
         }
         let callable = self.line.iter(None).filter(|&(_, fan)| self.is_callable(fan));
         callable.map(|(place, _)| place).take(count).collect()
