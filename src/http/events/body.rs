@@ -4,22 +4,20 @@
 //! refuse.
 
 mod parts;
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::ops::RangeInclusive;
-
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+pub use queue::{ModeBody, QueueBody};
 
 use crate::{
     domain::{
         code::Code,
         event::Phase,
-        inventory::configuration::{
-            Configuration, Limits, MAX_BEACON_LEN, Mode, OrphanRule, QueueSettings, Quota, Stock,
-            TicketType as ConfiguredType,
-        },
+        inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType},
         money::{Currency, Money},
         time::{EventTime, Millis},
     },
@@ -190,75 +188,6 @@ pub enum OrphanBody {
     Block,
 }
 
-/// A field left out has its default in a new event, and stays in a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct QueueBody {
-    /// How fans are let in.
-    #[schema(default = "draw")]
-    pub mode: Option<ModeBody>,
-    /// How long before the sale opens the queue can be joined: five minutes to a day.
-    #[schema(minimum = 300, maximum = 86_400, default = 1800)]
-    pub prequeue_seconds: Option<u32>,
-    /// The queue forms when so many shop, until then everybody is let through; 0: it is always there.
-    #[schema(maximum = 1_000_000, default = 0)]
-    pub engage_above: Option<u32>,
-    /// It lets go when fewer than these shop and nobody waits; not more than `engage_above`.
-    #[schema(maximum = 1_000_000, default = 0)]
-    pub release_below: Option<u32>,
-    /// Fans who may shop at once.
-    #[schema(minimum = 1, maximum = 1_000_000, default = 500)]
-    pub slots: Option<u32>,
-    /// Admissions a minute at most.
-    #[schema(minimum = 1, maximum = 1_000_000, default = 600)]
-    pub rate_per_minute: Option<u32>,
-    /// Admission stands still; places are kept.
-    #[schema(default = false)]
-    pub paused: Option<bool>,
-    /// How long an admission lasts.
-    #[schema(minimum = 60, maximum = 7200, default = 900)]
-    pub session_seconds: Option<u32>,
-    /// What the one extension of an admission adds; 0: there is none.
-    #[schema(minimum = 0, maximum = 3600, default = 300)]
-    pub session_extension_seconds: Option<u32>,
-    /// How long a called fan has to claim.
-    #[schema(minimum = 10, maximum = 900, default = 120)]
-    pub claim_seconds: Option<u32>,
-    /// How long the place of a fan who is gone is kept.
-    #[schema(minimum = 0, maximum = 3600, default = 300)]
-    pub grace_seconds: Option<u32>,
-}
-
-/// How fans are let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ModeBody {
-    /// First come, first served.
-    Fifo,
-    /// Who joins before the sale opens is drawn when it does; who comes later stands behind.
-    Draw,
-    /// Each admission goes to anybody of those who wait.
-    Random,
-    /// At once, as long as slots and stock allow; who finds none waits.
-    Passthrough,
-    /// Nobody new gets a place; who has one keeps it.
-    Reject,
-}
-
-const DEFAULT_QUEUE: QueueSettings = QueueSettings {
-    mode: Mode::Draw,
-    prequeue: Millis::minutes(30),
-    engage_above: 0,
-    release_below: 0,
-    slots: 500,
-    rate_per_minute: 600,
-    paused: false,
-    session: Millis::minutes(15),
-    extension: Millis::minutes(5),
-    claim_window: Millis::minutes(2),
-    grace: Millis::minutes(5),
-};
-
 /// The shortest times that are taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Shortest {
@@ -303,7 +232,7 @@ impl NewEvent {
             seats: Vec::new(),
             limits: self.limits.applied(DEFAULT_LIMITS),
             orphan_rule: self.orphan_rule.into(),
-            queue: self.queue.applied(DEFAULT_QUEUE),
+            queue: self.queue.applied(queue::DEFAULT),
             beacon: self.draw_beacon.clone(),
             notice: None,
         }
@@ -316,7 +245,7 @@ impl NewEvent {
         check_ticket_types(&mut wrong, &self.ticket_types, self.currency);
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
         self.limits.check(&mut wrong, shortest);
-        self.queue.check(&mut wrong, shortest, DEFAULT_QUEUE);
+        self.queue.check(&mut wrong, shortest, queue::DEFAULT);
         parts::check_beacon(&mut wrong, self.draw_beacon.as_deref());
         wrong.or(())
     }
