@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::inventory::configuration::{QueueSettings, Stock};
 
 fn concert() -> Value {
     json!({
