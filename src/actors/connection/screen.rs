@@ -16,13 +16,19 @@ use crate::{
         measures::Share,
         waiting_room::{Attachment, Viewer},
     },
-    domain::queue::Queue,
+    domain::{
+        queue::Queue,
+        time::{EventTime, Millis},
+    },
 };
 
-/// Positions are not told more often than this.
-const UPDATE_EVERY: Duration = Duration::from_millis(950);
+/// Positions are not told more often than this, by the times at which queues are published: when a sweep gets to a socket
+/// varies.
+const UPDATE_EVERY: Millis = Millis(1_000);
+/// A publication may be so much early.
+const EARLY: Millis = Millis(200);
 /// Nor, however far back, less often than after so many of these.
-const LONGEST: u32 = 10;
+const LONGEST: u64 = 10;
 /// A reader that takes nothing for so long is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -61,9 +67,8 @@ struct Tie {
 
 /// What the last update said.
 struct Told {
-    at: Instant,
     /// Of the same attachment only: another one's clock may be behind.
-    queue_at: u64,
+    queue_at: EventTime,
     standing: Standing,
     position: Option<Position>,
     conditions: Conditions,
@@ -95,7 +100,7 @@ impl Screen {
         shown.tie = Some(Tie { attempt, clock, front: lanes.front() });
         shown.standing = standing;
         if let Some(told) = &mut shown.told {
-            told.queue_at = 0;
+            told.queue_at = EventTime(0);
         }
         let sight = Arc::new(Sight { screen: Arc::clone(self), attempt });
         lanes.add(Arc::downgrade(&sight) as Weak<dyn Viewer>);
@@ -130,14 +135,14 @@ impl Screen {
             Standing::Admitted(_) | Standing::NotHere => None,
         };
         let conditions = queue.conditions;
-        let now = Told { at: Instant::now(), queue_at: queue.at.0, standing: shown.standing, position, conditions };
+        let now = Told { queue_at: queue.at, standing: shown.standing, position, conditions };
         if let Some(told) = &shown.told {
             // A lane may be behind what the actor has told.
             if now.queue_at < told.queue_at {
                 return Ok(());
             }
             let standing_changed = told.standing != now.standing || told.rules() != now.rules();
-            let due = now.at.duration_since(told.at) >= every(position, tie.front);
+            let due = (now.queue_at + EARLY).since(told.queue_at) >= every(position, tie.front);
             let same = told.position == now.position && told.conditions == now.conditions;
             if !standing_changed && (same || !due) {
                 return Ok(());
@@ -158,7 +163,7 @@ impl Screen {
                 Ok(())
             }
             // The next queue that is published is tried again.
-            Put::NotNow if shown.behind.get_or_insert(now.at).elapsed() < PATIENCE => Ok(()),
+            Put::NotNow if shown.behind.get_or_insert_with(Instant::now).elapsed() < PATIENCE => Ok(()),
             Put::NotNow | Put::Never => Err(Lost),
         }
     }
@@ -183,9 +188,9 @@ impl Viewer for Sight {
 }
 
 /// Further back a second changes little.
-fn every(position: Option<Position>, front: usize) -> Duration {
+fn every(position: Option<Position>, front: usize) -> Millis {
     let ahead = position.and_then(|position| position.ahead()).unwrap_or_default();
-    UPDATE_EVERY * u32::try_from(ahead / front).unwrap_or(u32::MAX).clamp(1, LONGEST)
+    Millis(UPDATE_EVERY.0 * (ahead as u64 / front as u64).clamp(1, LONGEST))
 }
 
 #[cfg(test)]
@@ -203,7 +208,7 @@ mod tests {
     fn the_front_is_told_each_second_and_far_back_less_often_but_at_least_every_ten() {
         let behind = |ahead| Position { spot: Spot::Behind { ahead, wait: None }, total: ahead + 1 };
         for (ahead, times) in [(0, 1), (1_000, 1), (1_999, 1), (2_000, 2), (5_500, 5), (1_000_000, 10)] {
-            assert_eq!(every(Some(behind(ahead)), 1_000), UPDATE_EVERY * times, "{ahead}");
+            assert_eq!(every(Some(behind(ahead)), 1_000), Millis(UPDATE_EVERY.0 * times), "{ahead}");
         }
         assert_eq!(every(None, 1_000), UPDATE_EVERY);
     }

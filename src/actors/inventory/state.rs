@@ -1,6 +1,10 @@
 //! What the inventory actor keeps, and how each message changes it.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -74,8 +78,16 @@ const GATHERING_ROUNDS: u32 = 4;
 struct Tail {
     bytes: u64,
     make_at_bytes: u64,
+    /// Beyond that, a sale that does not pause has to bear one.
+    make_anyway_bytes: u64,
+    grown: Instant,
     making: Option<Making>,
 }
+
+/// Without a commit for so long, a sale pauses. A snapshot costs the store several times what a second's holds do.
+const LULL: Duration = Duration::from_millis(500);
+/// How much longer than in a lull a tail may grow, in times `snapshot_tail_bytes`.
+const PATIENCE: u64 = 3;
 
 /// A snapshot under way, and how much it covers at least.
 struct Making {
@@ -83,11 +95,34 @@ struct Making {
     _work: AbortOnDropHandle<()>,
 }
 
+impl Tail {
+    fn new(bytes: u64, snapshot_bytes: u64, tail_bytes: u64) -> Self {
+        let grown = Instant::now();
+        let mut tail = Self { bytes, make_at_bytes: 0, make_anyway_bytes: 0, grown, making: None };
+        tail.wait_for(snapshot_bytes.max(tail_bytes), tail_bytes);
+        tail
+    }
+
+    fn wait_for(&mut self, bytes: u64, tail_bytes: u64) {
+        self.make_at_bytes = bytes;
+        self.make_anyway_bytes = bytes.saturating_add(tail_bytes.saturating_mul(PATIENCE));
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.grown = Instant::now();
+    }
+
+    fn is_due(&self) -> bool {
+        let pauses = || self.grown.elapsed() >= LULL;
+        self.bytes > self.make_anyway_bytes || self.bytes > self.make_at_bytes && pauses()
+    }
+}
+
 impl State {
     pub fn new(arguments: Arguments, outlet: Outlet, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
         let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
-        let make_at_bytes = config.snapshot_tail_bytes.max(folded.snapshot_bytes);
-        let tail = Tail { bytes: folded.tail_bytes, make_at_bytes, making: None };
+        let tail = Tail::new(folded.tail_bytes, folded.snapshot_bytes, config.snapshot_tail_bytes);
         let admitted = Admitted::new(&folded.inventory);
         // The seed only has to differ between activations, so that no two batches can be taken for one another.
         let batcher = Batcher::new(folded.inventory, folded.seq, epoch.0, rand::random(), config.outbox_limit);
@@ -152,7 +187,7 @@ impl State {
     pub fn committed(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         let batch = self.in_flight.take().ok_or("an append returned that was not sent")?;
         self.measures.committed(batch.sent.elapsed(), batch.entries, batch.size_bytes, batch.holds);
-        self.tail.bytes += batch.size_bytes;
+        self.tail.grow(batch.size_bytes);
         let seq = batch.view.seq;
         self.show(batch.view, batch.active);
         if let Some(configuration) = &batch.configuration {
@@ -200,6 +235,9 @@ impl State {
         if self.in_flight.is_some() {
             self.take_in()?;
             self.slots.let_go(now);
+        } else {
+            let seq = self.view.borrow().seq;
+            self.snapshot_if_due(me, seq);
         }
         self.refresh_view();
         Ok(())
@@ -227,18 +265,18 @@ impl State {
         match made {
             Ok(SnapshotMade { size_bytes }) => {
                 self.tail.bytes = self.tail.bytes.saturating_sub(covered);
-                self.tail.make_at_bytes = self.config.snapshot_tail_bytes.max(size_bytes);
+                self.tail.wait_for(size_bytes.max(self.config.snapshot_tail_bytes), self.config.snapshot_tail_bytes);
                 tracing::info!(event = %self.event, size_bytes, "snapshot made");
             }
             Err(error) => {
-                self.tail.make_at_bytes = self.tail.bytes + self.config.snapshot_tail_bytes / 4;
+                self.tail.wait_for(self.tail.bytes + self.config.snapshot_tail_bytes / 4, 0);
                 tracing::warn!(event = %self.event, error, "no snapshot made; recovery takes longer until one is");
             }
         }
     }
 
     fn snapshot_if_due(&mut self, me: &ActorRef<Message>, seq: u64) {
-        if self.tail.making.is_some() || self.tail.bytes <= self.tail.make_at_bytes {
+        if self.tail.making.is_some() || !self.tail.is_due() {
             return;
         }
         let frozen = self.batcher.inventory().frozen();

@@ -3,7 +3,7 @@
 //! One round at a time is under way beside the actor: it waits for facts, publishes some, and comes back. What fails is
 //! published again for ever; the bus may then have some of it twice, which its readers bear.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration, vec};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +27,10 @@ pub(super) struct Publisher {
     hurry_above: usize,
     /// Nor does it once this is cancelled: somebody waits for the last fact to be published.
     hurry: CancellationToken,
-    /// Taken from the channel, not yet published.
-    backlog: VecDeque<OrderFact>,
+    /// Taken from the channel, not yet published; as they came, for there can be very many.
+    backlog: VecDeque<vec::IntoIter<OrderFact>>,
+    /// How many facts that is.
+    behind: usize,
     facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
 }
 
@@ -49,7 +51,7 @@ impl Publisher {
         hurry: CancellationToken,
         facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
     ) -> Self {
-        Self { event, bus, sale, hurry_above, hurry, backlog: VecDeque::new(), facts }
+        Self { event, bus, sale, hurry_above, hurry, backlog: VecDeque::new(), behind: 0, facts }
     }
 
     pub async fn round(mut self) -> Round {
@@ -60,14 +62,13 @@ impl Publisher {
             let Some(facts) = self.facts.recv().await else { return Round::Finished };
             self.arrived(facts);
         }
-        let batch = self.backlog.len().min(BATCH);
-        let facts: Vec<OrderFact> = self.backlog.drain(..batch).collect();
+        let facts = self.next_batch();
         let up_to = facts.last().map_or(0, |fact| fact.number);
         let messages: Vec<Message> =
             facts.into_iter().map(|fact| Envelope::new(self.event, fact).to_message()).collect();
         let breather = self.sale.breather();
         self.publish(&messages).await;
-        if self.backlog.len() <= self.hurry_above {
+        if self.behind <= self.hurry_above {
             // Cancelled or not, the next round goes on.
             let _ = self.hurry.run_until_cancelled(breather.rest()).await;
         }
@@ -76,7 +77,21 @@ impl Publisher {
 
     fn arrived(&mut self, facts: Vec<OrderFact>) {
         self.sale.goes_on();
-        self.backlog.extend(facts);
+        self.behind += facts.len();
+        self.backlog.push_back(facts.into_iter());
+    }
+
+    fn next_batch(&mut self) -> Vec<OrderFact> {
+        let mut batch = Vec::with_capacity(self.behind.min(BATCH));
+        while let Some(facts) = self.backlog.front_mut() {
+            batch.extend(facts.take(BATCH - batch.len()));
+            if facts.len() > 0 {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+        self.behind -= batch.len();
+        batch
     }
 
     async fn publish(&self, messages: &[Message]) {

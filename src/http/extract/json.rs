@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body_util::LengthLimitError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
@@ -19,6 +19,9 @@ use crate::http::{
 
 /// Deeper bodies are refused: ours need five.
 const MAX_DEPTH: usize = 32;
+/// Bytes that most answers find enough.
+const USUAL_ANSWER: usize = 1024;
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// `T` must `#[serde(deny_unknown_fields)]`; a test over the OpenAPI document holds all bodies to it. A field given twice
 /// is refused by serde's own struct reader. As an answer it is plain JSON.
@@ -39,7 +42,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        axum::Json(self.0).into_response()
+        let mut body = Vec::with_capacity(USUAL_ANSWER);
+        match serde_json::to_writer(&mut body, &self.0) {
+            Ok(()) => ([(header::CONTENT_TYPE, APPLICATION_JSON)], body).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "an answer that is no JSON");
+                Problem::new(Code::Internal).into_response()
+            }
+        }
     }
 }
 
