@@ -19,7 +19,7 @@ use crate::domain::{
         SeatState,
         request::{Answer, Command, HoldView, Request},
     },
-    queue::{Outcome, Place, Standing},
+    queue::{Class, Outcome, Place, Standing},
     time::Millis,
 };
 
@@ -64,6 +64,10 @@ pub enum Errand {
         device: FanId,
         account: FanId,
     },
+    Move {
+        fan: FanId,
+        class: Class,
+    },
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -72,7 +76,7 @@ pub enum Report {
     Asked(Result<Answer, AskError>),
     Order(Result<Option<HoldView>, AskError>),
     Seats(Result<SeatsPage, AskError>),
-    /// Of `Join`, `Leave`, `Claim`, `Extend` and `Tie`.
+    /// Of `Join`, `Leave`, `Claim`, `Extend`, `Tie` and `Move`.
     Waiting(Result<Outcome, WaitError>),
     Standing(Result<Standing, WaitError>),
     Members(Result<Vec<(Place, FanId)>, WaitError>),
@@ -122,6 +126,7 @@ impl Errand {
                         | Command::EndAdmission { .. }
                         | Command::Confirm(_)
                         | Command::Draw(_)
+                        | Command::Classify { .. }
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,
@@ -139,7 +144,8 @@ impl Errand {
             | Self::Settle(_)
             | Self::Entrants { .. }
             | Self::Proof(_)
-            | Self::Tie { .. } => true,
+            | Self::Tie { .. }
+            | Self::Move { .. } => true,
         }
     }
 }
@@ -171,6 +177,7 @@ impl EventHandles {
             Errand::Entrants { from } => Report::Entrants(self.entrants(from).await),
             Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
             Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
+            Errand::Move { fan, class } => Report::Waiting(waiting_room.move_fan(fan, class).await),
         }
     }
 

@@ -359,6 +359,7 @@ pub fn configuration() -> Configuration {
         orphan_rule: OrphanRule::Off,
         beacon: None,
         notice: None,
+        classes: Arc::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -115,6 +115,31 @@ pub enum Command {
         #[arg(long)]
         clear: bool,
     },
+    /// Move a waiting fan to another class, behind everybody who is there, or before everybody else. Counted in public.
+    Move {
+        #[command(flatten)]
+        of: Of,
+        #[arg(long)]
+        fan: FanId,
+        /// Code of a class of the event, or "default".
+        #[arg(long, required_unless_present = "front", conflicts_with = "front")]
+        class: Option<String>,
+        #[arg(long)]
+        front: bool,
+        /// For the audit.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// These fans are in a class whenever they join from now on.
+    Classify {
+        #[command(flatten)]
+        act: Act,
+        /// Code of a class of the event; "default": of none.
+        #[arg(long)]
+        class: String,
+        #[arg(required = true)]
+        fans: Vec<FanId>,
+    },
     /// Print the whole draw, as `onsale verify-draw` takes it.
     Draw {
         #[command(flatten)]
@@ -186,6 +211,15 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             }
             act.ask(Method::PUT, "notice", json!({"texts": texts})).await?
         }
+        Command::Move { of, fan, class, front, reason } => {
+            let act = Act { of, reason };
+            let moved = act.ask(Method::POST, "move", json!({"fan": fan, "class": class, "front": front})).await?;
+            println!("{fan} waits in {}", moved["moved_to"].as_str().unwrap_or_default());
+            return Ok(());
+        }
+        Command::Classify { act, class, fans } => {
+            act.ask(Method::PUT, "classes/members", json!({"class": class, "fans": fans})).await?
+        }
         Command::Draw { of } => {
             let draw: Value = Admin::new(of.admin)?.ask(Method::GET, &path(of.event, "/draw"), None).await?;
             println!("{}", serde_json::to_string_pretty(&draw)?);
@@ -199,9 +233,12 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Synthetic { act, count } => act.ask(Method::POST, "synthetic", json!({"count": count})).await?,
         Command::Slots { act, slots } => act.ask(Method::PUT, "slots", json!({"slots": slots})).await?,
     };
-    for (field, what) in
-        [("removed", "lost their places"), ("revoked", "are admitted no more"), ("added", "wait who are nobody")]
-    {
+    for (field, what) in [
+        ("removed", "lost their places"),
+        ("revoked", "are admitted no more"),
+        ("added", "wait who are nobody"),
+        ("classified", "join in that class from now on"),
+    ] {
         if let Some(count) = steered[field].as_u64() {
             println!("{count} fans {what}");
             return Ok(());
@@ -241,7 +278,7 @@ async fn members(of: Of, after: Option<u64>, limit: u32) -> Result<(), Failure> 
     let path = path(of.event, &format!("?limit={limit}{after}"));
     let report: QueueReport = Admin::new(of.admin)?.ask(Method::GET, &path, None).await?;
     for member in &report.members {
-        println!("{:>20}  {}", member.place.0, member.fan);
+        println!("{:>20}  {}  {}", member.place.0, member.fan, member.class);
     }
     if let Some(next) = report.next_after {
         eprintln!("more: --after {next}");
@@ -318,6 +355,7 @@ mod tests {
             pace_percent: 100,
             outflow_per_minute: Some(598),
             notice: None,
+            manual_moves: 0,
             members: Vec::new(),
             next_after: None,
         }

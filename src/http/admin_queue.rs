@@ -4,6 +4,7 @@
 //! not done. Mode, rate, slots and pause are configuration, so they go through the inventory and are recorded with its copy.
 
 pub mod body;
+pub mod classes;
 pub mod live;
 pub mod notice;
 pub mod synthetic;
@@ -237,7 +238,11 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         release_below: configuration.queue.release_below,
         outflow_per_minute: queue.outflow.map(|outflow| outflow.per_minute),
         notice: configuration.notice.as_deref().map(NoticeBody::of),
+        manual_moves: queue.manual_moves,
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
-        members: members.into_iter().map(|(place, fan)| Member { place, fan }).collect(),
+        members: members
+            .into_iter()
+            .map(|(place, fan)| Member { place, fan, class: configuration.classes.code(place.class()).to_owned() })
+            .collect(),
     })
 }

@@ -1,5 +1,6 @@
 //! The waiting room: join, look, claim and leave. Cheap on purpose: no database beyond the session's cache.
 
+pub mod classes;
 pub mod notice;
 pub mod state;
 pub mod stream;
@@ -17,7 +18,7 @@ use super::{
     app::App,
     availability::public_event,
     challenge,
-    extract::{ClientAddress, Fan, Json, Path, SignedIn},
+    extract::{ClientAddress, Fan, Json, Nothing, Path, SignedIn},
     problem::{Code, Problem},
     shapes::Timestamp,
 };
@@ -36,6 +37,7 @@ use crate::{
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
     (status = 401, description = "unauthenticated"),
+    (status = 422, description = "invalid_body: there is nothing to say"),
     (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
     (status = 404, description = "not_found"),
     (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
@@ -48,6 +50,8 @@ pub async fn join(
     fan: Fan,
     Path(event): Path<EventId>,
     headers: HeaderMap,
+    // No client chooses its class or its place.
+    _: Nothing,
 ) -> Result<Response, Problem> {
     let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;

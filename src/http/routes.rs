@@ -47,6 +47,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::proof))
         .routes(routes!(websocket::open))
         .routes(routes!(queue::stream::open))
+        .routes(routes!(queue::classes::read))
         // sale
         .routes(routes!(availability::read))
         .routes(routes!(availability::seats))
@@ -84,6 +85,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_queue::mode))
         .routes(routes!(admin_queue::notice::set_notice))
         .routes(routes!(admin_queue::synthetic::add))
+        .routes(routes!(admin_queue::classes::set_members))
+        .routes(routes!(admin_queue::classes::move_fan))
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))

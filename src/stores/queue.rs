@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::domain::{
     id::{EventId, FanId},
-    queue::{Place, Tie},
+    queue::{Move, Place, Tie},
 };
 
 const OLD_TERM: &str = "the queue has a newer owner";
@@ -24,6 +24,9 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// All or nothing: these devices have no places any more, and the accounts have those. Again: no change.
     async fn tie(&self, event: EventId, term: u32, ties: &[Tie]) -> Result<(), StoreError>;
+
+    /// All or nothing: these fans have left the one place for the other. Again: no change.
+    async fn relocate(&self, event: EventId, term: u32, moves: &[Move]) -> Result<(), StoreError>;
 
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
 

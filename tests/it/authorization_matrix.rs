@@ -34,7 +34,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 82] = [
+const ROWS: [(&str, &str, May); 85] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -62,6 +62,7 @@ const ROWS: [(&str, &str, May); 82] = [
     ("get", "/api/v1/events/{event}/queue/stream", AnyAccount),
     ("get", "/ws", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/draw", Anybody),
+    ("get", "/api/v1/events/{event}/queue/classes", Anybody),
     ("get", "/api/v1/events/{event}/queue/draw/proof", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
     ("get", "/api/v1/events/{event}/seats", Anybody),
@@ -97,6 +98,8 @@ const ROWS: [(&str, &str, May); 82] = [
     ("put", "/api/v1/admin/events/{event}/queue/slots", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/mode", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/notice", Steerers),
+    ("put", "/api/v1/admin/events/{event}/queue/classes/members", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/move", Steerers),
     ("get", "/api/v1/admin/events/{event}/queue/draw", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
@@ -194,6 +197,12 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("put", _, "notice") => json!({"texts": {"en": "The hall opens late."}, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
+        ("put", _, "members") => {
+            json!({"class": "default", "fans": ["00000000000040008000000000000000"], "reason": reason})
+        }
+        ("post", path, "move") if path.ends_with("/queue/move") => {
+            json!({"fan": "00000000000040008000000000000000", "front": true, "reason": reason})
+        }
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
         ("put", _, "status") => json!({"status": "active", "reason": reason}),
         ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate")

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use onsale::{
     domain::{
         id::{EventId, FanId},
-        queue::{Place, Tie},
+        queue::{Class, Move, Place, Tie},
     },
     stores::{
         error::StoreError,
@@ -225,6 +225,40 @@ async fn events_do_not_see_each_other() {
         for task in tasks {
             task.await.expect("each has its own queue");
         }
+    }
+}
+
+#[tokio::test]
+async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_another() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        let at = |n, class: u8| (Place::new(1, n).in_class(Class(class)), fan(1, n));
+        let all: Vec<_> = (1..=30).map(|n| at(n, n as u8 % Class::COUNT as u8)).collect();
+        store.join(event, 1, &all).await.expect("join");
+        let mut expected = all.clone();
+        expected.sort();
+        assert_eq!(store.open(event, 1).await.expect("open"), expected, "class by class");
+        assert_eq!(store.count(event, 1).await.expect("count"), 30);
+
+        let moves = [(2, 2, 9), (3, 3, 0), (10, 0, 1)].map(|(n, from, to): (u32, u8, u8)| Move {
+            fan: fan(1, n),
+            from: Place::new(1, n).in_class(Class(from)),
+            to: Place::new(1, 100 + n).in_class(Class(to)),
+        });
+        for _ in 0..2 {
+            store.relocate(event, 1, &moves).await.expect("moved, or again");
+            store.relocate(event, 1, &[]).await.expect("nothing asked");
+        }
+        // By place and class: what has the same number in another class stays.
+        store.forget(event, 1, &[at(4, 4).0, at(5, 6).0]).await.expect("forget");
+        expected.retain(|(_, member)| *member != fan(1, 4) && moves.iter().all(|one| one.fan != *member));
+        expected.extend(moves.map(|one| (one.to, one.fan)));
+        expected.sort();
+        assert_eq!(home.open().await.open(event, 2).await.expect("reopened"), expected);
+        assert_eq!(store.count(event, 2).await.expect("count"), expected.len());
+        let refused = store.relocate(event, 1, &moves).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert_eq!(store.open(event, 2).await.expect("open"), expected);
     }
 }
 

@@ -238,6 +238,7 @@ pub fn configuration(stock: u32) -> Configuration {
         orphan_rule: OrphanRule::Off,
         beacon: None,
         notice: None,
+        classes: Arc::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -73,10 +73,12 @@ pub enum Bug {
     LeaveAnEntryOut,
     /// An owner forgets that there is a draw, and goes by the entries' arrival.
     CallBeforeTheDraw,
+    /// The owner goes by other weights than are configured: the default class gets nearly all.
+    StarveAClass,
 }
 
 impl Bug {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -111,5 +113,6 @@ impl Bug {
         Self::EnterAfterClosing,
         Self::LeaveAnEntryOut,
         Self::CallBeforeTheDraw,
+        Self::StarveAClass,
     ];
 }

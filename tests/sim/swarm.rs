@@ -1,8 +1,15 @@
 //! What a seed decides about a run before it begins: its size, and which faults it has (each with even odds).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use onsale::domain::inventory::configuration::Mode;
+use onsale::domain::{
+    id::FanId,
+    inventory::{
+        classes::{Classes, QueueClass},
+        configuration::Mode,
+    },
+    queue::{Class, Precedence},
+};
 
 use super::rng::Rng;
 
@@ -116,9 +123,28 @@ pub struct Swarm {
     /// The sale opens so long after the event is made.
     pub opens_ms: u64,
     pub beacon: bool,
+    /// Weights of the default class and of those beside it.
+    pub weights: Vec<u8>,
+    pub strict: bool,
 }
 
 impl Swarm {
+    pub fn classes(&self) -> Arc<Classes> {
+        let class = |(number, &weight): (usize, &u8)| QueueClass {
+            code: format!("C{number}").parse().expect("a code"),
+            name: "A class".to_owned(),
+            weight,
+        };
+        let precedence = if self.strict { Precedence::Strict } else { Precedence::Weighted };
+        let list = self.weights.iter().enumerate().skip(1).map(class).collect();
+        Arc::new(Classes { precedence, default_weight: self.weights[0], list })
+    }
+
+    /// In which the fan joins.
+    pub fn class(&self, fan: FanId) -> Class {
+        Class((fan.as_u128() % self.weights.len() as u128) as u8)
+    }
+
     pub fn of(rng: &mut Rng) -> Self {
         let mut faults = BTreeMap::new();
         for fault in Fault::ALL {
@@ -149,6 +175,8 @@ impl Swarm {
             mode: rng.pick(&[Mode::Fifo, Mode::Fifo, Mode::Draw, Mode::Draw, Mode::Random, Mode::Passthrough]),
             opens_ms: rng.pick(&[0, 2_000, 6_000, 12_000]),
             beacon: rng.percent(40),
+            weights: rng.pick(&[&[1][..], &[1, 1], &[1, 3], &[4, 1, 2]]).to_vec(),
+            strict: rng.percent(25),
         }
     }
 }

@@ -30,7 +30,7 @@ use self::{message::Message, state::State};
 use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
-    inventory::notice,
+    inventory::{classes::Classes, notice},
     queue::{Conditions, Standing},
     time::EventTime,
 };
@@ -88,6 +88,9 @@ pub struct Update {
     pub conditions: Conditions,
     /// The organizer's notice, or that there is none any more; `None`: as told before.
     pub notice: Option<Option<Arc<notice::Notice>>>,
+    pub classes: Arc<Classes>,
+    /// Of the whole queue, ever.
+    pub manual_moves: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -154,7 +154,18 @@ impl Screen {
         let (seq, server_now) = (shown.seq + 1, tie.clock.now());
         let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
         let standing = shown.standing;
-        let update = Update { seq, server_now, standing, position, outflow_per_minute, conditions, notice };
+        let (classes, manual_moves) = (Arc::clone(&queue.classes), queue.manual_moves);
+        let update = Update {
+            seq,
+            server_now,
+            standing,
+            position,
+            outflow_per_minute,
+            conditions,
+            notice,
+            classes,
+            manual_moves,
+        };
         match self.outlet.put(Outgoing::Update(update)) {
             Put::Taken => {
                 shown.seq = seq;

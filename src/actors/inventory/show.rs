@@ -59,6 +59,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         orphan_rule: OrphanRule::Off,
         beacon: None,
         notice: None,
+        classes: Arc::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

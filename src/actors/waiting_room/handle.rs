@@ -19,7 +19,7 @@ use crate::{
     domain::{
         draw::Proof,
         id::FanId,
-        queue::{Outcome, Place, Queue, Standing},
+        queue::{Class, Outcome, Place, Queue, Standing},
     },
 };
 
@@ -176,6 +176,14 @@ impl Handle {
         match &self.way {
             Way::Here(here) => here.ask(Request::Clear).await.map(removed),
             Way::There(there) => there.remove(Errand::Clear).await,
+        }
+    }
+
+    /// The fan goes on waiting in this class, behind everybody who is there.
+    pub async fn move_fan(&self, fan: FanId, class: Class) -> Result<Outcome, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Move { fan, class }).await,
+            Way::There(there) => there.wait(Errand::Move { fan, class }).await,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         draw::{Book, Proof},
         id::FanId,
         inventory::request::{Admission, Answer},
-        queue::{Outcome, Place, Standing},
+        queue::{Class, Outcome, Place, Standing},
     },
     stores::error::StoreError,
 };
@@ -70,6 +70,7 @@ pub(super) enum Message {
     },
     StoreReturned(Result<(), StoreError>),
     TieReturned(Result<(), StoreError>),
+    MoveReturned(Result<(), StoreError>),
     /// How many places the store has, and how many it was known to have when it was asked.
     Counted {
         known: usize,
@@ -127,6 +128,10 @@ pub(super) enum Request {
     Remove(Vec<FanId>),
     RemoveFirst(u32),
     Clear,
+    Move {
+        fan: FanId,
+        class: Class,
+    },
 }
 
 /// Who is to be told the outcome.

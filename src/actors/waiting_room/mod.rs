@@ -85,7 +85,9 @@ pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result
     let Begun { term, places, admissions, .. } = &arguments.begun;
     let now = arguments.clock.now();
     let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
-    let (publish, queue) = watch::channel(Arc::new(room.publish(now).with_notice(configuration.notice.clone())));
+    let queue = room.publish(now).with_notice(configuration.notice.clone());
+    let queue = queue.with_classes(&configuration.classes, arguments.inventory.view().manual_moves);
+    let (publish, queue) = watch::channel(Arc::new(queue));
     let (actor, _) = Actor::spawn_linked(None, WaitingRoom, (arguments, room, publish), supervisor).await?;
     let deadline = Duration::from_millis(config.ask_deadline_ms);
     Ok(Handle::new(actor, config.waiting_room_in_flight, deadline, queue))
@@ -125,6 +127,7 @@ impl Actor for WaitingRoom {
             Message::AdmitNow { count } => state.admit_now(&me, count),
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
             Message::TieReturned(returned) => state.tie_returned(&me, returned)?,
+            Message::MoveReturned(returned) => state.move_returned(&me, returned)?,
             Message::Counted { known, counted } => state.counted(&me, known, counted)?,
             Message::Refilled { last, returned } => state.refilled(&me, last, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),

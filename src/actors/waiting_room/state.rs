@@ -1,5 +1,6 @@
 //! What the waiting room actor keeps, and how each message changes it.
 
+mod moving;
 mod storing;
 
 use std::{
@@ -62,6 +63,7 @@ pub(super) struct State {
     storing: Option<AbortOnDropHandle<()>>,
     /// Needs no turn: where a part of a refill comes after it, the place has two, and the account counts.
     tying: Option<AbortOnDropHandle<()>>,
+    moving: Option<AbortOnDropHandle<()>>,
     /// Places were burnt since the queue was published: who stands behind them must not count them.
     has_burnt: bool,
     /// Joins that wait for a part of a refill.
@@ -118,6 +120,7 @@ impl State {
             has_burnt: false,
             next_store: None,
             tying: None,
+            moving: None,
             refill: Refill::new(),
             admitting: None,
             beside,
@@ -135,7 +138,7 @@ impl State {
             return caller.tell(Err(WaitError::Unavailable));
         }
         let input = match request {
-            Request::Join(fan) => Input::Join { fan, reply: caller },
+            Request::Join(fan) => Input::JoinIn { fan, class: self.class_of(fan), reply: caller },
             Request::Tie { device, account } => Input::Tie { device, account, reply: caller },
             Request::Leave(fan) => Input::Leave { fan, reply: caller },
             Request::Claim(fan) => return self.claim(me, fan, caller),
@@ -144,6 +147,7 @@ impl State {
             Request::Remove(fans) => Input::Remove { fans, reply: caller },
             Request::RemoveFirst(count) => Input::RemoveFirst { count, reply: caller },
             Request::Clear => Input::Clear { reply: caller },
+            Request::Move { fan, class } => Input::Move { fan, class, reply: caller },
         };
         self.step(me, input);
     }
@@ -282,8 +286,9 @@ impl State {
     fn publish(&mut self) {
         let began = Instant::now();
         self.has_burnt = false;
-        let notice = self.inventory.configuration().notice.clone();
-        let queue = self.room.publish(self.clock.now()).with_notice(notice);
+        let (configuration, moves) = (self.inventory.configuration(), self.inventory.view().manual_moves);
+        let queue = self.room.publish(self.clock.now()).with_notice(configuration.notice.clone());
+        let queue = queue.with_classes(&configuration.classes, moves);
         self.queue.send_replace(Arc::new(queue));
         self.measures.published(began.elapsed());
     }
@@ -294,7 +299,8 @@ impl State {
 
     pub fn end_if_drained(&mut self, me: &ActorRef<Message>) {
         // Whoever owns it next begins with what the store has.
-        if self.storing.is_some() || self.tying.is_some() || self.refill.next().is_some() || self.admitting.is_some() {
+        let writes = [&self.storing, &self.tying, &self.moving, &self.admitting];
+        if self.refill.next().is_some() || writes.into_iter().any(Option::is_some) {
             return;
         }
         if let Some(reply) = self.drained.take() {
@@ -379,6 +385,7 @@ impl State {
             match effect {
                 Effect::Store { joins } => self.store(me, joins),
                 Effect::Tie { ties } => self.tie(me, ties),
+                Effect::Move { moves } => self.move_fans(me, moves),
                 Effect::Forget { places } => self.forget(places),
                 Effect::Admit { admittees } => self.admit(me, admittees),
                 Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         id::FanId,
         inventory::{configuration::QueueSettings, request::Admission},
-        queue::{Effect, Hours, Input, Outcome, Place, Queue, Room, Tickets, WaitingRoom},
+        queue::{Effect, Hours, Input, Outcome, Place, Queue, Room, Shares, Tickets, WaitingRoom},
         time::{EventTime, Millis},
     },
     failure::Failure,
@@ -206,5 +206,6 @@ fn room(settings: QueueSettings) -> Room {
         upcoming: false,
         draw: crate::domain::inventory::draw::DrawStage::None,
         dice: 7,
+        shares: Shares::default(),
     }
 }

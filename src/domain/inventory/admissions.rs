@@ -72,7 +72,8 @@ impl Admissions {
     }
 
     pub fn was_admitted(&self, place: Place) -> bool {
-        self.ever.contains(place)
+        // Whoever was moved to another class has another arrival; whoever was drawn within one has the same.
+        self.ever.contains(place.arrival())
     }
 
     /// Earliest first.
@@ -94,7 +95,7 @@ impl Admissions {
 
     pub fn admit(&mut self, admission: Admission) -> Result<(), Corrupt> {
         let Admission { place, fan, claim_by, until, extended } = admission;
-        if place == Place(0) || !self.ever.insert(place) {
+        if place == Place(0) || !self.ever.insert(place.arrival()) {
             return Err(Corrupt(format!("place {place} is admitted twice")));
         }
         let ends_at = claim_by.unwrap_or(until);

@@ -78,12 +78,17 @@ impl Inventory {
             Entry::DrawClosed { root, count, last } => self.draw_closed(*root, *count, *last),
             Entry::DrawBeacon { value } => self.draw_beacon(value),
             Entry::DrawRevealed { seed } => self.draw_revealed(*seed),
+            Entry::Classified { fans, class } => self.classified(fans, *class),
+            Entry::QueueMoved { .. } => self.queue_moved(),
         }
     }
 
     fn activated(&mut self, term: u32) -> Result<(), Corrupt> {
         if term <= self.term {
             return Err(Corrupt(format!("term {term} follows term {}", self.term)));
+        }
+        if term > Place::MAX_TERM {
+            return Err(Corrupt(format!("term {term} has no places: the event was activated too often")));
         }
         self.term = term;
         // An owner that was lost amid a large plan never said `Configured`.

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::notice::Notice;
+use super::{classes::Classes, notice::Notice};
 use crate::domain::{
     code::{Code, SeatId},
     event::Phase,
@@ -38,6 +38,9 @@ pub struct Configuration {
     pub beacon: Option<String>,
     /// What all who wait are told.
     pub notice: Option<Arc<Notice>>,
+    /// Of the queue.
+    #[serde(default)]
+    pub classes: Arc<Classes>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +197,7 @@ impl Configuration {
             return Err(Invalid::Schedule);
         }
         self.validate_limits()?;
+        self.classes.validate()?;
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;

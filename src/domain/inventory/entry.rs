@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 3 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 4 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -14,7 +14,7 @@ use super::{
 use crate::domain::{
     draw::Digest,
     id::{FanId, OrderId, PaymentId},
-    queue::Place,
+    queue::{Class, Place},
     time::EventTime,
 };
 
@@ -127,6 +127,17 @@ pub enum Entry {
     DrawRevealed {
         seed: Digest,
     },
+    /// Who of these joins the queue from now on is in this class.
+    Classified {
+        fans: Vec<FanId>,
+        class: Class,
+    },
+    /// By hand. Written before it is done.
+    QueueMoved {
+        fan: FanId,
+        from: Place,
+        to: Place,
+    },
 }
 
 /// Where a new configuration's seats stand.
@@ -159,7 +170,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 3;
+    pub const VERSION: u8 = 4;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -9,6 +9,7 @@ mod apply;
 pub mod batch;
 mod best;
 mod blocks;
+pub mod classes;
 pub mod configuration;
 mod decide;
 pub mod draw;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     admissions::Admissions,
+    classes::ClassMembers,
     configuration::{Configuration, Seat},
     draw::{Draw, Entrants},
     entry::Entry,
@@ -76,6 +78,8 @@ pub struct Inventory {
     outbox: Outbox,
     draw: Option<Draw>,
     entrants: Entrants,
+    class_members: ClassMembers,
+    manual_moves: u64,
 }
 
 /// A journal that contradicts itself: the event must not run.
@@ -113,6 +117,11 @@ pub struct View {
     /// Changes whenever any seat does; the seats themselves are asked for apart.
     pub seats_revision: u64,
     pub draw: Option<Draw>,
+    /// How many fans were moved in the queue by hand, ever.
+    pub manual_moves: u64,
+    /// Only where the event runs.
+    #[serde(skip)]
+    pub class_members: ClassMembers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::domain::{
     draw::Digest,
     id::{FanId, OrderId, PaymentId},
     money::Currency,
-    queue::Place,
+    queue::{Move, Place},
     time::{EventTime, Millis},
 };
 
@@ -67,6 +67,13 @@ pub enum Command {
         order: OrderId,
     },
     Draw(DrawCommand),
+    /// These belong to the queue's class of this code, or to none.
+    Classify {
+        fans: Vec<FanId>,
+        class: Option<Code>,
+    },
+    /// Fans are about to be moved in the queue, by hand.
+    CountMoves(Vec<Move>),
 }
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
@@ -179,6 +186,8 @@ pub enum Answer {
     Voided,
     /// The step of the draw is done.
     Drawn,
+    Classified,
+    MovesCounted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,4 +291,8 @@ pub enum Refusal {
     OrdersLagging,
     #[error("the draw is not at this step: {0}")]
     Draw(String),
+    #[error("the queue has no class {code}")]
+    UnknownClass { code: Code },
+    #[error("at most {max} fans belong to the queue's classes")]
+    TooManyMembers { max: u32 },
 }

@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 3 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 4 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Inventory,
     admissions::Admissions,
+    classes::ClassMembers,
     configuration::{Configuration, Seat},
     draw::{Draw, Entrants},
     entry::Unreadable,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -44,6 +45,8 @@ pub struct Frozen {
     outbox: Outbox,
     draw: Option<Draw>,
     entrants: Entrants,
+    class_members: ClassMembers,
+    manual_moves: u64,
 }
 
 impl Frozen {
@@ -84,6 +87,8 @@ impl Inventory {
             outbox: self.outbox.clone(),
             draw: self.draw.clone(),
             entrants: self.entrants.clone(),
+            class_members: self.class_members.clone(),
+            manual_moves: self.manual_moves,
         }
     }
 
@@ -112,6 +117,8 @@ impl Inventory {
             outbox: found.outbox,
             draw: found.draw,
             entrants: found.entrants,
+            class_members: found.class_members,
+            manual_moves: found.manual_moves,
         })
     }
 }

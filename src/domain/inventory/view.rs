@@ -46,6 +46,8 @@ impl Inventory {
             holds: self.orders.held() as u32,
             seats_revision: self.seats_revision,
             draw: self.draw.clone(),
+            manual_moves: self.manual_moves,
+            class_members: self.class_members.clone(),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Place;
+use super::{Class, Place};
 use crate::domain::id::FanId;
 
 /// A batch ends at this many joins.
@@ -16,7 +16,7 @@ pub(super) struct Joins<Reply> {
     term: u32,
     /// Last place given within the term.
     last: u32,
-    /// In the order of arrival; those up to `sent` are being stored.
+    /// In the order of arrival, whatever their class; those up to `sent` are being stored.
     joining: BTreeMap<Place, Joining<Reply>>,
     sent: Option<Place>,
     /// Without those who have left meanwhile.
@@ -26,6 +26,7 @@ pub(super) struct Joins<Reply> {
 #[derive(Debug)]
 pub(super) struct Joining<Reply> {
     pub(super) fan: FanId,
+    pub(super) class: Class,
     /// One for each time that the fan has asked.
     pub(super) replies: Vec<Reply>,
     /// The fan gave up before the store answered: the place is to be forgotten.
@@ -59,19 +60,23 @@ impl<Reply> Joins<Reply> {
     }
 
     /// Gives the reply back when the term has no places left.
-    pub(super) fn add(&mut self, fan: FanId, reply: Reply) -> Result<(), Reply> {
+    pub(super) fn add(&mut self, fan: FanId, class: Class, reply: Reply) -> Result<(), Reply> {
         if let Some(joining) = self.by_fan.get(&fan).and_then(|place| self.joining.get_mut(place)) {
             joining.replies.push(reply);
             return Ok(());
         }
-        let Some(next) = self.last.checked_add(1) else {
+        let Some(place) = self.reserve() else {
             return Err(reply);
         };
-        self.last = next;
-        let place = Place::new(self.term, next);
-        self.joining.insert(place, Joining { fan, replies: vec![reply], left: false });
+        self.joining.insert(place, Joining { fan, class, replies: vec![reply], left: false });
         self.by_fan.insert(fan, place);
         Ok(())
+    }
+
+    /// A place for somebody else than who joins, not to be given to anybody else.
+    pub(super) fn reserve(&mut self) -> Option<Place> {
+        self.last = self.last.checked_add(1)?;
+        Some(self.last())
     }
 
     /// The fan gives up: its askers, if there were any.
@@ -85,13 +90,20 @@ impl<Reply> Joins<Reply> {
         self.joining.remove(&place).map(|joining| joining.replies)
     }
 
-    /// What to store now, if nothing is under way.
-    pub(super) fn next_batch(&mut self) -> Option<Vec<(Place, FanId)>> {
+    /// The first that is not decided yet.
+    pub(super) fn first(&self) -> Option<Place> {
+        self.joining.first_key_value().map(|(&place, _)| place)
+    }
+
+    /// What to store now, if nothing is under way: of those before this place.
+    pub(super) fn next_batch(&mut self, before: Option<Place>) -> Option<Vec<(Place, FanId)>> {
         if self.sent.is_some() {
             return None;
         }
-        let batch: Vec<_> = self.joining.iter().take(MAX_JOINS).map(|(&place, joining)| (place, joining.fan)).collect();
-        self.sent = Some(batch.last()?.0);
+        let waiting = self.joining.iter().take_while(|(place, _)| before.is_none_or(|before| **place < before));
+        let batch = waiting.take(MAX_JOINS).map(|(&place, joining)| (place.in_class(joining.class), joining.fan));
+        let batch: Vec<_> = batch.collect();
+        self.sent = Some(batch.last()?.0.arrival());
         Some(batch)
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    Place, Ranks,
+    Class, Place, Ranks,
     rank::{Bits, SPAN},
 };
 use crate::domain::id::FanId;
@@ -16,6 +16,7 @@ pub(super) struct Line {
     /// Ascending, none of them empty.
     chunks: Vec<Chunk>,
     len: usize,
+    by_class: [usize; Class::COUNT],
 }
 
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl Line {
         chunk.fans.insert(chunk.live.before(offset), fan);
         Arc::make_mut(&mut chunk.live).insert(offset);
         self.len += 1;
+        self.count(place, |count| count + 1);
     }
 
     pub(super) fn remove(&mut self, place: Place) -> Option<FanId> {
@@ -58,7 +60,14 @@ impl Line {
             self.chunks.remove(index);
         }
         self.len -= 1;
+        self.count(place, |count| count - 1);
         Some(fan)
+    }
+
+    fn count(&mut self, place: Place, how: impl FnOnce(usize) -> usize) {
+        if let Some(count) = self.by_class.get_mut(place.class().index()) {
+            *count = how(*count);
+        }
     }
 
     pub(super) fn get(&self, place: Place) -> Option<FanId> {
@@ -70,6 +79,15 @@ impl Line {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn len_of(&self, class: Class) -> usize {
+        self.by_class.get(class.index()).copied().unwrap_or_default()
+    }
+
+    /// How many stand in all classes before this one.
+    pub(super) fn len_before(&self, class: Class) -> usize {
+        self.by_class.iter().take(class.index()).sum()
     }
 
     /// The places at these indices, which ascend from 0.
@@ -93,6 +111,13 @@ impl Line {
         self.chunks.iter().skip(index).flat_map(Chunk::entries).skip_while(move |(place, _)| place.0 < from)
     }
 
+    /// In order.
+    pub(super) fn iter_class(&self, class: Class) -> impl Iterator<Item = (Place, FanId)> + '_ {
+        let after = class.start().0.checked_sub(1).map(Place);
+        let count = self.len_of(class);
+        self.iter(after).take(count)
+    }
+
     pub(super) fn ranks(&self) -> Ranks {
         Ranks::of(self.chunks.iter().map(|chunk| (chunk.number, Arc::clone(&chunk.live), chunk.fans.len())))
     }
@@ -108,11 +133,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_is_an_ordered_map(steps in prop::collection::vec((any::<bool>(), 0u64..3 * SPAN), 0..400)) {
+        fn a_line_is_an_ordered_map(steps in prop::collection::vec((any::<bool>(), 0u64..3 * SPAN, 0u8..4), 0..400)) {
             let mut line = Line::default();
             let mut model = BTreeMap::new();
-            for (add, place) in steps {
-                let (place, fan) = (Place(place), FanId::from_u128(u128::from(place)));
+            for (add, place, class) in steps {
+                let place = Place(place).in_class(Class(class));
+                let fan = FanId::from_u128(u128::from(place.0));
                 if add {
                     line.insert(place, fan);
                     model.insert(place, fan);
@@ -121,6 +147,11 @@ mod tests {
                 }
                 prop_assert_eq!(line.len(), model.len());
                 prop_assert_eq!(line.get(place), model.get(&place).copied());
+                let class = place.class();
+                let of_class: Vec<_> = model.range(class.start()..class.end()).map(|(&place, &fan)| (place, fan)).collect();
+                prop_assert_eq!(line.len_of(class), of_class.len());
+                prop_assert_eq!(line.len_before(class), model.range(..class.start()).count());
+                prop_assert_eq!(line.iter_class(class).collect::<Vec<_>>(), of_class);
             }
             let all: Vec<_> = model.iter().map(|(&place, &fan)| (place, fan)).collect();
             prop_assert_eq!(line.iter(None).collect::<Vec<_>>(), all.clone());

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outflow, Place, Ranks, Tie};
+use super::{Class, Move, Outflow, Place, Ranks, Shares, Tie};
 use crate::domain::{
     event::Status,
     id::FanId,
     inventory::{
         View,
+        classes::Classes,
         configuration::{Configuration, Mode, QueueSettings},
         draw::{Draw, DrawStage},
         notice::Notice,
@@ -25,7 +26,13 @@ pub enum Input<Reply> {
         fan: FanId,
         reply: Reply,
     },
-    /// The device is this account's: they have one place, the earlier.
+    /// The same, of a fan who belongs to this class.
+    JoinIn {
+        fan: FanId,
+        class: Class,
+        reply: Reply,
+    },
+    /// The device is this account's: they have one place, the earlier; what the account has in a class of its own counts as that.
     Tie {
         device: FanId,
         account: FanId,
@@ -95,6 +102,16 @@ pub enum Input<Reply> {
     Clear {
         reply: Reply,
     },
+    /// Admin: the fan goes on waiting in this class, behind everybody who is there.
+    Move {
+        fan: FanId,
+        class: Class,
+        reply: Reply,
+    },
+    /// The batch of moves sent last is counted and stored,
+    Moved,
+    /// or perhaps not: each fan is where they were.
+    MoveFailed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +134,8 @@ pub struct Room {
     pub draw: DrawStage,
     /// Fresh randomness: where anybody may be picked, it says who.
     pub dice: u64,
+    /// How classes share admissions.
+    pub shares: Shares,
 }
 
 /// From the event's schedule.
@@ -159,6 +178,7 @@ impl Room {
             upcoming: matches!(view.status, Status::Scheduled | Status::Paused),
             draw: view.draw.as_ref().map(Draw::stage).unwrap_or_default(),
             dice,
+            shares: configuration.classes.shares(),
         }
     }
 }
@@ -172,6 +192,10 @@ pub enum Effect<Reply> {
     /// Write that these places have passed on, in one batch; answer with `Tied` or `TieFailed`. At most one is under way.
     Tie {
         ties: Vec<Tie>,
+    },
+    /// Count these moves and write them, in one batch; answer with `Moved` or `MoveFailed`. At most one is under way.
+    Move {
+        moves: Vec<Move>,
     },
     /// Places used up: admitted, left or removed. May be lost without harm.
     Forget {
@@ -245,7 +269,7 @@ pub enum News {
     AdmissionEndsSoon(Admission),
     AdmissionEnded,
     Removed,
-    /// The draw, or a device of theirs, has given the fan this place.
+    /// The draw, a device of theirs, or an admin has given the fan this place.
     Placed(Place),
     /// The device's place is its person's now.
     Tied,
@@ -273,11 +297,11 @@ pub struct Tickets {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Queue {
     pub at: EventTime,
-    /// Live places in order. Position of a place = how many stand before it, plus one. Between nodes only changes of them
+    /// Live places in order. Position of a place = how many of its class stand before it, plus one. Between nodes only changes of them
     /// travel, as a [`QueueChange`](super::QueueChange).
     #[serde(skip)]
     pub ranks: Arc<Ranks>,
-    /// The last place stored by then, or burnt. A later one stands behind all that were given since, of which some may be
+    /// The last place stored by then, or burnt, whatever its class. A later one stands behind all that were given since, of which some may be
     /// gone by now: so counted, a position can only fall.
     pub newest: Place,
     /// `None` when unknown.
@@ -286,6 +310,10 @@ pub struct Queue {
     /// The one that `conditions` names. Between nodes it travels when it changes, as ranks do.
     #[serde(skip)]
     pub notice: Option<Arc<Notice>>,
+    /// As configured; the places say who is in which.
+    pub classes: Arc<Classes>,
+    /// How many fans were moved by hand, ever.
+    pub manual_moves: u64,
     /// Fans with a socket, waiting or not.
     pub present: usize,
     /// Live ones, called or claimed.
@@ -295,6 +323,11 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The room does not know them by name, nor what was moved before: whoever publishes the queue adds that.
+    pub fn with_classes(self, classes: &Arc<Classes>, manual_moves: u64) -> Self {
+        Self { classes: Arc::clone(classes), manual_moves, ..self }
+    }
+
     /// The room does not know it: whoever publishes the queue adds it.
     pub fn with_notice(self, notice: Option<Arc<Notice>>) -> Self {
         let version = notice.as_ref().map_or(0, |notice| notice.version);
@@ -319,6 +352,7 @@ impl Entries {
     /// Whether the place is an entry that has no order yet. It may be heard of before those that it stands among, and the
     /// other way round: then it has none either.
     pub fn has(self, place: Place) -> bool {
+        let place = place.arrival();
         match self {
             Self::Nobodys => false,
             Self::All => true,

@@ -7,6 +7,7 @@ mod change;
 mod joins;
 mod line;
 mod message;
+mod moves;
 mod outflow;
 mod pace;
 mod pick;
@@ -14,6 +15,7 @@ mod place;
 mod presence;
 mod rank;
 mod room;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod ties;
@@ -21,9 +23,11 @@ mod ties;
 pub use self::{
     change::QueueChange,
     message::{Conditions, DrawStep, Effect, Entries, Hours, Input, News, Outcome, Queue, Room, Standing, Tickets},
+    moves::Move,
     outflow::{Outflow, Wait},
-    place::Place,
+    place::{Class, Place},
     rank::Ranks,
     room::WaitingRoom,
+    schedule::{MAX_WEIGHT, Precedence, Shares},
     ties::Tie,
 };

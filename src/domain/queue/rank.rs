@@ -7,7 +7,7 @@ use std::{iter, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Place;
+use super::{Class, Place};
 
 /// Places that one chunk spans.
 pub(super) const SPAN: u64 = 1024;
@@ -113,6 +113,18 @@ impl Ranks {
             Some(chunk) if chunk.number == number => chunk.before + chunk.live.before(place.0 % SPAN),
             Some(chunk) => chunk.before,
         }
+    }
+
+    /// How many of the same class stand before `place`, which need not be here itself.
+    pub fn ahead_in_class(&self, place: Place) -> usize {
+        match place.class() {
+            Class::DEFAULT => self.ahead(place),
+            class => self.ahead(place) - self.ahead(class.start()),
+        }
+    }
+
+    pub fn total_of(&self, class: Class) -> usize {
+        self.ahead(class.end()) - self.ahead(class.start())
     }
 
     pub fn contains(&self, place: Place) -> bool {

@@ -1,8 +1,9 @@
 //! The waiting room's decisions: who has a place, who is told what. Who is proposed next: [`calling`]; what becomes of the
-//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`].
+//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`]; who changes the line: [`moving`].
 
 mod calling;
 mod drawing;
+mod moving;
 mod tying;
 
 use std::{
@@ -12,8 +13,9 @@ use std::{
 
 use self::{calling::Proposal, drawing::Drawing};
 use super::{
-    Conditions, Effect, Entries, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
-    outflow::Meter, pace::Pace, pick::Dice, presence::Presence, ties::Ties,
+    Class, Conditions, Effect, Entries, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins,
+    line::Line, moves::Moves, outflow::Meter, pace::Pace, pick::Dice, presence::Presence, schedule::Schedule,
+    ties::Ties,
 };
 use crate::domain::{
     id::FanId,
@@ -33,6 +35,9 @@ pub struct WaitingRoom<Reply> {
     presence: Presence,
     joins: Joins<Reply>,
     ties: Ties<Reply>,
+    moves: Moves<Reply>,
+    /// Which class is next.
+    schedule: Schedule,
     /// The last place that was stored, or burnt.
     newest: Place,
     /// Live admissions, by fan: a fan has one, or a place, or neither.
@@ -73,11 +78,11 @@ impl<Reply> WaitingRoom<Reply> {
     ) -> Self {
         let admissions: BTreeMap<_, _> = admissions.into_iter().map(|admission| (admission.fan, admission)).collect();
         // What was lost of a tie can leave a place with two: then it is the account's.
-        places.sort_unstable_by_key(|&(place, fan)| (place, fan.is_device(), fan));
+        places.sort_unstable_by_key(|&(place, fan)| (place.arrival(), place, fan.is_device(), fan));
         places.dedup_by_key(|(place, _)| *place);
         let last = places.last().filter(|(place, _)| place.term() == term).map_or(0, |(place, _)| place.0 as u32);
         let last = last.max(Place::ARRIVALS);
-        // A copy that lost a `Forget` can hold several places of a fan; only the last one can have been told last.
+        // A copy that lost a `Forget` can hold several places of a fan; only the last one given can have been told last.
         let mut latest: BTreeMap<FanId, Place> = BTreeMap::new();
         latest.extend(places.iter().map(|&(place, fan)| (fan, place)));
         let mut used_up = Vec::new();
@@ -88,6 +93,7 @@ impl<Reply> WaitingRoom<Reply> {
             }
             lives
         });
+        places.sort_unstable();
         let mut line = Line::default();
         for &(place, fan) in &places {
             line.insert(place, fan);
@@ -97,6 +103,8 @@ impl<Reply> WaitingRoom<Reply> {
             presence: Presence::restored(now, &places),
             joins: Joins::new(term, last),
             ties: Ties::default(),
+            moves: Moves::default(),
+            schedule: Schedule::new(room.shares),
             newest: Place::new(term, last),
             ending: admissions.values().filter(|admission| admission.claim_by.is_none()).map(end_of).collect(),
             fresh: VecDeque::new(),
@@ -116,7 +124,8 @@ impl<Reply> WaitingRoom<Reply> {
 
     pub fn step(&mut self, now: EventTime, input: Input<Reply>, effects: &mut Vec<Effect<Reply>>) {
         match input {
-            Input::Join { fan, reply } => self.join(now, fan, reply, effects),
+            Input::Join { fan, reply } => self.join(now, fan, Class::DEFAULT, reply, effects),
+            Input::JoinIn { fan, class, reply } => self.join(now, fan, class, reply, effects),
             Input::Stored => self.stored(now, effects),
             Input::StoreFailed => self.store_failed(effects),
             Input::Tie { device, account, reply } => self.tie(now, device, account, reply, effects),
@@ -146,19 +155,26 @@ impl<Reply> WaitingRoom<Reply> {
                 self.remove(now, places, reply, effects);
             }
             Input::RemoveFirst { count, reply } => {
-                let places = self.line.iter(None).map(|(place, _)| place).take(count as usize).collect();
+                let first = self.in_order(count as usize, |_| true);
+                let places = first.into_iter().map(|(place, _)| place).collect();
                 self.remove(now, places, reply, effects);
             }
             Input::Clear { reply } => {
                 let places = self.line.iter(None).map(|(place, _)| place).collect();
                 self.remove(now, places, reply, effects);
             }
+            Input::Move { fan, class, reply } => self.ask_for_move(fan, class, reply, effects),
+            Input::Moved => self.moved(now, effects),
+            Input::MoveFailed => self.move_failed(effects),
         }
-        if let Some(joins) = self.joins.next_batch() {
+        if let Some(joins) = self.joins.next_batch(self.moves.first()) {
             effects.push(Effect::Store { joins });
         }
         if let Some(ties) = self.ties.next_batch() {
             effects.push(Effect::Tie { ties });
+        }
+        if let Some(moves) = self.moves.next_batch(self.joins.first()) {
+            effects.push(Effect::Move { moves });
         }
         let used_up = std::mem::take(&mut self.used_up);
         let used_up: Vec<Place> = used_up.into_iter().map(|place| self.stored_as(place)).collect();
@@ -205,13 +221,15 @@ impl<Reply> WaitingRoom<Reply> {
                 notice: 0,
             },
             notice: None,
+            classes: Arc::default(),
+            manual_moves: 0,
             present: self.presence.here(),
             admissions: self.admissions.len(),
             pace_percent: self.pace.percent(),
         }
     }
 
-    fn join(&mut self, now: EventTime, fan: FanId, reply: Reply, effects: &mut Vec<Effect<Reply>>) {
+    fn join(&mut self, now: EventTime, fan: FanId, class: Class, reply: Reply, effects: &mut Vec<Effect<Reply>>) {
         let outcome = match self.standing(fan) {
             Standing::Admitted(admission) => Outcome::Admitted(admission),
             Standing::Waiting(place) => {
@@ -222,7 +240,7 @@ impl<Reply> WaitingRoom<Reply> {
                 if let Some(outcome) = self.refusal(now, fan) {
                     return effects.push(Effect::Reply { reply, outcome });
                 }
-                if let Err(reply) = self.joins.add(fan, reply) {
+                if let Err(reply) = self.joins.add(fan, class, reply) {
                     effects.push(Effect::Reply { reply, outcome: Outcome::Full });
                 }
                 return;
@@ -236,7 +254,7 @@ impl<Reply> WaitingRoom<Reply> {
         let from = self.room.hours.join_from;
         match self.room.settings.mode {
             _ if self.joins.has(fan) => None,
-            _ if self.ties.wait_for(fan) => Some(Outcome::TryAgain),
+            _ if self.ties.wait_for(fan) || self.moves.wait_for(fan) => Some(Outcome::TryAgain),
             _ if self.ties.account_of(fan).is_some() => Some(Outcome::DeviceTied),
             Mode::Reject => Some(Outcome::Closed),
             _ if now < from => Some(Outcome::NotOpen { from }),
@@ -253,6 +271,7 @@ impl<Reply> WaitingRoom<Reply> {
     fn stored(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
             self.newest = place;
+            let place = place.in_class(joining.class);
             if joining.left {
                 self.used_up.push(place);
                 continue;
@@ -269,7 +288,7 @@ impl<Reply> WaitingRoom<Reply> {
     fn store_failed(&mut self, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
             self.newest = place;
-            self.used_up.push(place);
+            self.used_up.push(place.in_class(joining.class));
             let outcome = Outcome::TryAgain;
             effects.extend(joining.replies.into_iter().map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));
         }
@@ -333,6 +352,11 @@ impl<Reply> WaitingRoom<Reply> {
         let waited = self.line.get(place).is_some();
         if waited {
             self.give_up(now, place);
+            let proposed =
+                self.proposal.iter().flat_map(|proposal| &proposal.places).find(|(other, _)| *other == place);
+            if let Some(&(_, waited)) = proposed {
+                self.went(place, waited);
+            }
             let leavers = self.proposal.as_mut().and_then(|proposal| proposal.leaving.remove(&place));
             let leavers = leavers.into_iter().flatten();
             effects.extend(leavers.map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
@@ -364,9 +388,9 @@ impl<Reply> WaitingRoom<Reply> {
         self.proposal.as_ref().is_some_and(|proposal| proposal.has(place))
     }
 
-    /// It is being called, or is passing on: it cannot be given up now.
+    /// It is being called, or is passing on, or becomes another: it cannot be given up now.
     fn is_fixed(&self, place: Place) -> bool {
-        self.is_proposed(place) || self.ties.has(place)
+        self.is_proposed(place) || self.ties.has(place) || self.moves.has(place)
     }
 
     /// The place is used up; whose it was.

@@ -1,7 +1,9 @@
 //! The waiting room, step by step, and under random play against what must always hold.
 
+mod classes;
 mod draw;
 mod modes;
+mod play;
 mod properties;
 mod table;
 mod ties;
@@ -11,6 +13,7 @@ use super::{
     message::{Effect, Hours, Input, News, Outcome, Room, Standing, Tickets},
     place::Place,
     room::WaitingRoom,
+    schedule::{Precedence, Shares},
     ties::Tie,
 };
 use crate::domain::{
@@ -48,6 +51,7 @@ const ROOM: Room = Room {
     upcoming: false,
     draw: DrawStage::None,
     dice: 7,
+    shares: Shares { precedence: Precedence::Weighted, weights: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0] },
 };
 
 const NOBODY: [u32; 0] = [];

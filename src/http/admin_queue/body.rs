@@ -48,6 +48,9 @@ pub struct QueueReport {
     pub outflow_per_minute: Option<u32>,
     /// What all who wait are told.
     pub notice: Option<NoticeBody>,
+    /// How many fans were moved by hand, ever.
+    pub manual_moves: u64,
+    /// Class by class, each in its order.
     pub members: Vec<Member>,
     /// `after` for the next page.
     pub next_after: Option<u64>,
@@ -59,6 +62,8 @@ pub struct Member {
     pub place: Place,
     #[schema(value_type = String)]
     pub fan: FanId,
+    /// Code of a class of the event, `default`, or `front`.
+    pub class: String,
 }
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]

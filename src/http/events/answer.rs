@@ -82,7 +82,7 @@ impl EventAnswer {
             orphan_rule: configuration.orphan_rule.into(),
             ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
-            queue: QueueBody::of(&configuration.queue),
+            queue: QueueBody::of(&configuration.queue, &configuration.classes),
             draw_beacon: configuration.beacon,
             seats: configuration.seats.len(),
         }

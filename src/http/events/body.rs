@@ -3,14 +3,18 @@
 //! Owns the fields, their limits and their defaults. What conflicts with stock already held or sold is the inventory's to
 //! refuse.
 
+mod classes;
 mod parts;
 mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+pub use classes::{ClassesBody, PrecedenceBody};
 pub use queue::{ModeBody, QueueBody};
 
 use crate::{
@@ -235,6 +239,7 @@ impl NewEvent {
             queue: self.queue.applied(queue::DEFAULT),
             beacon: self.draw_beacon.clone(),
             notice: None,
+            classes: self.queue.classes_applied(&Arc::default()),
         }
     }
 
@@ -292,6 +297,7 @@ impl EventChange {
         if let Some(queue) = self.queue {
             queue.check(&mut wrong, shortest, configuration.queue);
             configuration.queue = queue.applied(configuration.queue);
+            configuration.classes = queue.classes_applied(&configuration.classes);
         }
         set(&mut configuration.beacon, self.draw_beacon);
         parts::check_beacon(&mut wrong, configuration.beacon.as_deref());

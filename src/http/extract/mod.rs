@@ -4,12 +4,14 @@
 
 mod fan;
 pub mod json;
+mod nothing;
 mod parts;
 mod signed_in;
 
 pub use self::{
     fan::Fan,
     json::Json,
+    nothing::Nothing,
     parts::{ClientAddress, IdempotencyKey, Path, Query, RequestId},
     signed_in::{Privileged, SignedIn},
 };

@@ -41,6 +41,8 @@ impl From<Refusal> for Problem {
             Refusal::Transition { .. } => Self::new(Code::InvalidTransition),
             Refusal::OrdersLagging => Self::new(Code::OrdersLagging),
             Refusal::Draw(_) => Self::new(Code::DrawState),
+            Refusal::UnknownClass { code } => Self::new(Code::InvalidBody).with("class", code.as_str()),
+            Refusal::TooManyMembers { max } => Self::new(Code::InvalidBody).with("max", max),
         };
         problem.detail(text)
     }

@@ -17,8 +17,8 @@ use crate::{
     domain::{
         claims::{AdmissionClaim, Kind, QueueTicketClaim},
         id::{EventId, FanId},
-        inventory::{configuration::Mode, notice::Notice, request::Admission},
-        queue::{Conditions, Place, Queue, Standing, Tickets},
+        inventory::{classes::Classes, configuration::Mode, notice::Notice, request::Admission},
+        queue::{Class, Conditions, Place, Queue, Standing, Tickets},
         time::EventTime,
     },
     http::{
@@ -79,6 +79,12 @@ pub struct QueueState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<NoticeBody>)]
     pub notice: Option<Option<NoticeTold>>,
+    /// The line in which the fan waits, by its code: one of the event's classes, `default`, or `front` for those whom an admin has
+    /// put first. Positions count within it. Left out where the event has no classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_class: Option<String>,
+    /// How many fans were moved in this queue by hand, ever.
+    pub manual_moves: u64,
     pub server_now: Timestamp,
     /// Never falls within one connection.
     pub seq: u64,
@@ -119,6 +125,8 @@ pub struct Told {
     pub conditions: Conditions,
     /// `None`: as told before.
     pub notice: Option<Option<Arc<Notice>>>,
+    pub classes: Arc<Classes>,
+    pub manual_moves: u64,
     pub server_now: EventTime,
     pub seq: u64,
 }
@@ -131,14 +139,25 @@ impl Told {
         };
         let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
         let (conditions, notice, seq) = (queue.conditions, Some(queue.notice.clone()), queue.at.0);
-        Self { standing, position, outflow_per_minute, conditions, notice, server_now, seq }
+        let (classes, manual_moves) = (Arc::clone(&queue.classes), queue.manual_moves);
+        Self { standing, position, outflow_per_minute, conditions, notice, classes, manual_moves, server_now, seq }
     }
 }
 
 impl From<Update> for Told {
     fn from(update: Update) -> Self {
-        let Update { seq, server_now, standing, position, outflow_per_minute, conditions, notice } = update;
-        Self { standing, position, outflow_per_minute, conditions, notice, server_now, seq }
+        let Update {
+            seq,
+            server_now,
+            standing,
+            position,
+            outflow_per_minute,
+            conditions,
+            notice,
+            classes,
+            manual_moves,
+        } = update;
+        Self { standing, position, outflow_per_minute, conditions, notice, classes, manual_moves, server_now, seq }
     }
 }
 
@@ -189,6 +208,8 @@ impl Teller {
             tickets_held: tickets.map(|tickets| tickets.held),
             sold_out: tickets == Some(Tickets::default()),
             notice: told.notice.map(|notice| notice.map(NoticeTold)),
+            priority_class: priority_class(told.standing, &told.classes),
+            manual_moves: told.manual_moves,
             server_now: told.server_now.into(),
             seq: told.seq,
         };
@@ -257,6 +278,15 @@ impl Teller {
     }
 }
 
+fn priority_class(standing: Standing, classes: &Classes) -> Option<String> {
+    match standing {
+        Standing::Waiting(place) if place.class() != Class::DEFAULT || !classes.list.is_empty() => {
+            Some(classes.code(place.class()).to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Those at the front ask more often; nobody misses the claim window by asking as told.
 fn poll_after_ms(ahead: usize, conditions: Conditions) -> u32 {
     match ahead {
@@ -306,6 +336,8 @@ mod tests {
                 ..Conditions::default()
             },
             notice: None,
+            classes: Arc::default(),
+            manual_moves: 0,
             present: 2,
             admissions: 1,
             pace_percent: 100,

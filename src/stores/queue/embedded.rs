@@ -13,7 +13,7 @@ use super::{OLD_TERM, QueueStore};
 use crate::{
     domain::{
         id::{EventId, FanId},
-        queue::{Place, Tie},
+        queue::{Move, Place, Tie},
     },
     stores::{error::StoreError, sqlite},
 };
@@ -121,6 +121,11 @@ impl QueueStore for EmbeddedQueue {
     async fn tie(&self, event: EventId, term: u32, ties: &[Tie]) -> Result<(), StoreError> {
         let rows: Vec<_> = ties.iter().map(|tie| (tie.account, stored(tie.place), tie.device)).collect();
         self.call(event, term, Verb::Tie(json(&rows)?)).await
+    }
+
+    async fn relocate(&self, event: EventId, term: u32, moves: &[Move]) -> Result<(), StoreError> {
+        let rows: Vec<(FanId, i64)> = moves.iter().map(|one| (one.fan, stored(one.to))).collect();
+        self.call(event, term, Verb::Join(json(&rows)?)).await
     }
 
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! Things to keep.
 
+use std::sync::Arc;
+
 use onsale::{
     domain::{
         account::Role,
@@ -84,6 +86,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         orphan_rule: OrphanRule::Off,
         beacon: None,
         notice: None,
+        classes: Arc::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

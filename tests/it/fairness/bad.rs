@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    checker::{check, longest_stop, shares},
+    checker::{calls, check, longest_stop, shares},
     history::{Fact, FactKind, Fan, Seen, Time, What},
 };
 
@@ -104,4 +104,40 @@ fn a_class_that_waits_and_gets_less_than_its_share_is_found() {
     // Nobody of the class waits: nothing is owed.
     let alone: Vec<_> = (0..40).map(|_| (0, BTreeSet::from([0]))).collect();
     assert_eq!(shares(&alone, &weights), Vec::<String>::new());
+}
+
+/// Of two lines: nobody overtakes within one, anybody may who is in the other, and who is moved by hand has a new place.
+#[test]
+fn lines_of_classes_are_looked_at_apart_and_moves_are_facts() {
+    let vip = |n: u64| 1 << 49 | n;
+    let history = vec![
+        seen(100, 1, What::Asked),
+        seen(110, 1, What::Told { place: 11 }),
+        seen(120, 2, What::Asked),
+        seen(130, 2, What::Told { place: vip(12) }),
+        seen(140, 3, What::Asked),
+        seen(150, 3, What::Told { place: 13 }),
+        seen(160, 3, What::Told { place: vip(14) }),
+    ];
+    let facts = vec![
+        fact(1, 10, FactKind::Slots { count: 3 }),
+        fact(2, 155, FactKind::Moved { fan: 3, to: vip(14) }),
+        fact(3, 2_000, admitted(vip(12), 2)),
+        fact(4, 2_100, admitted(vip(14), 3)),
+        fact(5, 2_200, admitted(11, 1)),
+    ];
+    assert_eq!(check(&history, &facts), Vec::<String>::new());
+    let expected: Vec<(u8, BTreeSet<u8>)> = vec![(1, [0, 1].into()), (1, [0].into()), (0, [0].into())];
+    assert_eq!(calls(&history, &facts), expected);
+    let mut uncounted = facts.clone();
+    uncounted.remove(1);
+    assert!(check(&history, &uncounted).iter().any(|wrong| wrong.starts_with("I-23")), "a move that nobody counted");
+    let mut overtaken = facts;
+    overtaken[2].what = admitted(12, 2);
+    let in_line = |seen: Seen| match seen.what {
+        What::Told { place } if seen.fan == 2 => Seen { what: What::Told { place: place & 0xff }, ..seen },
+        _ => seen,
+    };
+    let history: Vec<Seen> = history.into_iter().map(in_line).collect();
+    assert!(check(&history, &overtaken).iter().any(|wrong| wrong.starts_with("I-21")), "in one line");
 }

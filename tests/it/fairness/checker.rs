@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Fact, FactKind, Fan, Seen, Time, What};
+use super::history::{Fact, FactKind, Fan, Seen, Time, What, arrival, class};
+
+/// Whoever has had a place for so long was seen by whoever called.
+const SEEN_AFTER: Time = 1_500;
 
 /// Whatever does not hold, in words.
 pub fn check(seen: &[Seen], facts: &[Fact]) -> Vec<String> {
-    let mut wrong = first_come_first_served(seen, facts);
+    let mut wrong = Vec::new();
+    for class in 0..10 {
+        wrong.extend(first_come_first_served(seen, facts, class));
+    }
     wrong.extend(slots(facts));
     wrong.extend(once_and_bound(seen, facts));
     wrong.extend(no_bypass(facts));
@@ -15,8 +21,9 @@ pub fn check(seen: &[Seen], facts: &[Fact]) -> Vec<String> {
     wrong
 }
 
-/// One class of fans, here all of them.
+#[derive(Clone, Copy)]
 struct Joined {
+    class: u8,
     asked: Option<Time>,
     told: Option<Time>,
     left: bool,
@@ -25,10 +32,10 @@ struct Joined {
 fn joins(seen: &[Seen]) -> BTreeMap<Fan, Joined> {
     let mut joins = BTreeMap::new();
     for Seen { at, fan, what } in seen {
-        let joined = joins.entry(*fan).or_insert(Joined { asked: None, told: None, left: false });
+        let joined = joins.entry(*fan).or_insert(Joined { class: 0, asked: None, told: None, left: false });
         match what {
             What::Asked => joined.asked = joined.asked.or(Some(*at)),
-            What::Told { .. } => joined.told = joined.told.or(Some(*at)),
+            What::Told { place } if joined.told.is_none() => (joined.class, joined.told) = (class(*place), Some(*at)),
             What::Left => joined.left = true,
             _ => {}
         }
@@ -43,9 +50,20 @@ fn admissions(facts: &[Fact]) -> impl Iterator<Item = (u64, u64, Fan)> {
     })
 }
 
-/// I-21: who was told of a place before another even asked is not let in later than that one.
-fn first_come_first_served(seen: &[Seen], facts: &[Fact]) -> Vec<String> {
-    let joins = joins(seen);
+fn moved(facts: &[Fact]) -> BTreeSet<(Fan, u64)> {
+    let moved = facts.iter().filter_map(|fact| match fact.what {
+        FactKind::Moved { fan, to } => Some((fan, to)),
+        _ => None,
+    });
+    moved.collect()
+}
+
+/// I-21: who was told of a place before another of the class even asked is not let in later than that one. Whoever was moved
+/// by hand has no part in it.
+fn first_come_first_served(seen: &[Seen], facts: &[Fact], class: u8) -> Vec<String> {
+    let moved: BTreeSet<Fan> = moved(facts).into_iter().map(|(fan, _)| fan).collect();
+    let mut joins = joins(seen);
+    joins.retain(|fan, joined| joined.class == class && !moved.contains(fan));
     let batches: BTreeMap<Fan, u64> = admissions(facts).map(|(batch, _, fan)| (fan, batch)).collect();
     // Who neither left nor was let in still waits: behind everybody.
     let ahead = joins.iter().filter_map(|(fan, joined)| {
@@ -85,7 +103,7 @@ fn slots(facts: &[Fact]) -> Vec<String> {
                     Some(_) => {}
                     None => wrong.push(format!("I-22: the admission of {place} ends, and there is none")),
                 },
-                FactKind::Held { .. } => {}
+                FactKind::Held { .. } | FactKind::Moved { .. } => {}
             }
         }
         if live.len() > slots {
@@ -98,8 +116,10 @@ fn slots(facts: &[Fact]) -> Vec<String> {
 /// I-23: a place is one fan's and let in once, a fan has one place, and nobody gets in with another's token.
 fn once_and_bound(seen: &[Seen], facts: &[Fact]) -> Vec<String> {
     let (mut wrong, mut of_place, mut of_fan) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let moved = moved(facts);
     let mut belongs = |place: u64, fan: Fan| {
-        let (owner, own) = (*of_place.entry(place).or_insert(fan), *of_fan.entry(fan).or_insert(place));
+        let owner = *of_place.entry(place).or_insert(fan);
+        let own = if moved.contains(&(fan, place)) { place } else { *of_fan.entry(fan).or_insert(place) };
         (owner != fan || own != place).then(|| format!("I-23: {fan:x} has {place}, which is {owner:x}'s, or {own}"))
     };
     let mut let_in = BTreeSet::new();
@@ -141,7 +161,7 @@ fn no_bypass(facts: &[Fact]) -> Vec<String> {
                     wrong.push(format!("I-24: {fan:x} holds something by {place}, {:?}", live.get(&place)));
                 }
             }
-            FactKind::Slots { .. } => {}
+            FactKind::Slots { .. } | FactKind::Moved { .. } => {}
         }
     }
     wrong
@@ -193,7 +213,9 @@ fn positions(seen: &[Seen]) -> Vec<String> {
         if newest.insert((*fan, connection), seq).is_some_and(|before| before >= seq) {
             wrong.push(format!("I-26: {fan:x} is told {seq} again on connection {connection}"));
         }
-        if ahead > places.range(..place).count() as u64 {
+        // Just after the join, whoever came within that second counts, in whichever line.
+        let before = places.iter().filter(|&&other| arrival(other) < arrival(place)).count();
+        if ahead > before as u64 {
             wrong.push(format!("I-26: {fan:x} is told that {ahead} are ahead; so many never were"));
         }
     }
@@ -232,6 +254,29 @@ pub fn longest_stop(seen: &[Seen], facts: &[Fact]) -> Time {
         free_since = stands.then(|| free_since.unwrap_or(batch[0].at));
     }
     longest
+}
+
+/// Of each admission the class, and of which classes somebody waited who might have been called instead: who had a place for a
+/// while by then, and is let in later. Those who were put before all have no part in it.
+pub fn calls(seen: &[Seen], facts: &[Fact]) -> Vec<(u8, BTreeSet<u8>)> {
+    let moved: BTreeSet<Fan> = moved(facts).into_iter().map(|(fan, _)| fan).collect();
+    let let_in: Vec<(Time, u64, Fan)> = facts
+        .iter()
+        .filter_map(|fact| match fact.what {
+            FactKind::Admitted { place, fan, .. } => Some((fact.at, place, fan)),
+            _ => None,
+        })
+        .collect();
+    let joins = joins(seen);
+    let waits_at = |number: usize, at: Time| {
+        let later = let_in[number..].iter().filter(|(_, _, fan)| !moved.contains(fan));
+        let waits = later.filter(|(_, _, fan)| {
+            joins.get(fan).and_then(|joined| joined.told).is_some_and(|told| told + SEEN_AFTER <= at)
+        });
+        waits.map(|(_, place, _)| class(*place)).collect()
+    };
+    let calls = let_in.iter().enumerate().filter(|(_, (_, place, _))| class(*place) != 9);
+    calls.map(|(number, (at, place, _))| (class(*place), waits_at(number, *at))).collect()
 }
 
 /// I-27: of any `n` admissions in a row during which fans of a class wait, the class gets its share of them, less one.

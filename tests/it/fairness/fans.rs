@@ -107,6 +107,11 @@ impl Waiters {
         Self { diary, event, fans, there: Vec::new() }
     }
 
+    /// Of those who have not come yet, in the order in which they will.
+    pub fn ids(&self) -> Vec<Fan> {
+        self.fans.iter().map(|fan| fan.id).collect()
+    }
+
     pub fn event(&self) -> EventId {
         self.event
     }

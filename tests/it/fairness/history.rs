@@ -79,6 +79,21 @@ pub enum FactKind {
         place: u64,
         fan: Fan,
     },
+    /// By hand.
+    Moved {
+        fan: Fan,
+        to: u64,
+    },
+}
+
+/// In which line the place is.
+pub fn class(place: u64) -> u8 {
+    (place >> 49) as u8
+}
+
+/// What tells places apart, whatever their line.
+pub fn arrival(place: u64) -> u64 {
+    place & ((1 << 49) - 1)
 }
 
 pub fn facts(segments: &[Segment]) -> Vec<Fact> {
@@ -96,6 +111,7 @@ pub fn facts(segments: &[Segment]) -> Vec<Fact> {
                 FactKind::Ended { place: place.0, by_time }
             }
             Entry::Held { admission, fan, .. } => FactKind::Held { place: admission.0, fan: fan.as_u128() },
+            Entry::QueueMoved { fan, to, .. } => FactKind::Moved { fan: fan.as_u128(), to: to.0 },
             _ => return None,
         };
         Some(Fact { batch: segment.seq, at: segment.at.0, what })

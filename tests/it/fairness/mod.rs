@@ -7,20 +7,24 @@ mod checker;
 mod fans;
 mod history;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use onsale::{
     demo::fans::Client,
-    domain::id::EventId,
+    domain::id::{EventId, FanId},
     stores::{etcd::Etcd, wishes::WishStore},
 };
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use self::{
-    checker::{check, longest_stop, shares},
+    checker::{calls, check, longest_stop, shares},
     fans::Waiters,
-    history::{FactKind, facts},
+    history::{Fact, FactKind, Seen, class, facts},
 };
 use crate::{
     harness::{address, open_etcd, until},
@@ -59,6 +63,16 @@ async fn sale(waiters: &mut Waiters, what: impl Future<Output = ()>) {
 }
 
 async fn end(waiters: Waiters, site: &Site, nodes: impl IntoIterator<Item = Node>) {
+    // One class, of which somebody always waits, has to get all.
+    end_with(waiters, site, nodes, &[(0, 1.0)].into()).await;
+}
+
+async fn end_with(
+    waiters: Waiters,
+    site: &Site,
+    nodes: impl IntoIterator<Item = Node>,
+    weights: &BTreeMap<u8, f64>,
+) -> (Vec<Seen>, Vec<Fact>) {
     for node in nodes {
         node.signal("TERM").await;
         let (status, log) = node.ended(ENDED).await;
@@ -68,14 +82,84 @@ async fn end(waiters: Waiters, site: &Site, nodes: impl IntoIterator<Item = Node
     assert!(!ledger.has_snapshot, "every entry is looked at");
     let (seen, facts) = (waiters.diary.all(), facts(&ledger.segments));
     let mut wrong = check(&seen, &facts);
-    // One class, of which somebody always waits, has to get all.
-    let let_in = facts.iter().filter(|fact| matches!(fact.what, FactKind::Admitted { .. }));
-    let let_in: Vec<_> = let_in.map(|_| (0, BTreeSet::from([0]))).collect();
-    wrong.extend(shares(&let_in, &[(0, 1.0)].into()));
+    let let_in = match weights.len() {
+        1 => facts
+            .iter()
+            .filter(|fact| matches!(fact.what, FactKind::Admitted { .. }))
+            .map(|_| (0, BTreeSet::from([0])))
+            .collect(),
+        _ => calls(&seen, &facts),
+    };
+    wrong.extend(shares(&let_in, weights));
     println!("{} facts, {} seen, {} let in", facts.len(), seen.len(), let_in.len());
     println!("longest with a free slot and somebody waiting: {} ms", longest_stop(&seen, &facts));
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(let_in.len() > FANS / 2, "most are let in");
+    (seen, facts)
+}
+
+/// Three lines, one of four admissions each for two of them, two for the third; somebody is put first in the middle of it.
+async fn sale_with_classes(site: Site) {
+    let node = site.start().await;
+    let mut body = event_body();
+    body["queue"]["classes"] = json!({"default_weight": 1, "list": [
+        {"code": "A", "name": "A", "weight": 2}, {"code": "B", "name": "B", "weight": 1}]});
+    let event: EventId = site.event(body, None).await.parse().expect("an id");
+    let client = Client::each_first(site.url()).expect("an address");
+    let mut waiters = Waiters::register(&client, event, FANS, false, &mut rush::random()).await;
+    let token = site.account("operator").await;
+    let http = reqwest::Client::builder().no_proxy().build().expect("client");
+    let base = format!("http://{}/api/v1/admin/events/{event}/queue", site.config().http.admin_listen);
+    let act = async |method: reqwest::Method, verb: &str, mut body: Value| {
+        body["reason"] = json!("a test");
+        let request = http.request(method, format!("{base}/{verb}")).bearer_auth(&token).json(&body);
+        request.send().await.expect("an answer").status()
+    };
+    let ids: Vec<String> = waiters.ids().into_iter().map(|id| FanId::from_u128(id).to_string()).collect();
+    for (class, rest) in [("A", 1), ("B", 2)] {
+        let fans: Vec<&String> = ids.iter().skip(rest).step_by(3).collect();
+        let status = act(reqwest::Method::PUT, "classes/members", json!({"class": class, "fans": fans})).await;
+        assert!(status.is_success(), "{status}");
+    }
+    // Most wait before the first one goes in: then shares are more than who happens to be there.
+    assert!(act(reqwest::Method::POST, "pause", json!({})).await.is_success());
+    waiters.come(FANS * 2 / 3).await;
+    let mut moved = false;
+    for id in &ids[20..FANS * 2 / 3] {
+        let status = act(reqwest::Method::POST, "move", json!({"fan": id, "front": true})).await;
+        moved = status.is_success();
+        if moved {
+            break;
+        }
+    }
+    assert!(moved, "somebody waits");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(act(reqwest::Method::POST, "resume", json!({})).await.is_success());
+    waiters.diary.admitted(FANS / 10).await;
+    waiters.come(FANS).await;
+    waiters.end().await;
+    let (seen, facts) = end_with(waiters, &site, [node], &[(0, 0.25), (1, 0.5), (2, 0.25)].into()).await;
+    let by_hand = facts.iter().filter(|fact| matches!(fact.what, FactKind::Moved { .. })).count();
+    assert_eq!(by_hand, 1, "every move is in the journal");
+    let together = calls(&seen, &facts).iter().filter(|(_, waiting)| waiting.len() == 3).count();
+    println!("{together} of these while all three waited");
+    assert!(together > FANS / 6, "classes wait together: {together}");
+    let first = facts.iter().find_map(|fact| match fact.what {
+        FactKind::Admitted { place, .. } => Some(class(place)),
+        _ => None,
+    });
+    assert_eq!(first, Some(9), "who was put first is let in first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_classes_get_their_shares_and_who_is_moved_is_in_the_journal() {
+    sale_with_classes(Site::embedded()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_they_do_with_their_lines_in_redis() {
+    let Some(redis) = address("ONSALE_TEST_REDIS") else { return };
+    sale_with_classes(Site::embedded().set("stores.redis", &redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod admission;
 mod bad_input;
 mod bots;
+mod classes;
 mod control;
 mod copies;
 mod devices;

@@ -236,7 +236,7 @@ impl World {
             let view = View { draw: node.draw.clone(), ..node.batcher.inventory().view(node.time(self.now)) };
             let dice = self.rng.next();
             if let Some(configuration) = node.batcher.inventory().configuration().cloned() {
-                let room = Room::of(&view, &configuration, dice);
+                let room = self.believed(Room::of(&view, &configuration, dice));
                 self.room(id, node, queue::Input::Tick { room });
             }
         }

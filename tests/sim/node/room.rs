@@ -22,9 +22,10 @@ impl World {
         places.retain(|&(place, _)| !inventory.was_admitted(place));
         let admissions = inventory.admissions();
         let Some(configuration) = inventory.configuration() else { return };
-        let room = Room::of(&inventory.view(node.time(self.now)), configuration, 0);
+        let room = self.believed(Room::of(&inventory.view(node.time(self.now)), configuration, 0));
         node.fans = admissions.iter().map(|admission| (admission.place, admission.fan)).collect();
         let term = if self.bug == Some(Bug::ReuseBurntPlaces) { term.saturating_sub(1).max(1) } else { term };
+        self.check_shares();
         self.trace.note(self.now, "room opens", &[id.into(), term.into(), places.len() as u64]);
         node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, room));
     }
@@ -37,7 +38,7 @@ impl World {
 
     pub fn tell_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
         let input = match what {
-            ToRoom::Join { fan, attempt } => queue::Input::Join { fan, reply: attempt },
+            ToRoom::Join { fan, attempt } => queue::Input::JoinIn { fan, class: self.swarm.class(fan), reply: attempt },
             ToRoom::Leave { fan, attempt } => queue::Input::Leave { fan, reply: attempt },
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
@@ -155,6 +156,13 @@ impl World {
                         admittees.remove(0);
                         admittees.push(Admittee { place, fan, present: true });
                     }
+                    let places: Vec<Place> = admittees.iter().map(|one| one.place).collect();
+                    // Repeated, it is the same: who has come meanwhile is not in it.
+                    if node.proposed.is_empty() {
+                        let line = node.room.iter().flat_map(|room| room.members(None, usize::MAX));
+                        let line: Vec<Place> = line.map(|(place, _)| place).collect();
+                        self.proposed(&places, &line);
+                    }
                     node.fans.extend(admittees.iter().map(|one| (one.place, one.fan)));
                     node.proposed = admittees.iter().map(|one| one.place).collect();
                     admittees.iter().for_each(|one| self.check_in(id, one.place));
@@ -177,6 +185,7 @@ impl World {
                     self.ask(id, node, request, Caller::Proposal(node.proposals));
                 }
                 queue::Effect::Tie { ties } => unreachable!("no fan has a device here: {ties:?}"),
+                queue::Effect::Move { moves } => unreachable!("nobody is moved here: {moves:?}"),
                 queue::Effect::Draw(step) => self.draw(id, node, step),
                 queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {
@@ -202,6 +211,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What an owner takes for the queue's settings.
+    pub fn believed(&self, mut room: Room) -> Room {
+        if self.bug == Some(Bug::StarveAClass) {
+            room.shares.weights = room.shares.weights.map(|weight| if weight > 0 { 1 } else { 0 });
+            room.shares.weights[0] = 100;
+        }
+        room
     }
 
     pub fn answer_from_room(&mut self, node: &Node, attempt: usize, told: ToldByRoom) {

@@ -1,6 +1,10 @@
 //! What fans were told about their places, and whether anybody was overtaken.
 
-use onsale::domain::{id::FanId, inventory::configuration::Mode, queue::Place};
+use onsale::domain::{
+    id::FanId,
+    inventory::configuration::Mode,
+    queue::{Class, Place},
+};
 
 use crate::{swarm::Fault, world::World};
 
@@ -14,7 +18,9 @@ impl World {
     /// A place leaves the waiting room for the store: it must never have been anybody's.
     pub fn place_given(&mut self, place: Place, fan: FanId) {
         self.trace.note(self.now, "given", &[place.0, fan.as_u128() as u64]);
-        let before = self.given.insert(place, fan);
+        // In no class: an arrival is given once.
+        let before = Class::all().find_map(|class| self.given.get(&place.in_class(class)).copied());
+        self.given.insert(place, fan);
         self.require(before.is_none(), || format!("I-23: place {place} is given to {fan}, was {before:?}'s"));
     }
 
@@ -22,7 +28,9 @@ impl World {
         if place.is_drawn() {
             // The place of the entry stays the one that is followed.
             let drawn = self.model.draw.place(fan);
-            return self.require(drawn == Some(place), || format!("S-31: {fan} is told {place}, drawn is {drawn:?}"));
+            return self.require(drawn == Some(place.arrival()), || {
+                format!("S-31: {fan} is told {place}, drawn is {drawn:?}")
+            });
         }
         let owner = self.given.get(&place).copied();
         self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
@@ -45,17 +53,21 @@ impl World {
     /// Where whoever was told this place stands now.
     fn stands_at(&self, place: Place) -> Place {
         let draw = &self.model.draw;
-        let Some((_, last, _)) = draw.closed.filter(|(_, last, _)| place <= *last) else { return place };
-        debug_assert!(place <= last);
-        self.given.get(&place).and_then(|&fan| draw.place(fan)).unwrap_or(place)
+        let Some((_, last, _)) = draw.closed.filter(|(_, last, _)| place.arrival() <= *last) else { return place };
+        debug_assert!(place.arrival() <= last);
+        let drawn = self.given.get(&place).and_then(|&fan| draw.place(fan));
+        drawn.map_or(place, |drawn| drawn.in_class(place.class()))
     }
 
     /// Whoever has a place when the entries close is one of them.
     pub fn check_entries(&mut self) {
         let draw = &self.model.draw;
         let Some((_, last, _)) = draw.closed.filter(|_| draw.order.is_none()) else { return };
-        let left_out = self.told.range(..=last).find(|(place, told)| {
-            !self.gone.contains(place) && !self.was_admitted(**place) && !draw.entrants.contains(&told.fan)
+        let left_out = self.told.iter().find(|(place, told)| {
+            place.arrival() <= last
+                && !self.gone.contains(place)
+                && !self.was_admitted(**place)
+                && !draw.entrants.contains(&told.fan)
         });
         let left_out = left_out.map(|(place, told)| (*place, told.fan));
         self.require(left_out.is_none(), || format!("S-31: {left_out:?} waits and takes no part in the draw"));
@@ -65,6 +77,7 @@ impl World {
     pub fn check_overtaking(&mut self) {
         let admitted = std::mem::take(&mut self.model.admitted_last);
         for &place in &admitted {
+            self.called(place);
             let asked_at = match self.given.get(&place).copied() {
                 Some(fan) => self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0),
                 // Whose it is the model has checked; who asked when says nothing about their order.
@@ -75,7 +88,8 @@ impl World {
                 continue;
             }
             let overtaken = self.told.iter().find(|(other, told)| {
-                self.stands_at(**other) < place
+                other.class() == place.class()
+                    && self.stands_at(**other) < place
                     && !self.gone.contains(other)
                     && told.at < asked_at
                     && !self.was_admitted(**other)

@@ -6,3 +6,4 @@ mod audit;
 pub mod line;
 pub mod model;
 mod progress;
+pub mod shares;

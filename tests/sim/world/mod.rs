@@ -66,6 +66,7 @@ pub struct World {
     pub fans: Vec<Fan>,
     pub attempts: Vec<Attempt>,
     pub settling: BTreeMap<u64, Settling>,
+    pub calls: crate::oracle::shares::Calls,
     pub told: BTreeMap<Place, crate::oracle::line::Told>,
     pub given: BTreeMap<Place, FanId>,
     /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
@@ -107,6 +108,7 @@ impl World {
             fans,
             attempts: Vec::new(),
             settling: BTreeMap::new(),
+            calls: crate::oracle::shares::Calls::default(),
             told: BTreeMap::new(),
             given: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -229,6 +231,7 @@ impl World {
         self.check_progress();
         self.resume_if_paused();
         if self.is_settled() {
+            self.check_shares();
             self.audit();
             self.finished = true;
             return;

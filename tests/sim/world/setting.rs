@@ -67,6 +67,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         },
         beacon: swarm.beacon.then(|| "the lottery of the day".to_owned()),
         notice: None,
+        classes: swarm.classes(),
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),

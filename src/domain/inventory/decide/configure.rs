@@ -42,6 +42,7 @@ impl Inventory {
         if phase != Phase::Draft && current.is_some_and(|current| current.currency != configuration.currency) {
             return Err(Refusal::InvalidConfiguration("the currency can change only in a draft".into()));
         }
+        self.check_classes(configuration)?;
         let same_seats = current.map_or(&[][..], |current| &current.seats) == configuration.seats;
         let seats = if same_seats { SeatPlan::Unchanged } else { SeatPlan::Staged };
         self.reconfigured(configuration, seats)?;

@@ -19,11 +19,11 @@ use crate::domain::{
 
 impl Decision {
     /// Nothing needs to be done for this answer to be true.
-    fn already(answer: Answer) -> Self {
+    pub(super) fn already(answer: Answer) -> Self {
         Self { entries: Vec::new(), answer }
     }
 
-    fn one(entry: Entry, answer: Answer) -> Self {
+    pub(super) fn one(entry: Entry, answer: Answer) -> Self {
         Self { entries: vec![entry], answer }
     }
 }
@@ -47,6 +47,8 @@ impl Inventory {
             Command::Confirm(confirm) => self.decide_confirm(confirm),
             Command::Void { order } => self.decide_void(*order),
             Command::Draw(command) => self.decide_draw(now, command),
+            Command::Classify { fans, class } => self.decide_classify(fans, class.as_ref()),
+            Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use crate::domain::draw::Digest;
+use crate::domain::{draw::Digest, queue::Class};
 
 /// One of each kind.
 fn entries() -> Vec<Entry> {
@@ -42,6 +42,8 @@ fn entries() -> Vec<Entry> {
         Entry::DrawClosed { root: Digest([2; 32]), count: 2, last: place },
         Entry::DrawBeacon { value: "8f0c".into() },
         Entry::DrawRevealed { seed: Digest([3; 32]) },
+        Entry::Classified { fans: vec![fan, super::fan(4)], class: Class(8) },
+        Entry::QueueMoved { fan, from: place, to: place.in_class(Class::FRONT) },
     ]
 }
 
@@ -87,7 +89,7 @@ fn resealed(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn what_another_version_wrote_is_refused_and_never_skipped() {
-    for version in [0, 1, 2, 4, 255] {
+    for version in [0, 1, 2, 3, 5, 255] {
         let other = resealed(segment().to_bytes(), |bytes| bytes[0] = version);
         assert_eq!(Segment::from_bytes(&other), Err(Unreadable::Version(version)));
     }
@@ -112,7 +114,7 @@ fn a_damaged_snapshot_or_one_of_another_version_is_refused() {
         assert!(Inventory::from_snapshot(&bytes).is_err(), "{bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    for version in [2, 4] {
+    for version in [3, 5] {
         let other = resealed(bytes.clone(), |bytes| bytes[0] = version);
         assert_eq!(Inventory::from_snapshot(&other).err(), Some(Unreadable::Version(version)));
     }

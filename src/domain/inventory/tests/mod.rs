@@ -2,6 +2,7 @@
 
 mod admission;
 mod best;
+mod classes;
 mod configure;
 mod confirm;
 mod draw;
@@ -10,6 +11,8 @@ mod journal;
 mod model;
 mod remembered;
 mod seats;
+
+use std::sync::Arc;
 
 use super::{
     Inventory, TypeView,
@@ -82,6 +85,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         orphan_rule: OrphanRule::Off,
         beacon: None,
         notice: None,
+        classes: Arc::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

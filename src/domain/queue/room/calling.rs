@@ -1,8 +1,8 @@
 //! Who is called next, at which pace, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{super::pick::Dice, Effect, Place, Room, WaitingRoom, end_of};
+use super::{super::pick::Dice, Class, Effect, Place, Room, Schedule, WaitingRoom, end_of};
 use crate::domain::{
     id::FanId,
     inventory::{
@@ -22,8 +22,9 @@ const JUST_NOW: Millis = Millis::seconds(10);
 
 /// Places that the inventory was asked to admit. While it may do so, they are not given up.
 pub(super) struct Proposal<Reply> {
-    /// Front first.
-    pub(super) places: Vec<Place>,
+    /// Front first, and which classes waited at each.
+    pub(super) places: Vec<(Place, u16)>,
+    pub(super) known: BTreeSet<Place>,
     pub(super) sent: EventTime,
     pub(super) under_way: bool,
     /// So many of them an admin asked for: the rate does not pay for these.
@@ -38,6 +39,9 @@ impl<Reply> WaitingRoom<Reply> {
         self.tickets = Some(room.tickets);
         self.pace.earn(now, room.settings.rate_per_minute);
         self.dice = Dice::new(room.dice);
+        if self.schedule.shares != room.shares {
+            self.schedule = Schedule::new(room.shares);
+        }
         self.engage();
         let overdue: Vec<_> = self
             .presence
@@ -60,7 +64,7 @@ impl<Reply> WaitingRoom<Reply> {
         let Some(mut proposal) = self.proposal.take_if(|proposal| !proposal.under_way) else {
             return;
         };
-        proposal.places.retain(|&place| self.line.get(place).is_some());
+        proposal.places.retain(|&(place, _)| self.line.get(place).is_some());
         if proposal.places.is_empty() {
             return;
         }
@@ -88,7 +92,9 @@ impl<Reply> WaitingRoom<Reply> {
         self.send(now, &places, effects);
         let by_admin = self.extra.min(places.len() as u32);
         self.extra -= by_admin;
-        self.proposal = Some(Proposal { places, sent: now, under_way: true, by_admin, leaving: BTreeMap::new() });
+        let known = places.iter().map(|&(place, _)| place).collect();
+        self.proposal =
+            Some(Proposal { places, known, sent: now, under_way: true, by_admin, leaving: BTreeMap::new() });
     }
 
     /// How many more will find something beside those who shop. Whoever has taken nothing within a claim window is not waited
@@ -125,28 +131,32 @@ impl<Reply> WaitingRoom<Reply> {
         };
     }
 
-    /// Who is to be let in next, front first; in `Random` mode, anybody. Devices are passed over, and keep their places: whose
-    /// they are has to be known before.
-    fn next(&mut self, count: usize) -> Vec<Place> {
-        if self.room.settings.mode == Mode::Random {
-            let picked = self.dice.pick(count, self.line.len());
-            let mut places = self.line.at(picked.into_iter());
-            places.retain(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)));
-            return places;
+    /// Who is to be let in next, front first, class by class as they share; in `Random` mode, anybody of a class. Devices are
+    /// passed over, and keep their places: whose they are has to be known before.
+    fn next(&mut self, count: usize) -> Vec<(Place, u16)> {
+        if self.room.settings.mode != Mode::Random {
+            return self.in_order(count, |fan| self.is_callable(fan));
         }
-        let callable = self.line.iter(None).filter(|&(_, fan)| self.is_callable(fan));
-        callable.map(|(place, _)| place).take(count).collect()
+        let picked: [_; Class::COUNT] = std::array::from_fn(|class| {
+            let class = Class(class as u8);
+            let before = self.line.len_before(class);
+            let picked = self.dice.pick(count, self.line.len_of(class));
+            let mut places = self.line.at(picked.into_iter().map(|index| before + index));
+            places.retain(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)));
+            places.into_iter()
+        });
+        self.by_turns(count, picked)
     }
 
     /// Nor is who is just getting another place.
     fn is_callable(&self, fan: FanId) -> bool {
-        !fan.is_device() && !self.ties.wait_for(fan)
+        !fan.is_device() && !self.ties.wait_for(fan) && !self.moves.wait_for(fan)
     }
 
-    fn send(&self, now: EventTime, places: &[Place], effects: &mut Vec<Effect<Reply>>) {
+    fn send(&self, now: EventTime, places: &[(Place, u16)], effects: &mut Vec<Effect<Reply>>) {
         // Who has just come and is let through is not called: that would be one more step for nothing.
         let near = if self.room.settings.mode == Mode::Passthrough || !self.engaged { JUST_NOW } else { Millis(0) };
-        let admittee = |&place: &Place| {
+        let admittee = |&(place, _): &(Place, u16)| {
             let fan = self.line.get(place)?;
             Some(Admittee { place, fan, present: self.presence.is_near(now, fan, near) })
         };
@@ -160,11 +170,13 @@ impl<Reply> WaitingRoom<Reply> {
         self.pace.took(now.since(sent));
         let count = admissions.len() as u32;
         self.fresh.push_back((now, count));
+        let waited: BTreeMap<Place, u16> = places.iter().copied().collect();
         for admission in admissions {
             if self.give_up(now, admission.place).is_none() {
                 // Over already, before this answer came.
                 continue;
             }
+            self.went(admission.place, waited.get(&admission.place).copied().unwrap_or_default());
             self.admissions.insert(admission.fan, admission);
             if admission.claim_by.is_none() {
                 self.ending.insert(end_of(&admission));
@@ -193,6 +205,6 @@ impl<Reply> WaitingRoom<Reply> {
 
 impl<Reply> Proposal<Reply> {
     pub(super) fn has(&self, place: Place) -> bool {
-        self.places.binary_search(&place).is_ok()
+        self.known.contains(&place)
     }
 }

@@ -55,11 +55,11 @@ impl<Reply> WaitingRoom<Reply> {
             DrawStage::Committed if self.room.open => {
                 // Whoever has asked by now takes part, also if the store is slow.
                 let until = *self.drawing.until.get_or_insert(self.joins.last());
-                if self.joins.waits_for(until) || !self.ties.is_empty() {
+                if self.joins.waits_for(until) || !self.ties.is_empty() || !self.moves.is_empty() {
                     return;
                 }
                 let fans = self.line.iter(None).map(|(_, fan)| fan).filter(|fan| !fan.is_device()).collect();
-                DrawStep::Close { fans, last: self.newest }
+                DrawStep::Close { fans, last: self.newest.max(self.moves.last()) }
             }
             DrawStage::Closed { is_ready: true, .. } => DrawStep::Reveal,
             DrawStage::Revealed { .. } if !self.drawing.is_placed && self.proposal.is_none() => DrawStep::Order,
@@ -96,7 +96,8 @@ impl<Reply> WaitingRoom<Reply> {
         }
     }
 
-    /// Whoever is still here of the entries moves to the drawn place. Who stands among them and is not drawn was admitted
+    /// Whoever is still here of the entries moves to the drawn place, within the class that they are in: there the ranks are
+    /// the order. Who stands among them and is not drawn was admitted
     /// before, or was told that the join had failed: the copy has lost that.
     pub(super) fn drawn(&mut self, now: EventTime, places: Vec<(Place, FanId)>) {
         self.drawing.under_way = false;
@@ -109,16 +110,17 @@ impl<Reply> WaitingRoom<Reply> {
         self.drawing.arrivals = vec![Place::default(); count];
         let mut line = Line::default();
         for (place, fan) in places {
-            let Some(arrival) = self.presence.place(fan).filter(|&arrival| arrival <= last) else { continue };
+            let Some(arrival) = self.presence.place(fan).filter(|arrival| arrival.arrival() <= last) else { continue };
             if let Some(stored) = self.drawing.arrivals.get_mut((place.0 as u32 as usize).wrapping_sub(1)) {
                 *stored = arrival;
             }
+            let place = place.in_class(arrival.class());
             line.insert(place, fan);
             self.presence.set_place(now, fan, Some(place));
         }
         for (place, fan) in std::mem::take(&mut self.line).iter(None) {
             // A device was here before there was to be a draw.
-            if place > last || fan.is_device() {
+            if place.arrival() > last || fan.is_device() {
                 line.insert(place, fan);
             } else if self.presence.place(fan) == Some(place) {
                 self.presence.set_place(now, fan, None);
@@ -132,7 +134,7 @@ impl<Reply> WaitingRoom<Reply> {
     /// From the front on, some at a time: all at once would be more than a link, or a node's sockets, can take.
     pub(super) fn tell_drawn(&mut self, effects: &mut Vec<Effect<Reply>>) {
         let Some(after) = self.drawing.telling.take() else { return };
-        let drawn = self.line.iter(Some(after)).take_while(|(place, _)| place.is_drawn());
+        let drawn = self.line.iter(Some(after)).filter(|(place, _)| place.is_drawn());
         for (count, (place, fan)) in drawn.enumerate() {
             if count == MAX_TOLD {
                 break;

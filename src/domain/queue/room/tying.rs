@@ -1,6 +1,6 @@
 //! A device's place becomes its person's, who then has one: the earlier of the two.
 
-use super::{Effect, News, Outcome, Place, Standing, WaitingRoom};
+use super::{Class, Effect, News, Outcome, Place, Standing, WaitingRoom};
 use crate::domain::{id::FanId, queue::ties::Tie, time::EventTime};
 
 impl<Reply> WaitingRoom<Reply> {
@@ -57,6 +57,7 @@ impl<Reply> WaitingRoom<Reply> {
     pub(super) fn is_moving(&self, fan: FanId) -> bool {
         self.joins.has(fan)
             || self.ties.wait_for(fan)
+            || self.moves.wait_for(fan)
             || self.presence.place(fan).is_some_and(|place| self.ties.has(place))
     }
 
@@ -64,12 +65,12 @@ impl<Reply> WaitingRoom<Reply> {
     fn keeps_own_place(&self, account: FanId, place: Place) -> bool {
         match self.standing(account) {
             Standing::Admitted(_) => true,
-            Standing::Waiting(own) => own < place || self.is_proposed(own),
+            Standing::Waiting(own) => own.class() != Class::DEFAULT || own < place || self.is_proposed(own),
             Standing::NotHere => false,
         }
     }
 
-    fn outcome(&self, fan: FanId) -> Outcome {
+    pub(super) fn outcome(&self, fan: FanId) -> Outcome {
         match self.standing(fan) {
             Standing::Admitted(admission) => Outcome::Admitted(admission),
             Standing::Waiting(place) => Outcome::Waiting { place },

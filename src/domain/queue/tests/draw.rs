@@ -7,6 +7,7 @@ use super::{
     },
     *,
 };
+use crate::domain::queue::place::Class;
 
 const BEFORE: Room = Room {
     settings: QueueSettings { mode: Mode::Draw, ..SETTINGS },
@@ -186,5 +187,43 @@ fn a_place_is_an_entry_as_long_as_its_order_is_not_known() {
         (Entries::Drawn(place(5)), [true, false, false]),
     ] {
         assert_eq!([early, late, won].map(|place| entries.has(place)), expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn the_ranks_are_the_order_of_each_class() {
+    let vip = Class(1);
+    let mut shares = ROOM.shares;
+    shares.weights[1] = 1;
+    let with = |room: Room| Room { shares, ..room };
+    let mut bench = Bench::restored_in(1, Vec::new(), Vec::new(), with(BEFORE));
+    for number in 1..=4 {
+        let class = if number > 2 { vip } else { Class::DEFAULT };
+        bench.run(Input::Present { fan: fan(number) });
+        bench.run(Input::JoinIn { fan: fan(number), class, reply: number });
+        bench.run(Input::Stored);
+    }
+    // Moved before the closing: the place is another, the entry the same.
+    bench.run(Input::Move { fan: fan(1), class: vip, reply: 9 });
+    bench.run(Input::Moved);
+    let closed = opened(DrawStage::Closed { last: place(5), is_ready: true });
+    bench.run_at(10_000, Input::Tick { room: with(opened(DrawStage::Committed)) });
+    bench.run(Input::DrawStepped);
+    bench.run(Input::Tick { room: with(closed) });
+    let asked = bench.run(Input::Move { fan: fan(2), class: vip, reply: 9 });
+    assert_eq!(asked, [reply(9, Outcome::TryAgain)], "not while it is being drawn");
+    bench.run(Input::DrawStepped);
+    bench.run(Input::Tick { room: with(revealed(5)) });
+    let order = [4, 2, 1, 3].into_iter().zip(1..).map(|(number, rank)| (drawn(rank), fan(number))).collect();
+    bench.run(Input::Drawn { places: order });
+    let in_class = |rank, class, number| (drawn(rank).in_class(class), fan(number));
+    let expected = [in_class(2, Class::DEFAULT, 2), in_class(1, vip, 4), in_class(3, vip, 1), in_class(4, vip, 3)];
+    assert_eq!(line(&bench), expected);
+    assert_eq!(bench.room.stored_as(drawn(3).in_class(vip)), place(5).in_class(vip), "as the store has it");
+    let ranks = bench.room.publish(bench.now).ranks;
+    assert_eq!(ranks.ahead_in_class(drawn(4).in_class(vip)), 2);
+    let told = bench.run_at(11_000, Input::Tick { room: with(revealed(5)) });
+    for (place, fan) in expected {
+        assert!(told.contains(&Effect::Tell { fan, news: News::Placed(place) }), "{fan} is told {place}");
     }
 }

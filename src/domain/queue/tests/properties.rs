@@ -1,86 +1,33 @@
 //! Random play: whatever happens in whatever order, some things hold.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    play::{ASKED, MOVING, Play, SHARED, SHARES, class, fan, play},
+    *,
+};
+use crate::domain::queue::{Move, place::Class};
 
-#[derive(Debug, Clone)]
-enum Play {
-    Join(u32),
-    Leave(u32),
-    /// A device and an account.
-    Tie(u32, u32),
-    Tied,
-    TieFailed,
-    Present(u32),
-    Absent(u32),
-    Stored,
-    StoreFailed,
-    Tick {
-        slots_free: u32,
-        stock_free: u64,
-        selling: bool,
-        paused: bool,
-        mode: Mode,
-        engage_above: u32,
-        dice: u64,
-    },
-    /// The inventory admits that share of what is proposed.
-    Admitted(u8),
-    AdmitFailed,
-    End(u32),
-    AdmitNow(u32),
-    RemoveFirst(u32),
-    Wait(u64),
-    /// Begins a new term with what the store has, of which it lost some `Forget`s.
-    Restart,
-}
+/// Which class was called, and which ones waited then.
+type Call = (Class, BTreeSet<Class>);
 
-fn mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![
-        3 => Just(Mode::Fifo), 1 => Just(Mode::Random), 1 => Just(Mode::Passthrough), 1 => Just(Mode::Reject),
-    ]
-}
-
-fn play() -> impl Strategy<Value = Play> {
-    let fan = 1u32..12;
-    prop_oneof![
-        8 => fan.clone().prop_map(Play::Join),
-        2 => fan.clone().prop_map(Play::Leave),
-        3 => (DEVICES, 1..DEVICES.start).prop_map(|(device, account)| Play::Tie(device, account)),
-        3 => Just(Play::Tied),
-        1 => Just(Play::TieFailed),
-        3 => fan.clone().prop_map(Play::Present),
-        3 => fan.clone().prop_map(Play::Absent),
-        6 => Just(Play::Stored),
-        1 => Just(Play::StoreFailed),
-        6 => (0u32..5, 0u64..8, prop::bool::weighted(0.8), prop::bool::weighted(0.2), mode(), 0u32..4, any::<u64>())
-            .prop_map(|(slots_free, stock_free, selling, paused, mode, engage_above, dice)| {
-                Play::Tick { slots_free, stock_free, selling, paused, mode, engage_above, dice }
-            }),
-        5 => (0u8..=100).prop_map(Play::Admitted),
-        1 => Just(Play::AdmitFailed),
-        3 => fan.clone().prop_map(Play::End),
-        1 => (0u32..4).prop_map(Play::AdmitNow),
-        1 => (0u32..3).prop_map(Play::RemoveFirst),
-        4 => (1u64..40_000).prop_map(Play::Wait),
-        1 => Just(Play::Restart),
-    ]
-}
-
-/// Added to the number of an account that asks for a tie.
-const ASKED: u32 = 100;
-
-/// These fans are devices.
-const DEVICES: Range<u32> = 8..12;
-
-fn fan(number: u32) -> FanId {
-    if DEVICES.contains(&number) { device(number) } else { super::fan(number) }
+/// I-27, over all admissions in a row during which the class waits.
+fn check_shares(calls: &[Call]) {
+    let total: usize = SHARES.weights.iter().map(|&weight| usize::from(weight)).sum();
+    for class in (0..3).map(Class) {
+        for from in 0..calls.len() {
+            let waits = calls[from..].iter().take_while(|(_, waiting)| waiting.contains(&class));
+            let (mut n, mut got) = (0, 0);
+            for (called, _) in waits {
+                n += 1;
+                got += usize::from(*called == class);
+                let owed = usize::from(SHARES.weights[class.index()]) * n / total;
+                assert!(got + 1 >= owed, "{class:?} got {got} of {n}, owed {owed}");
+            }
+        }
+    }
 }
 
 /// The world around the room, which knows what it did.
@@ -92,7 +39,13 @@ struct World {
     tying: Option<Vec<Tie>>,
     /// Ties that each account has asked for, and that are not answered.
     asked: BTreeMap<FanId, u32>,
+    moving: Option<Vec<Move>>,
+    /// Moves that were asked for each fan, and that are not answered.
+    asked_moves: BTreeMap<FanId, u32>,
     proposed: Option<Vec<(Place, FanId)>>,
+    /// Which classes waited at each of them; nothing where the dice decide.
+    waited: Vec<BTreeSet<Class>>,
+    calls: Vec<Call>,
     /// The same places must be proposed next.
     must_repeat: Option<Vec<(Place, FanId)>>,
     live: BTreeMap<FanId, Admission>,
@@ -107,26 +60,30 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            bench: Bench::new(),
+            bench: Bench::restored_in(1, Vec::new(), Vec::new(), SHARED),
             term: 1,
             stored: BTreeMap::new(),
             storing: None,
             tying: None,
             asked: BTreeMap::new(),
+            moving: None,
+            asked_moves: BTreeMap::new(),
             proposed: None,
+            waited: Vec::new(),
+            calls: Vec::new(),
             must_repeat: None,
             live: BTreeMap::new(),
             ever_admitted: BTreeSet::new(),
             ever_given: BTreeSet::new(),
             told: BTreeMap::new(),
-            room: ROOM,
+            room: SHARED,
             by_admin: 0,
         }
     }
 
     fn play(&mut self, play: Play) {
         let input = match play {
-            Play::Join(number) => Input::Join { fan: fan(number), reply: number },
+            Play::Join(number) => Input::JoinIn { fan: fan(number), class: class(number), reply: number },
             Play::Leave(number) => Input::Leave { fan: fan(number), reply: number },
             Play::Tie(device, account) => {
                 *self.asked.entry(fan(account)).or_default() += 1;
@@ -143,6 +100,23 @@ impl World {
             Play::TieFailed => {
                 self.tying = None;
                 Input::TieFailed
+            }
+            Play::Move(number, class) => {
+                *self.asked_moves.entry(fan(number)).or_default() += 1;
+                Input::Move { fan: fan(number), class: Class(class), reply: MOVING + number }
+            }
+            Play::Moved | Play::MoveFailed if self.moving.is_none() => return,
+            Play::Moved => {
+                for one in self.moving.take().into_iter().flatten() {
+                    self.stored.remove(&one.from);
+                    self.stored.insert(one.to, one.fan);
+                }
+                Input::Moved
+            }
+            // Whatever got through, the store is made to say the same as the room again.
+            Play::MoveFailed => {
+                self.moving = None;
+                Input::MoveFailed
             }
             Play::Present(number) => Input::Present { fan: fan(number) },
             Play::Absent(number) => Input::Absent { fan: fan(number) },
@@ -166,7 +140,7 @@ impl World {
                     tickets: Tickets { free: stock_free, held: 0 },
                     holds: 0,
                     selling,
-                    ..ROOM
+                    ..SHARED
                 };
                 Input::Tick { room: self.room }
             }
@@ -174,6 +148,12 @@ impl World {
                 let Some(proposed) = self.proposed.take() else { return };
                 self.must_repeat = None;
                 let count = proposed.len() * usize::from(share) / 100;
+                let waited = std::mem::take(&mut self.waited);
+                if waited.is_empty() {
+                    check_shares(&std::mem::take(&mut self.calls));
+                }
+                let called = proposed.iter().take(count).map(|(place, _)| place.class()).zip(waited);
+                self.calls.extend(called.filter(|(class, _)| *class != Class::FRONT));
                 Input::Admitted { admissions: proposed.into_iter().take(count).map(|at| self.admit(at)).collect() }
             }
             Play::AdmitFailed => {
@@ -220,7 +200,7 @@ impl World {
 
     fn take(&mut self, effect: Effect<u32>) {
         let effect = match effect {
-            Effect::Reply { reply: asked @ ASKED.., outcome } => {
+            Effect::Reply { reply: asked @ ASKED..MOVING, outcome } => {
                 let reply = asked - ASKED;
                 self.asked.entry(fan(reply)).and_modify(|count| *count -= 1);
                 self.asked.retain(|_, count| *count > 0);
@@ -229,10 +209,22 @@ impl World {
             other => other,
         };
         match effect {
+            Effect::Reply { reply: asked @ MOVING.., outcome } => {
+                self.asked_moves.entry(fan(asked - MOVING)).and_modify(|count| *count -= 1);
+                self.asked_moves.retain(|_, count| *count > 0);
+                assert!(!matches!(outcome, Outcome::Left | Outcome::Removed { .. }), "{outcome:?}");
+            }
+            Effect::Move { moves } => {
+                assert!(self.moving.is_none(), "two writes at once");
+                for one in &moves {
+                    assert!(self.ever_given.insert(one.to.arrival()), "{} is given twice", one.to);
+                }
+                self.moving = Some(moves);
+            }
             Effect::Store { joins } => {
                 assert!(self.storing.is_none(), "two writes at once");
                 for (place, _) in &joins {
-                    assert!(self.ever_given.insert(*place), "{place} is given twice");
+                    assert!(self.ever_given.insert(place.arrival()), "{place} is given twice");
                     assert_eq!(place.term(), self.term);
                 }
                 self.storing = Some(joins);
@@ -257,13 +249,7 @@ impl World {
                         assert!(!self.room.settings.paused || self.by_admin > 0, "admission is paused");
                         assert!(admittees.len() <= self.room.slots_free as usize, "more than there are slots");
                         assert!(admittees.len() as u64 <= self.room.tickets.free, "more than there is stock");
-                        if self.room.settings.mode != Mode::Random {
-                            let callable = self.bench.room.members(None, usize::MAX).into_iter();
-                            let callable =
-                                callable.filter(|(_, fan)| !fan.is_device() && !self.asked.contains_key(fan));
-                            let front: Vec<_> = callable.take(admittees.len()).collect();
-                            assert_eq!(admittees, front, "somebody is overtaken");
-                        }
+                        self.check_order(&admittees);
                     }
                 }
                 assert!(admittees.iter().all(|(_, fan)| !fan.is_device()), "nobody knows whose it is");
@@ -287,15 +273,40 @@ impl World {
             }
             Effect::Tell { fan, news: News::Placed(place) } => {
                 let before = self.told.insert(fan, place);
-                assert!(before.is_none_or(|before| place < before), "a tie made it worse");
+                let is_better = before.is_none_or(|before| before.class() != place.class() || place < before);
+                assert!(is_better, "a tie made it worse");
             }
             Effect::Tell { .. } => {}
         }
     }
 
+    /// Nobody is overtaken within a class, nobody who is put first by anybody, and what each class gets is looked at later.
+    fn check_order(&mut self, admittees: &[(Place, FanId)]) {
+        self.waited.clear();
+        if self.room.settings.mode == Mode::Random {
+            return;
+        }
+        let mut lines: BTreeMap<Class, Vec<Place>> = BTreeMap::new();
+        for (place, fan) in self.bench.room.members(None, usize::MAX).into_iter().rev() {
+            if !fan.is_device() && !self.asked.contains_key(&fan) && !self.asked_moves.contains_key(&fan) {
+                lines.entry(place.class()).or_default().push(place);
+            }
+        }
+        for (place, _) in admittees {
+            let waiting: BTreeSet<Class> = lines.keys().copied().collect();
+            assert!(!waiting.contains(&Class::FRONT) || place.class() == Class::FRONT, "not the first");
+            let line = lines.get_mut(&place.class()).expect("somebody of the class waits");
+            assert_eq!(line.pop(), Some(*place), "somebody is overtaken");
+            lines.retain(|_, line| !line.is_empty());
+            self.waited.push(waiting);
+        }
+    }
+
     fn restart(&mut self) {
+        check_shares(&std::mem::take(&mut self.calls));
         self.term += 1;
         self.asked.clear();
+        self.asked_moves.clear();
         // The journal may have admitted what was proposed, and nobody heard of it.
         for at in self.proposed.take().into_iter().chain(self.must_repeat.take()).flatten().step_by(2) {
             self.admit(at);
@@ -306,12 +317,17 @@ impl World {
             self.told.remove(&tie.device);
             self.told.remove(&tie.account);
         }
+        for one in self.moving.take().into_iter().flatten().step_by(2) {
+            self.stored.remove(&one.from);
+            self.stored.insert(one.to, one.fan);
+            self.told.remove(&one.fan);
+        }
         let places = self.stored.iter().filter(|(place, _)| !self.ever_admitted.contains(place));
         let places = places.map(|(&place, &fan)| (place, fan)).collect();
         let live = self.live.values().copied().collect();
         self.told.retain(|fan, _| !self.live.contains_key(fan));
         let now = self.bench.now;
-        self.bench = Bench { room: WaitingRoom::new(now, self.term, places, live, ROOM), now };
+        self.bench = Bench { room: WaitingRoom::new(now, self.term, places, live, SHARED), now };
         self.by_admin = 0;
         self.check();
     }
@@ -334,7 +350,8 @@ impl World {
         let ranks = self.bench.room.publish(self.bench.now).ranks;
         assert_eq!(ranks.total(), members.len());
         for (index, (place, _)) in members.iter().enumerate() {
-            assert_eq!(ranks.ahead(*place), index);
+            let of_class = members.iter().take(index).filter(|(other, _)| other.class() == place.class());
+            assert_eq!((ranks.ahead(*place), ranks.ahead_in_class(*place)), (index, of_class.count()));
         }
         if self.proposed.is_none() && self.must_repeat.is_none() {
             self.by_admin = 0;
@@ -351,6 +368,7 @@ proptest! {
         for play in plays {
             world.play(play);
         }
+        check_shares(&world.calls);
     }
 
     /// I-26: whoever keeps the place only ever moves forward.
@@ -360,8 +378,10 @@ proptest! {
         let mut before: BTreeMap<Place, usize> = BTreeMap::new();
         for play in plays {
             world.play(play);
+            let ranks = world.bench.room.publish(world.bench.now).ranks;
             let members = world.bench.room.members(None, usize::MAX);
-            let now: BTreeMap<_, _> = members.iter().enumerate().map(|(index, (place, _))| (*place, index)).collect();
+            let now: BTreeMap<_, _> =
+                members.iter().map(|(place, _)| (*place, ranks.ahead_in_class(*place))).collect();
             for (place, index) in &now {
                 prop_assert!(before.get(place).is_none_or(|earlier| index <= earlier));
             }

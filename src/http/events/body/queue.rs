@@ -1,23 +1,29 @@
 //! An event's queue as its organizer sets it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Shortest,
+    classes::ClassesBody,
     parts::{seconds, within},
     set,
 };
 use crate::{
     domain::{
-        inventory::configuration::{Mode, QueueSettings},
+        inventory::{
+            classes::Classes,
+            configuration::{Mode, QueueSettings},
+        },
         time::Millis,
     },
     http::{shapes::Wrong, tokens::lives::ADMISSION_S},
 };
 
 /// A field left out has its default in a new event, and stays in a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueBody {
     /// How fans are let in.
@@ -53,6 +59,8 @@ pub struct QueueBody {
     /// How long the place of a fan who is gone is kept.
     #[schema(minimum = 0, maximum = 3600, default = 300)]
     pub grace_seconds: Option<u32>,
+    /// Lines beside the default one.
+    pub classes: Option<ClassesBody>,
 }
 
 /// How fans are let in.
@@ -86,7 +94,7 @@ pub(super) const DEFAULT: QueueSettings = QueueSettings {
 };
 
 impl QueueBody {
-    pub fn of(queue: &QueueSettings) -> Self {
+    pub fn of(queue: &QueueSettings, classes: &Classes) -> Self {
         Self {
             mode: Some(queue.mode.into()),
             prequeue_seconds: Some(seconds(queue.prequeue)),
@@ -99,6 +107,7 @@ impl QueueBody {
             session_extension_seconds: Some(seconds(queue.extension)),
             claim_seconds: Some(seconds(queue.claim_window)),
             grace_seconds: Some(seconds(queue.grace)),
+            classes: Some(ClassesBody::of(classes)),
         }
     }
 
@@ -117,6 +126,10 @@ impl QueueBody {
         queue
     }
 
+    pub(super) fn classes_applied(&self, before: &Arc<Classes>) -> Arc<Classes> {
+        self.classes.as_ref().map_or_else(|| Arc::clone(before), ClassesBody::configured)
+    }
+
     pub(super) fn check(&self, wrong: &mut Wrong, shortest: Shortest, before: QueueSettings) {
         within(wrong, "queue.prequeue_seconds", self.prequeue_seconds, shortest.prequeue_seconds..=86_400);
         within(wrong, "queue.engage_above", self.engage_above, 0..=1_000_000);
@@ -128,6 +141,9 @@ impl QueueBody {
         within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=3600);
         within(wrong, "queue.claim_seconds", self.claim_seconds, shortest.claim_seconds..=900);
         within(wrong, "queue.grace_seconds", self.grace_seconds, 0..=3600);
+        if let Some(classes) = &self.classes {
+            classes.check(wrong);
+        }
     }
 }
 

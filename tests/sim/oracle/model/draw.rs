@@ -117,7 +117,7 @@ impl Model {
     pub fn check_drawn(&mut self, place: Place, fan: FanId) -> Checked {
         if place.is_drawn() {
             let expected = self.draw.place(fan);
-            return require(expected == Some(place), || {
+            return require(expected == Some(place.arrival()), || {
                 format!("S-31: {fan} goes in by {place}, drawn is {expected:?}")
             });
         }

@@ -176,6 +176,7 @@ impl Model {
             | Entry::DrawClosed { .. }
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
+            Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
         }
     }
 
