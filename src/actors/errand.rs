@@ -64,6 +64,10 @@ pub enum Errand {
         device: FanId,
         account: FanId,
     },
+    Restore {
+        fan: FanId,
+        place: Place,
+    },
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -72,7 +76,7 @@ pub enum Report {
     Asked(Result<Answer, AskError>),
     Order(Result<Option<HoldView>, AskError>),
     Seats(Result<SeatsPage, AskError>),
-    /// Of `Join`, `Leave`, `Claim`, `Extend` and `Tie`.
+    /// Of `Join`, `Leave`, `Claim`, `Extend`, `Tie` and `Restore`.
     Waiting(Result<Outcome, WaitError>),
     Standing(Result<Standing, WaitError>),
     Members(Result<Vec<(Place, FanId)>, WaitError>),
@@ -139,7 +143,8 @@ impl Errand {
             | Self::Settle(_)
             | Self::Entrants { .. }
             | Self::Proof(_)
-            | Self::Tie { .. } => true,
+            | Self::Tie { .. }
+            | Self::Restore { .. } => true,
         }
     }
 }
@@ -170,6 +175,7 @@ impl EventHandles {
             Errand::Settle(fact) => Report::Settled(orders.settle(fact).await),
             Errand::Entrants { from } => Report::Entrants(self.entrants(from).await),
             Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
+            Errand::Restore { fan, place } => Report::Waiting(waiting_room.restore(fan, place).await),
             Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
         }
     }

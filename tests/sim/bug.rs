@@ -73,10 +73,12 @@ pub enum Bug {
     LeaveAnEntryOut,
     /// An owner forgets that there is a draw, and goes by the entries' arrival.
     CallBeforeTheDraw,
+    /// After a loss whoever comes back first is called first.
+    CallWhileRebuilding,
 }
 
 impl Bug {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -111,5 +113,6 @@ impl Bug {
         Self::EnterAfterClosing,
         Self::LeaveAnEntryOut,
         Self::CallBeforeTheDraw,
+        Self::CallWhileRebuilding,
     ];
 }

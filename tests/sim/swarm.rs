@@ -20,6 +20,8 @@ pub enum Fault {
     StoreFails,
     StoreFailsAfterWriting,
     StoreLosesWrites,
+    /// All of them; as often as not its owner dies with it.
+    StoreLost,
     ForgetLost,
     BusRefuses,
     BusLosesConfirm,
@@ -48,7 +50,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -61,6 +63,7 @@ impl Fault {
         Self::StoreFails,
         Self::StoreFailsAfterWriting,
         Self::StoreLosesWrites,
+        Self::StoreLost,
         Self::ForgetLost,
         Self::BusRefuses,
         Self::BusLosesConfirm,

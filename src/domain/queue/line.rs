@@ -3,7 +3,7 @@
 //! An ordered map made for one pattern: places are added at the end, taken from the front, and given up anywhere. It costs
 //! the fan's id and a bit, and its order can be published without copying it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Place, Ranks,
@@ -16,6 +16,10 @@ pub(super) struct Line {
     /// Ascending, none of them empty.
     chunks: Vec<Chunk>,
     len: usize,
+    /// Of them.
+    devices: usize,
+    /// Places that came after others had been told how many stand before them: these are not told of one more.
+    uncounted: BTreeSet<Place>,
 }
 
 #[derive(Debug)]
@@ -46,6 +50,7 @@ impl Line {
         chunk.fans.insert(chunk.live.before(offset), fan);
         Arc::make_mut(&mut chunk.live).insert(offset);
         self.len += 1;
+        self.devices += usize::from(fan.is_device());
     }
 
     pub(super) fn remove(&mut self, place: Place) -> Option<FanId> {
@@ -58,7 +63,14 @@ impl Line {
             self.chunks.remove(index);
         }
         self.len -= 1;
+        self.devices -= usize::from(fan.is_device());
+        self.uncounted.remove(&place);
         Some(fan)
+    }
+
+    /// Until it is removed. So nobody's number rises by it.
+    pub(super) fn leave_uncounted(&mut self, place: Place) {
+        self.uncounted.insert(place);
     }
 
     pub(super) fn get(&self, place: Place) -> Option<FanId> {
@@ -70,6 +82,11 @@ impl Line {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many have one.
+    pub(super) fn accounts(&self) -> usize {
+        self.len - self.devices
     }
 
     /// The places at these indices, which ascend from 0.
@@ -93,8 +110,16 @@ impl Line {
         self.chunks.iter().skip(index).flat_map(Chunk::entries).skip_while(move |(place, _)| place.0 < from)
     }
 
+    /// Of those that are counted.
     pub(super) fn ranks(&self) -> Ranks {
-        Ranks::of(self.chunks.iter().map(|chunk| (chunk.number, Arc::clone(&chunk.live), chunk.fans.len())))
+        Ranks::of(self.chunks.iter().map(|chunk| {
+            let (first, mut live, mut len) = (chunk.number * SPAN, Arc::clone(&chunk.live), chunk.fans.len());
+            for place in self.uncounted.range(Place(first)..Place(first + SPAN)) {
+                Arc::make_mut(&mut live).remove(place.0 - first);
+                len -= 1;
+            }
+            (chunk.number, live, len)
+        }))
     }
 }
 

@@ -25,6 +25,12 @@ pub enum Input<Reply> {
         fan: FanId,
         reply: Reply,
     },
+    /// Asks for the place of a signed ticket. If the store has lost it, the fan gets it; otherwise as `Join`.
+    Restore {
+        fan: FanId,
+        place: Place,
+        reply: Reply,
+    },
     /// The device is this account's: they have one place, the earlier.
     Tie {
         device: FanId,
@@ -342,4 +348,7 @@ pub struct Conditions {
     pub tickets: Option<Tickets>,
     /// Which notice there is, by its version; 0: none.
     pub notice: u32,
+    /// The store has lost places, and their fans are to show their tickets: until that is over nobody is called, and nobody has a
+    /// number.
+    pub rebuilding: bool,
 }

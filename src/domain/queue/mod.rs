@@ -6,6 +6,7 @@
 mod change;
 mod joins;
 mod line;
+mod loss;
 mod message;
 mod outflow;
 mod pace;
@@ -20,6 +21,7 @@ mod ties;
 
 pub use self::{
     change::QueueChange,
+    loss::Loss,
     message::{Conditions, DrawStep, Effect, Entries, Hours, Input, News, Outcome, Queue, Room, Standing, Tickets},
     outflow::{Outflow, Wait},
     place::Place,

@@ -1,8 +1,10 @@
 //! The waiting room's decisions: who has a place, who is told what. Who is proposed next: [`calling`]; what becomes of the
-//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`].
+//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`]; what comes back after a loss: [`restoring`].
 
 mod calling;
 mod drawing;
+mod picking;
+mod restoring;
 mod tying;
 
 use std::{
@@ -13,7 +15,7 @@ use std::{
 use self::{calling::Proposal, drawing::Drawing};
 use super::{
     Conditions, Effect, Entries, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins, line::Line,
-    outflow::Meter, pace::Pace, pick::Dice, presence::Presence, ties::Ties,
+    loss::Lost, outflow::Meter, pace::Pace, pick::Dice, presence::Presence, ties::Ties,
 };
 use crate::domain::{
     id::FanId,
@@ -56,6 +58,8 @@ pub struct WaitingRoom<Reply> {
     proposal: Option<Proposal<Reply>>,
     dice: Dice,
     drawing: Drawing,
+    /// `None`: what is here is all.
+    lost: Option<Lost>,
     /// Places used up, to be forgotten at the end of the step.
     used_up: Vec<Place>,
 }
@@ -110,6 +114,7 @@ impl<Reply> WaitingRoom<Reply> {
             proposal: None,
             dice: Dice::new(room.dice),
             drawing: Drawing::default(),
+            lost: None,
             used_up,
         }
     }
@@ -117,6 +122,7 @@ impl<Reply> WaitingRoom<Reply> {
     pub fn step(&mut self, now: EventTime, input: Input<Reply>, effects: &mut Vec<Effect<Reply>>) {
         match input {
             Input::Join { fan, reply } => self.join(now, fan, reply, effects),
+            Input::Restore { fan, place, reply } => self.restore(now, fan, place, reply, effects),
             Input::Stored => self.stored(now, effects),
             Input::StoreFailed => self.store_failed(effects),
             Input::Tie { device, account, reply } => self.tie(now, device, account, reply, effects),
@@ -161,7 +167,10 @@ impl<Reply> WaitingRoom<Reply> {
             effects.push(Effect::Tie { ties });
         }
         let used_up = std::mem::take(&mut self.used_up);
-        let used_up: Vec<Place> = used_up.into_iter().map(|place| self.stored_as(place)).collect();
+        if let Some(lost) = &mut self.lost {
+            lost.spend(&used_up);
+        }
+        let used_up: Vec<Place> = used_up.into_iter().flat_map(|place| self.forgotten_as(place)).collect();
         for places in used_up.chunks(MAX_FORGOTTEN) {
             effects.push(Effect::Forget { places: places.to_vec() });
         }
@@ -188,13 +197,20 @@ impl<Reply> WaitingRoom<Reply> {
         self.drawing.stored(place)
     }
 
+    /// By which places the store is to forget it. After a loss also by the drawn one, by which it may come back.
+    fn forgotten_as(&self, place: Place) -> impl Iterator<Item = Place> + use<Reply> {
+        let stored = self.stored_as(place);
+        [stored].into_iter().chain((self.lost.is_some() && stored != place).then_some(place))
+    }
+
     /// Costs a pointer for each thousand waiting.
     pub fn publish(&mut self, now: EventTime) -> Queue {
         Queue {
             at: now,
             ranks: Arc::new(self.line.ranks()),
             newest: self.newest,
-            outflow: self.meter.outflow(now),
+            // A pace that nobody goes in at says nothing.
+            outflow: self.meter.outflow(now).filter(|_| !self.room.settings.paused && !self.is_rebuilding(now)),
             conditions: Conditions {
                 mode: self.room.settings.mode,
                 paused: self.room.settings.paused,
@@ -203,6 +219,7 @@ impl<Reply> WaitingRoom<Reply> {
                 entries: self.entries(),
                 tickets: self.tickets,
                 notice: 0,
+                rebuilding: self.is_rebuilding(now),
             },
             notice: None,
             present: self.presence.here(),
@@ -221,6 +238,9 @@ impl<Reply> WaitingRoom<Reply> {
             Standing::NotHere => {
                 if let Some(outcome) = self.refusal(now, fan) {
                     return effects.push(Effect::Reply { reply, outcome });
+                }
+                if let Some(place) = self.drawn_and_lost(fan) {
+                    return self.restore(now, fan, place, reply, effects);
                 }
                 if let Err(reply) = self.joins.add(fan, reply) {
                     effects.push(Effect::Reply { reply, outcome: Outcome::Full });
@@ -245,13 +265,21 @@ impl<Reply> WaitingRoom<Reply> {
             }
             // Nobody enters before the seed is fixed; that is a moment.
             _ if self.lacks_commitment(now) => Some(Outcome::TryAgain),
-            _ if self.line.len() + self.joins.len() >= MAX_WAITING => Some(Outcome::Full),
+            _ if self.is_full() => Some(Outcome::Full),
             _ => None,
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.line.len() + self.joins.len() >= MAX_WAITING
+    }
+
     fn stored(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
+            if joining.restored {
+                self.restored(now, place, joining, effects);
+                continue;
+            }
             self.newest = place;
             if joining.left {
                 self.used_up.push(place);
@@ -265,11 +293,14 @@ impl<Reply> WaitingRoom<Reply> {
         }
     }
 
-    /// The places may be stored all the same, so they are forgotten, and they are burnt: nobody ever gets them.
+    /// The places may be stored all the same, so they are forgotten, and they are burnt: nobody ever gets them. Those that come
+    /// back may come once more.
     fn store_failed(&mut self, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
-            self.newest = place;
-            self.used_up.push(place);
+            if !joining.restored {
+                self.newest = place;
+                self.used_up.push(place);
+            }
             let outcome = Outcome::TryAgain;
             effects.extend(joining.replies.into_iter().map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));
         }
@@ -277,9 +308,11 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn leave(&mut self, now: EventTime, fan: FanId, reply: Reply, effects: &mut Vec<Effect<Reply>>) {
         if let Some(askers) = self.joins.cancel(fan) {
-            let replies = askers.into_iter().chain([reply]);
-            effects.extend(replies.map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
-            return;
+            effects.extend(askers.into_iter().map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
+            // Who was just getting an older place back may have one.
+            if self.presence.place(fan).is_none() {
+                return effects.push(Effect::Reply { reply, outcome: Outcome::Left });
+            }
         }
         let outcome = match self.standing(fan) {
             Standing::Admitted(admission) => Outcome::Admitted(admission),

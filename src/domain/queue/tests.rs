@@ -3,6 +3,7 @@
 mod draw;
 mod modes;
 mod properties;
+mod restoring;
 mod table;
 mod ties;
 

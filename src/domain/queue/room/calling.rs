@@ -76,7 +76,8 @@ impl<Reply> WaitingRoom<Reply> {
         let by_rate = if self.room.settings.paused { 0 } else { self.allowed() };
         let by_rate = u64::from(by_rate).min(self.served(now));
         let by_hand = u64::from(self.extra);
-        let wanted = if self.room.selling && !self.awaits_draw() { by_rate + by_hand } else { 0 };
+        let wanted =
+            if self.room.selling && !self.awaits_draw() && !self.is_rebuilding(now) { by_rate + by_hand } else { 0 };
         let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
         let count = wanted.min(room) as usize;
         let places = self.next(count);
@@ -129,17 +130,14 @@ impl<Reply> WaitingRoom<Reply> {
     /// they are has to be known before.
     fn next(&mut self, count: usize) -> Vec<Place> {
         if self.room.settings.mode == Mode::Random {
-            let picked = self.dice.pick(count, self.line.len());
-            let mut places = self.line.at(picked.into_iter());
-            places.retain(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)));
-            return places;
+            return self.picked(count);
         }
         let callable = self.line.iter(None).filter(|&(_, fan)| self.is_callable(fan));
         callable.map(|(place, _)| place).take(count).collect()
     }
 
     /// Nor is who is just getting another place.
-    fn is_callable(&self, fan: FanId) -> bool {
+    pub(super) fn is_callable(&self, fan: FanId) -> bool {
         !fan.is_device() && !self.ties.wait_for(fan)
     }
 
