@@ -21,6 +21,9 @@ pub struct Config {
     pub queue_publish_ms: u64,
     /// Fans up to here from the front are told their position with each publication; further back less often, in proportion.
     pub queue_front: usize,
+    /// After the queue's store has lost places together with the event's node: how long nobody is called, so that fans can show
+    /// their tickets.
+    pub queue_rebuild_ms: u64,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             restart_budget: 5,
             queue_publish_ms: 1_000,
             queue_front: 20_000,
+            queue_rebuild_ms: 15_000,
         }
     }
 }

@@ -64,6 +64,10 @@ pub enum Errand {
         device: FanId,
         account: FanId,
     },
+    Restore {
+        fan: FanId,
+        place: Place,
+    },
     Move {
         fan: FanId,
         class: Class,
@@ -76,7 +80,7 @@ pub enum Report {
     Asked(Result<Answer, AskError>),
     Order(Result<Option<HoldView>, AskError>),
     Seats(Result<SeatsPage, AskError>),
-    /// Of `Join`, `Leave`, `Claim`, `Extend`, `Tie` and `Move`.
+    /// Of `Join`, `Leave`, `Claim`, `Extend`, `Tie`, `Restore` and `Move`.
     Waiting(Result<Outcome, WaitError>),
     Standing(Result<Standing, WaitError>),
     Members(Result<Vec<(Place, FanId)>, WaitError>),
@@ -145,6 +149,7 @@ impl Errand {
             | Self::Entrants { .. }
             | Self::Proof(_)
             | Self::Tie { .. }
+            | Self::Restore { .. }
             | Self::Move { .. } => true,
         }
     }
@@ -176,6 +181,7 @@ impl EventHandles {
             Errand::Settle(fact) => Report::Settled(orders.settle(fact).await),
             Errand::Entrants { from } => Report::Entrants(self.entrants(from).await),
             Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
+            Errand::Restore { fan, place } => Report::Waiting(waiting_room.restore(fan, place).await),
             Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
             Errand::Move { fan, class } => Report::Waiting(waiting_room.move_fan(fan, class).await),
         }

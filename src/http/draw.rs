@@ -20,7 +20,7 @@ use super::{
     shapes::{FieldError, Wrong},
 };
 use crate::{
-    actors::directory::EventHandles,
+    actors::{directory::EventHandles, inventory::AskError},
     domain::{
         draw::{Beacon, Book, Digest, DrawFile, DrawFormat, Lots, ProofFile, ProofFormat},
         id::EventId,
@@ -190,7 +190,12 @@ pub async fn beacon(
     let reason = format!("{}: {}", body.value, body.reason);
     acting::record(&app, &acting.act(role, "queue.beacon", event, &reason)).await?;
     let command = Command::Draw(DrawCommand::Beacon { value: body.value });
-    handles.inventory.ask(Request { identity: None, command }).await?;
+    let told = handles.inventory.ask(Request { identity: None, command }).await;
+    if let Err(AskError::Refused(_)) = told {
+        // The row before it says what was asked, this one that it did not happen.
+        acting::record(&app, &acting.act(role, "queue.beacon_refused", event, &reason)).await?;
+    }
+    told?;
     Ok(Json(DrawAnswer::of(handles.inventory.view().draw.clone())))
 }
 

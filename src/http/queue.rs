@@ -4,6 +4,7 @@ pub mod classes;
 pub mod notice;
 pub mod state;
 pub mod stream;
+pub mod ticket;
 
 use std::sync::Arc;
 
@@ -33,12 +34,14 @@ use crate::{
 
 /// Takes a place, or tells the one that the fan has. By access token, or by device key: that takes no part in a draw.
 #[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path),
-        ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`")),
+        ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`"),
+        ("onsale-queue-ticket" = Option<String>, Header, description = "`queueTicket` of a state: the place that it names comes back if the shop has lost it")),
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
+    (status = 400, description = "invalid_queue_ticket"),
     (status = 401, description = "unauthenticated"),
     (status = 422, description = "invalid_body: there is nothing to say"),
-    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
+    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
     (status = 404, description = "not_found"),
     (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
@@ -55,8 +58,15 @@ pub async fn join(
 ) -> Result<Response, Problem> {
     let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    challenge::pass(&app, &handles, event, fan.id, &headers).await?;
-    let standing = standing_after(handles.waiting_room.join(fan.id).await?)?;
+    let outcome = match ticket::shown(&app, event, fan.id, &headers).await? {
+        // Who had a place has done what was asked for it.
+        Some(place) => handles.waiting_room.restore(fan.id, place).await?,
+        None => {
+            challenge::pass(&app, &handles, event, fan.id, &headers).await?;
+            handles.waiting_room.join(fan.id).await?
+        }
+    };
+    let standing = standing_after(outcome)?;
     Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
 }
 

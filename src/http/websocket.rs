@@ -43,13 +43,13 @@ use super::{
     challenge,
     extract::{ClientAddress, Fan, Path},
     problem::{Code, Problem},
-    queue::open_event,
+    queue::{open_event, ticket},
     server::Connection,
     tokens::unix_now,
 };
 use crate::{
     actors::connection::{self, Outlet},
-    domain::id::EventId,
+    domain::{id::EventId, queue::Place},
     stores::membership::State as NodeState,
 };
 
@@ -75,13 +75,16 @@ pub mod code {
 }
 
 /// Opens a socket and takes a place in the queue. By access token or device key; or from a page by socket ticket: offer the protocols
-/// `onsale.v1` and `ticket.TICKET`; or where another node said `goaway`: `onsale.v1` and `resume.TICKET`, from the same page.
+/// `onsale.v1` and `ticket.TICKET`; or where another node said `goaway`: `onsale.v1` and `resume.TICKET`, from the same page. Whoever had a place
+/// shows its queue ticket, as the header `Onsale-Queue-Ticket` or as a protocol `place.TICKET`.
 #[utoipa::path(get, path = "/events/{event}/queue/socket", tag = "queue", params(("event" = String, Path),
-        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET` or `onsale.v1, resume.TICKET`")),
+        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "`onsale.v1, ticket.TICKET` or `onsale.v1, resume.TICKET`, and `place.TICKET` beside it"),
+        ("onsale-queue-ticket" = Option<String>, Header, description = "as for joining")),
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
+    (status = 400, description = "invalid_queue_ticket"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
-    (status = 403, description = "origin_not_allowed; challenge_required: the solution is a protocol `challenge.CHALLENGE.NONCE`"),
+    (status = 403, description = "forbidden: the queue ticket is another's; origin_not_allowed; challenge_required: the solution is a protocol `challenge.CHALLENGE.NONCE`"),
     (status = 404, description = "not_found"),
     (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
     (status = 426, description = "websocket_expected"),
@@ -105,6 +108,8 @@ pub async fn open(
 struct Entry {
     event: EventId,
     opener: Arc<Opener>,
+    /// By the queue ticket that was shown.
+    place: Option<Place>,
     seat: Seat,
     upgraded: UpgradeFut,
 }
@@ -123,7 +128,8 @@ async fn enter(
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     let handles = open_event(app, event).await?;
-    if !opener.is_moving {
+    let place = ticket::shown(app, event, opener.fan, &headers).await?;
+    if !opener.is_moving && place.is_none() {
         challenge::pass(app, &handles, event, opener.fan, &headers).await?;
     }
     // Last: a ticket is not lost to an event that is just moving.
@@ -135,7 +141,7 @@ async fn enter(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     let seat = app.sockets.take_seat(opener.fan);
-    Ok((response, Entry { event, opener: Arc::new(opener), seat, upgraded }))
+    Ok((response, Entry { event, opener: Arc::new(opener), place, seat, upgraded }))
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
@@ -169,9 +175,9 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The socket's life after the handshake.
-async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
+async fn serve(app: Arc<App>, Entry { event, opener, place, seat, upgraded }: Entry) {
     // What is large and over at once is boxed: this task lives as long as the socket.
-    let begun = Box::pin(begin(&app, event, &opener, upgraded, |speaker, _| speaker)).await;
+    let begun = Box::pin(begin(&app, event, &opener, place, upgraded, |speaker, _| speaker)).await;
     let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
     let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
@@ -187,13 +193,14 @@ async fn begin<O: Outlet>(
     app: &App,
     event: EventId,
     opener: &Arc<Opener>,
+    place: Option<Place>,
     upgraded: UpgradeFut,
     outlet: impl FnOnce(Speaker, &Arc<Line>) -> O,
 ) -> Option<(Arc<Line>, connection::Handle)> {
     let line = Arc::new(line(upgraded).await?);
     let speaker = Speaker::new(line.clone(), app.tokens.clone(), event, opener.clone());
     let outlet = outlet(speaker, &line);
-    match connection::start(app.directory.clone(), event, opener.fan, outlet).await {
+    match connection::start_at(app.directory.clone(), event, opener.fan, place, outlet).await {
         Ok(connection) => Some((line, connection)),
         Err(error) => {
             tracing::error!(%error, "a connection did not start");

@@ -13,6 +13,35 @@ use crate::domain::{
 
 const OLD_TERM: &str = "the queue has a newer owner";
 
+/// What is left of an event's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// Nothing was lost that was here when it was last found to be whole.
+    pub is_whole: bool,
+    /// Places of terms before this one may have been lost at some time; 0: none.
+    pub lost_before: u32,
+    /// Of those, the ones that were forgotten since, in order.
+    pub spent: Vec<Place>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    pub places: usize,
+    /// As of [`Remains`].
+    pub is_whole: bool,
+}
+
+/// What an owner says about the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Places of terms before this one may be missing; what is forgotten of them from now on is kept as spent. Never falls.
+    Lost { before: u32 },
+    /// All that the owner knows of is written from now on.
+    Filling,
+    /// It has been written. Does nothing if anything was lost since `Filling`.
+    Whole,
+}
+
 /// Every call carries the caller's term; a call of an older term than the store has seen is a `Conflict`.
 #[async_trait]
 pub trait QueueStore: Send + Sync + 'static {
@@ -31,7 +60,12 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn forget(&self, event: EventId, term: u32, places: &[Place]) -> Result<(), StoreError>;
 
     /// How many places it has of the event. Fewer than were joined and not forgotten: it has lost some.
-    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError>;
+    async fn count(&self, event: EventId, term: u32) -> Result<Counted, StoreError>;
+
+    /// To be asked after `open`: what is lost later the caller has in memory. A store that never had the event is not whole.
+    async fn remains(&self, event: EventId, term: u32) -> Result<Remains, StoreError>;
+
+    async fn mark(&self, event: EventId, term: u32, mark: Mark) -> Result<(), StoreError>;
 
     async fn ping(&self) -> Result<(), StoreError>;
 

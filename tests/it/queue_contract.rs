@@ -10,7 +10,7 @@ use onsale::{
     },
     stores::{
         error::StoreError,
-        queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
+        queue::{Mark, QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
     },
 };
 use tokio::time::timeout;
@@ -86,15 +86,89 @@ async fn open_gives_back_what_was_joined_and_not_forgotten_in_order() {
 async fn places_are_counted_also_when_all_are_lost() {
     for home in Home::all() {
         let (store, event) = (home.open().await, new_event());
-        assert_eq!(store.count(event, 3).await.expect("of an event that was never opened"), 0);
+        let count = async |term| store.count(event, term).await.map(|counted| counted.places);
+        assert_eq!(count(3).await.expect("of an event that was never opened"), 0);
         store.join(event, 3, &members(3, 1..=20)).await.expect("join");
         store.join(event, 3, &members(3, 11..=30)).await.expect("some of them again");
         store.forget(event, 3, &places(&members(3, 5..=9))).await.expect("forget");
-        assert_eq!(store.count(event, 3).await.expect("count"), 25);
-        assert_eq!(store.count(event, 4).await.expect("by the next owner"), 25);
-        let refused = store.count(event, 3).await;
+        assert_eq!(count(3).await.expect("count"), 25);
+        assert_eq!(count(4).await.expect("by the next owner"), 25);
+        let refused = count(3).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_store_knows_whether_it_is_the_one_that_had_everything() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        let is_whole = async |store: &Arc<dyn QueueStore>, term| {
+            let (remains, counted) = (store.remains(event, term).await, store.count(event, term).await);
+            let is_whole = remains.expect("remains").is_whole;
+            assert_eq!(counted.expect("count").is_whole, is_whole);
+            is_whole
+        };
+        store.open(event, 1).await.expect("open");
+        assert!(!is_whole(&store, 1).await, "it never had the event");
+        store.mark(event, 1, Mark::Filling).await.expect("mark");
+        assert!(!is_whole(&store, 1).await);
+        for _ in 0..2 {
+            store.mark(event, 1, Mark::Whole).await.expect("mark");
+            assert!(is_whole(&store, 1).await);
+        }
+        assert!(is_whole(&home.open().await, 2).await, "for the next owner");
+        let refused = [store.mark(event, 1, Mark::Filling).await, store.remains(event, 1).await.map(|_| ())];
+        assert!(refused.iter().all(|refused| matches!(refused, Err(StoreError::Conflict(_)))), "{refused:?}");
+        assert!(is_whole(&store, 2).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_of_places_that_may_come_back_is_kept_as_spent() {
+    for home in Home::all() {
+        let (store, event) = (home.open().await, new_event());
+        store.join(event, 3, &members(3, 1..=4)).await.expect("join");
+        store.forget(event, 3, &places(&members(3, 1..=1))).await.expect("forget");
+        let remains = store.remains(event, 3).await.expect("remains");
+        assert_eq!((remains.lost_before, remains.spent), (0, Vec::new()), "none may come back");
+        store.mark(event, 4, Mark::Lost { before: 4 }).await.expect("mark");
+        store.mark(event, 4, Mark::Lost { before: 2 }).await.expect("it never falls");
+        // Whether it has them or not.
+        store.forget(event, 4, &places(&members(3, 3..=3))).await.expect("forget");
+        store.forget(event, 4, &[Place::new(4, 1), Place::new(1, 7), Place::new(3, 3)]).await.expect("forget");
+        let remains = home.open().await.remains(event, 5).await.expect("remains");
+        assert_eq!((remains.lost_before, remains.spent), (4, vec![Place::new(1, 7), Place::new(3, 3)]));
+        assert_eq!(store.open(event, 5).await.expect("open"), [members(3, 2..=2), members(3, 4..=4)].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_has_started_again_or_lost_all_is_not_whole() {
+    if address("ONSALE_TEST_REDIS").is_none() {
+        return;
+    }
+    let mut server = servers::Redis::start().await;
+    let (store, event) = (RedisQueue::open(&server.url()).expect("open"), new_event());
+    let fill = async || {
+        store.open(event, 1).await.expect("open");
+        store.mark(event, 1, Mark::Filling).await.expect("mark");
+        store.join(event, 1, &members(1, 1..=3)).await.expect("join");
+    };
+    let is_whole = async || store.remains(event, 1).await.expect("remains").is_whole;
+    fill().await;
+    server.restart().await;
+    store.mark(event, 1, Mark::Whole).await.expect("nothing");
+    assert!(!is_whole().await, "started again since");
+    fill().await;
+    store.mark(event, 1, Mark::Whole).await.expect("mark");
+    assert!(is_whole().await);
+    server.restart().await;
+    assert_eq!(store.open(event, 1).await.expect("open"), members(1, 1..=3), "it has them");
+    assert!(!is_whole().await, "and cannot know that it has all");
+    fill().await;
+    server.lose_all().await;
+    store.mark(event, 1, Mark::Whole).await.expect("nothing");
+    assert!(!is_whole().await);
 }
 
 #[tokio::test]

@@ -4,8 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use onsale::{
-    actors::{self, directory::LocalDirectory, operations::Alone},
-    domain::{account::Role, id::FanId},
+    actors::{
+        self,
+        directory::{LocalDirectory, Part},
+        operations::Alone,
+    },
+    domain::{
+        account::Role,
+        id::{EventId, FanId},
+    },
     http::{
         app::{App, Below},
         config::Config,
@@ -68,9 +75,12 @@ pub fn strict() -> Config {
     Config { bcrypt_cost: 10, insecure_demo: false, ..config() }
 }
 
+/// So long a queue waits for tickets after a loss.
+pub const REBUILD_MS: u64 = 4_000;
+
 /// Queues are looked at often, so that a test need not wait long.
 pub fn actors_config() -> actors::config::Config {
-    actors::config::Config { queue_publish_ms: 100, ..Default::default() }
+    actors::config::Config { queue_publish_ms: 100, queue_rebuild_ms: REBUILD_MS, ..Default::default() }
 }
 
 impl Served {
@@ -142,6 +152,11 @@ impl Served {
             server.finished().await;
         }
         self.home.directory.shutdown(Duration::from_secs(10)).await;
+    }
+
+    /// One of the event's actors; another one takes its place.
+    pub async fn kill(&self, event: EventId, part: Part) -> bool {
+        self.home.directory.kill(event, part).await
     }
 
     pub fn authority(&self) -> &str {

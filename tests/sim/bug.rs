@@ -75,10 +75,12 @@ pub enum Bug {
     CallBeforeTheDraw,
     /// The owner goes by other weights than are configured: the default class gets nearly all.
     StarveAClass,
+    /// After a loss whoever comes back first is called first.
+    CallWhileRebuilding,
 }
 
 impl Bug {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -114,5 +116,6 @@ impl Bug {
         Self::LeaveAnEntryOut,
         Self::CallBeforeTheDraw,
         Self::StarveAClass,
+        Self::CallWhileRebuilding,
     ];
 }

@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 44] = [
+const SITUATIONS: [&str; 46] = [
     "classes wait together, and one of them is called",
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
@@ -68,6 +68,8 @@ const SITUATIONS: [&str; 44] = [
     "a draw is made",
     "a new owner finds a draw that is closed and not revealed",
     "a new owner makes the same draw again",
+    "a queue is rebuilt from tickets",
+    "a fan comes back by the ticket of a place that was lost",
 ];
 
 fn number_from(name: &str) -> Option<u64> {

@@ -27,6 +27,8 @@ pub enum Fault {
     StoreFails,
     StoreFailsAfterWriting,
     StoreLosesWrites,
+    /// All of them; as often as not its owner dies with it.
+    StoreLost,
     ForgetLost,
     BusRefuses,
     BusLosesConfirm,
@@ -55,7 +57,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -68,6 +70,7 @@ impl Fault {
         Self::StoreFails,
         Self::StoreFailsAfterWriting,
         Self::StoreLosesWrites,
+        Self::StoreLost,
         Self::ForgetLost,
         Self::BusRefuses,
         Self::BusLosesConfirm,

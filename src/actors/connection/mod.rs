@@ -12,7 +12,8 @@
 //! what a room says of one fan; the actor never waits.
 //!
 //! When the room restarts or moves, the connection attaches again through the directory and tells the fan nothing of it. Who
-//! waited joins again; who was let in, or has left, does not. When the connection itself fails, its socket is closed and the
+//! waited joins again, by the place that the fan had, should the queue's store have lost it; who was let in, or has left, does
+//! not. When the connection itself fails, its socket is closed and the
 //! client opens another.
 
 mod handle;
@@ -31,7 +32,7 @@ use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
     inventory::{classes::Classes, notice},
-    queue::{Conditions, Standing},
+    queue::{Conditions, Place, Standing},
     time::EventTime,
 };
 
@@ -100,6 +101,8 @@ pub enum Notice {
     AdmissionEnded,
     /// The event's admissions are not extended.
     NoExtension,
+    /// The queue's store has lost places, and fans had their time to come back to theirs: numbers are counted anew.
+    QueueRebuilt,
     /// Why there is no place.
     Refused(Shut),
     /// What the client asked for was not done; it may ask again.
@@ -162,6 +165,7 @@ impl Notice {
         match self {
             Self::AdmissionEndsSoon => "admission_ends_soon",
             Self::AdmissionEnded => "admission_ended",
+            Self::QueueRebuilt => "queue_rebuilt",
             Self::NoExtension => "no_extension",
             Self::Refused(shut) => shut.name(),
             Self::TryAgain => "try_again",
@@ -198,8 +202,19 @@ pub async fn start(
     fan: FanId,
     outlet: impl Outlet,
 ) -> Result<Handle, SpawnErr> {
+    start_at(directory, event, fan, None, outlet).await
+}
+
+/// The same for a fan who has shown a signed ticket of this place.
+pub async fn start_at(
+    directory: Arc<dyn Directory>,
+    event: EventId,
+    fan: FanId,
+    place: Option<Place>,
+    outlet: impl Outlet,
+) -> Result<Handle, SpawnErr> {
     let outlet: Box<dyn Outlet> = Box::new(outlet);
-    let (actor, _) = Actor::spawn(None, Connection, (directory, event, fan, outlet)).await?;
+    let (actor, _) = Actor::spawn(None, Connection, (directory, event, fan, place, outlet)).await?;
     Ok(Handle::new(actor))
 }
 
@@ -208,14 +223,14 @@ struct Connection;
 impl Actor for Connection {
     type Msg = Message;
     type State = State;
-    type Arguments = (Arc<dyn Directory>, EventId, FanId, Box<dyn Outlet>);
+    type Arguments = (Arc<dyn Directory>, EventId, FanId, Option<Place>, Box<dyn Outlet>);
 
     async fn pre_start(
         &self,
         me: ActorRef<Message>,
-        (directory, event, fan, outlet): Self::Arguments,
+        (directory, event, fan, place, outlet): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State::new(&me, directory, event, fan, outlet))
+        Ok(State::new(&me, directory, event, fan, place, outlet))
     }
 
     async fn handle(

@@ -10,7 +10,7 @@ use std::{
 
 use ractor::ActorRef;
 
-use super::{Clock, Conditions, Outgoing, Outlet, Position, Put, Standing, Update, message::Message};
+use super::{Clock, Conditions, Notice, Outgoing, Outlet, Position, Put, Standing, Update, message::Message};
 use crate::{
     actors::{
         measures::Share,
@@ -148,6 +148,7 @@ impl Screen {
                 return Ok(());
             }
         }
+        let is_rebuilt = shown.told.as_ref().is_some_and(|told| told.conditions.rebuilding) && !conditions.rebuilding;
         // By its version: no socket keeps the texts.
         let told_notice = shown.told.as_ref().map_or(0, |told| told.conditions.notice);
         let notice = (told_notice != conditions.notice).then(|| queue.notice.clone());
@@ -171,7 +172,7 @@ impl Screen {
                 shown.seq = seq;
                 shown.told = Some(now);
                 shown.behind = None;
-                Ok(())
+                if is_rebuilt { self.say(Outgoing::Notice(Notice::QueueRebuilt)) } else { Ok(()) }
             }
             // The next queue that is published is tried again.
             Put::NotNow if shown.behind.get_or_insert_with(Instant::now).elapsed() < PATIENCE => Ok(()),

@@ -17,7 +17,7 @@ use crate::{
         directory::DirectoryError,
         waiting_room::{self, Attachment, Ear},
     },
-    domain::queue::{News, Outcome},
+    domain::queue::{News, Outcome, Place},
 };
 
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ pub(super) struct State {
     room: Option<Room>,
     /// Where the fan stood last; `None` before that is known.
     standing: Option<Standing>,
+    /// By the ticket that was shown first, or as told last.
+    place: Option<Place>,
     /// News of attempts that were not yet known to have succeeded.
     early: Vec<(u64, News)>,
     /// The last attempt to attach that is known to have come to an end.
@@ -71,6 +73,7 @@ impl State {
         directory: Arc<dyn Directory>,
         event: EventId,
         fan: FanId,
+        place: Option<Place>,
         outlet: Box<dyn Outlet>,
     ) -> Self {
         let mut state = Self {
@@ -80,6 +83,7 @@ impl State {
             screen: Arc::new(Screen::new(me.clone(), outlet)),
             room: None,
             standing: None,
+            place,
             early: Vec::new(),
             detached: 0,
             closing: false,
@@ -124,12 +128,16 @@ impl State {
         let (directory, event, fan) = (Arc::clone(&self.directory), self.event, self.fan);
         let (actor, mut attempt) = (me.clone(), self.detached);
         let joins = matches!(self.standing, None | Some(Standing::Waiting(_)));
+        if let Some(Standing::Waiting(place)) = self.standing {
+            self.place = Some(place);
+        }
+        let place = self.place;
         self.attaching = Some(beside::run(me, async move {
             let mut backoff = Backoff::up_to(LONGEST_WAIT);
             loop {
                 attempt += 1;
                 let listener = Listener { me: actor.clone(), attempt };
-                if let Some(attached) = try_to_attach(&*directory, event, fan, joins, listener).await {
+                if let Some(attached) = try_to_attach(&*directory, event, fan, joins.then_some(place), listener).await {
                     break Message::Attached(attached);
                 }
                 backoff.wait().await;
@@ -262,12 +270,12 @@ fn standing_of(outcome: &Outcome) -> Standing {
     }
 }
 
-/// `None`: not now.
+/// `joins`: perhaps by the place that the fan had. `None`: not now.
 async fn try_to_attach(
     directory: &dyn Directory,
     event: EventId,
     fan: FanId,
-    joins: bool,
+    joins: Option<Option<Place>>,
     listener: Listener,
 ) -> Option<Attached> {
     let attempt = listener.attempt;
@@ -278,8 +286,12 @@ async fn try_to_attach(
     };
     // Attached first, so that no news is missed between the two.
     let attachment = handles.waiting_room.attach(fan, Box::new(listener)).await.ok()?;
-    let standing = if joins {
-        match handles.waiting_room.join(fan).await.ok()? {
+    let standing = if let Some(place) = joins {
+        let joined = match place {
+            Some(place) => handles.waiting_room.restore(fan, place).await,
+            None => handles.waiting_room.join(fan).await,
+        };
+        match joined.ok()? {
             Outcome::Full => return Some(Attached::Refused(Shut::Full)),
             Outcome::NotOpen { from } => return Some(Attached::Refused(Shut::NotOpen { from })),
             Outcome::Closed => return Some(Attached::Refused(Shut::Closed)),

@@ -17,8 +17,15 @@ use crate::{
             configuration::Configuration,
             request::{Command, Request},
         },
+        queue::Loss,
+        time::Millis,
     },
-    stores::{database::events, error::StoreError, journal::Epoch},
+    stores::{
+        database::events,
+        error::StoreError,
+        journal::Epoch,
+        queue::{Mark, Remains},
+    },
 };
 
 pub(in crate::actors) struct Prepared {
@@ -121,7 +128,34 @@ pub(super) async fn open(
     }
     let term = inventory.begin(Vec::new()).await?.term;
     let places = on.queue.open(event, term).await?;
-    Ok(inventory.begin(places).await?)
+    let remains = on.queue.remains(event, term).await?;
+    let is_lost = !remains.is_whole && term > 1;
+    if !remains.is_whole {
+        // Whole again it is when fans have had their time to come back.
+        let mark = if is_lost { Mark::Lost { before: term } } else { Mark::Filling };
+        on.queue.mark(event, term, mark).await?;
+    }
+    if !remains.is_whole && !is_lost {
+        // There is nothing to write yet.
+        on.queue.mark(event, term, Mark::Whole).await?;
+    }
+    if is_lost {
+        tracing::warn!(%event, term, found = places.len(), "the queue's store is not the one that the event's places were in: the queue is rebuilt from tickets");
+    }
+    let mut begun = inventory.begin(places).await?;
+    begun.loss = loss(remains, term, is_lost.then_some(Millis(on.config.queue_rebuild_ms)), &begun);
+    Ok(begun)
+}
+
+/// `grace`: for what was lost just now.
+fn loss(remains: Remains, term: u32, grace: Option<Millis>, begun: &Begun) -> Option<Loss> {
+    let before_term = if grace.is_some() { term } else { remains.lost_before };
+    (before_term > 0).then(|| Loss {
+        before_term,
+        grace: grace.unwrap_or_default(),
+        spent: remains.spent.into_iter().collect(),
+        admitted: begun.admitted.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use crate::{
         code::SeatId,
         id::{FanId, OrderId},
         inventory::{
-            SeatState,
+            AdmittedPlaces, SeatState,
             request::{Admission, HoldView},
         },
-        queue::Place,
+        queue::{Loss, Place},
     },
     stores::journal::AppendError,
 };
@@ -63,6 +63,10 @@ pub(in crate::actors) struct Begun {
     pub admissions: Vec<Admission>,
     /// Who takes part in the draw, in the order of their entries; nobody before they are closed.
     pub entrants: Arc<Vec<FanId>>,
+    /// Every place that ever was admitted.
+    pub admitted: AdmittedPlaces,
+    /// What the queue's store has lost: whoever opens the queue says so.
+    pub loss: Option<Loss>,
 }
 
 /// Told to the waiting room after the commit, in journal order.

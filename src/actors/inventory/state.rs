@@ -364,7 +364,14 @@ impl State {
     fn beginning(&self, mut places: Vec<(Place, FanId)>) -> Begun {
         let inventory = self.batcher.inventory();
         places.retain(|&(place, _)| !inventory.was_admitted(place));
-        Begun { term: inventory.term(), places, admissions: inventory.admissions(), entrants: inventory.entrants() }
+        Begun {
+            term: inventory.term(),
+            places,
+            admissions: inventory.admissions(),
+            entrants: inventory.entrants(),
+            admitted: inventory.ever_admitted().clone(),
+            loss: None,
+        }
     }
 
     fn append(&mut self, me: &ActorRef<Message>, seq: u64, bytes: Vec<u8>, active: bool) {

@@ -46,10 +46,7 @@ pub(super) async fn take(
             let seed = draw.and_then(|draw| seeds.iter().find(|seed| commitment(seed) == draw.commitment).copied());
             match seed {
                 Some(seed) => ask(&inventory, DrawCommand::Reveal { seed }).await,
-                None => {
-                    tracing::error!(%event, "the secret that the draw was committed to is not known here any more");
-                    Ok(false)
-                }
+                None => return Message::DrawStepped { is_done: false, lacks_secret: true },
             }
         }
         DrawStep::Order => match order(event, &inventory).await {
@@ -62,7 +59,7 @@ pub(super) async fn take(
         tracing::warn!(%event, %error, "a step of the draw was not done; it is tried again");
         false
     });
-    Message::DrawStepped { is_done }
+    Message::DrawStepped { is_done, lacks_secret: false }
 }
 
 async fn ask(inventory: &inventory::Handle, command: DrawCommand) -> Result<bool, AskError> {

@@ -72,6 +72,14 @@ impl Handle {
         }
     }
 
+    /// As `join`, by the signed ticket of a place: if the queue's store has lost that, the fan has it again.
+    pub async fn restore(&self, fan: FanId, place: Place) -> Result<Outcome, WaitError> {
+        match &self.way {
+            Way::Here(here) => here.ask(Request::Restore { fan, place }).await,
+            Way::There(there) => there.wait(Errand::Restore { fan, place }).await,
+        }
+    }
+
     /// Ends waiting or the admission.
     pub async fn leave(&self, fan: FanId) -> Result<Outcome, WaitError> {
         match &self.way {

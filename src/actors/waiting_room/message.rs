@@ -20,7 +20,10 @@ use crate::{
         inventory::request::{Admission, Answer},
         queue::{Class, Outcome, Place, Standing},
     },
-    stores::error::StoreError,
+    stores::{
+        error::StoreError,
+        queue::{Counted, Mark},
+    },
 };
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, WaitError>>;
@@ -74,7 +77,12 @@ pub(super) enum Message {
     /// How many places the store has, and how many it was known to have when it was asked.
     Counted {
         known: usize,
-        counted: Result<usize, StoreError>,
+        counted: Result<Counted, StoreError>,
+    },
+    /// The store knows that all is written from now on, or was.
+    Marked {
+        mark: Mark,
+        returned: Result<(), StoreError>,
     },
     /// Some places were written again, up to this one.
     Refilled {
@@ -95,6 +103,8 @@ pub(super) enum Message {
     /// A step of the draw is done, or was not.
     DrawStepped {
         is_done: bool,
+        /// It was committed to a seed that nobody can work out any more.
+        lacks_secret: bool,
     },
     Drawn {
         places: Vec<(Place, FanId)>,
@@ -115,6 +125,11 @@ pub(super) enum Message {
 
 pub(super) enum Request {
     Join(FanId),
+    /// By signed ticket.
+    Restore {
+        fan: FanId,
+        place: Place,
+    },
     Tie {
         device: FanId,
         account: FanId,

@@ -82,9 +82,12 @@ pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result
     let config = arguments.config.clone();
     let configuration = arguments.inventory.configuration();
     let room = Room::of(&arguments.inventory.view(), &configuration, rand::random());
-    let Begun { term, places, admissions, .. } = &arguments.begun;
+    let Begun { term, places, admissions, loss, .. } = &arguments.begun;
     let now = arguments.clock.now();
     let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
+    if let Some(loss) = loss {
+        room = room.with_loss(now, loss.clone());
+    }
     let queue = room.publish(now).with_notice(configuration.notice.clone());
     let queue = queue.with_classes(&configuration.classes, arguments.inventory.view().manual_moves);
     let (publish, queue) = watch::channel(Arc::new(queue));
@@ -129,13 +132,14 @@ impl Actor for WaitingRoom {
             Message::TieReturned(returned) => state.tie_returned(&me, returned)?,
             Message::MoveReturned(returned) => state.move_returned(&me, returned)?,
             Message::Counted { known, counted } => state.counted(&me, known, counted)?,
+            Message::Marked { mark, returned } => state.marked(&me, mark, returned)?,
             Message::Refilled { last, returned } => state.refilled(&me, last, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),
             Message::ChangedReturned { caller, returned } => state.changed_returned(&me, caller, returned),
             Message::EndReturned { admission, caller, returned } => {
                 state.end_returned(&me, admission, caller, returned);
             }
-            Message::DrawStepped { is_done } => state.draw_stepped(&me, is_done),
+            Message::DrawStepped { is_done, lacks_secret } => state.draw_stepped(&me, is_done, lacks_secret),
             Message::Drawn { places, book } => state.drawn(&me, places, book),
             Message::Proof { fan, reply, permit: _permit } => state.tell_proof(fan, reply),
             Message::Changed(change) => state.changed(&me, change),

@@ -25,6 +25,8 @@ pub enum Spot {
     Anywhere,
     /// Entered for the draw, which has not been made yet.
     Entered,
+    /// Others are still coming back to places before: no number yet.
+    Unsettled,
 }
 
 impl Position {
@@ -34,6 +36,9 @@ impl Position {
         let ahead = queue.ranks.ahead_in_class(place).saturating_add(since.saturating_sub(1));
         let total = queue.ranks.total().max(ahead + 1);
         let conditions = &queue.conditions;
+        if conditions.rebuilding {
+            return Self { spot: Spot::Unsettled, total: queue.ranks.total().max(1) };
+        }
         if conditions.entries.has(place) {
             return Self { spot: Spot::Entered, total: queue.ranks.total().max(1) };
         }
@@ -49,7 +54,7 @@ impl Position {
     pub fn ahead(&self) -> Option<usize> {
         match self.spot {
             Spot::Behind { ahead, .. } => Some(ahead),
-            Spot::Anywhere | Spot::Entered => None,
+            Spot::Anywhere | Spot::Entered | Spot::Unsettled => None,
         }
     }
 }

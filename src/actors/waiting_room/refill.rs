@@ -6,6 +6,8 @@ use crate::domain::queue::Place;
 
 /// Between two countings: Redis's data may be gone for so long before anybody knows.
 const LOOK: Duration = Duration::from_secs(2);
+/// While nobody waits there is nothing to lose but the store's word that it has lost nothing.
+const LOOK_AT_NOTHING: Duration = Duration::from_secs(30);
 
 pub(super) struct Refill {
     looked: Instant,
@@ -19,8 +21,9 @@ impl Refill {
     }
 
     /// Whether the store is to be counted now.
-    pub fn may_look(&mut self) -> bool {
-        let due = self.written.is_none() && self.looked.elapsed() >= LOOK;
+    pub fn may_look(&mut self, waits: bool) -> bool {
+        let every = if waits { LOOK } else { LOOK_AT_NOTHING };
+        let due = self.written.is_none() && self.looked.elapsed() >= every;
         if due {
             self.looked = Instant::now();
         }

@@ -43,6 +43,8 @@ use crate::{
 
 /// More places than this are not told at once.
 const MEMBERS: usize = 1_000;
+/// What stands still until somebody acts is said no more often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) struct State {
     event: EventId,
@@ -75,6 +77,8 @@ pub(super) struct State {
     drained: Option<oneshot::Sender<()>>,
     seeds: Arc<[Digest]>,
     drawing: Option<AbortOnDropHandle<()>>,
+    /// When it was last said that the draw cannot be revealed.
+    complained: Option<Instant>,
     /// The draw, once it is made.
     book: Option<Arc<Book>>,
     length: Share,
@@ -127,6 +131,7 @@ impl State {
             drained: None,
             seeds,
             drawing: None,
+            complained: None,
             book: None,
             length: Share::of_queue_length(),
             measures: RoomMeasures::new(),
@@ -139,6 +144,7 @@ impl State {
         }
         let input = match request {
             Request::Join(fan) => Input::JoinIn { fan, class: self.class_of(fan), reply: caller },
+            Request::Restore { fan, place } => Input::Restore { fan, place, class: self.class_of(fan), reply: caller },
             Request::Tie { device, account } => Input::Tie { device, account, reply: caller },
             Request::Leave(fan) => Input::Leave { fan, reply: caller },
             Request::Claim(fan) => return self.claim(me, fan, caller),
@@ -248,8 +254,13 @@ impl State {
         }
     }
 
-    pub fn draw_stepped(&mut self, me: &ActorRef<Message>, is_done: bool) {
+    pub fn draw_stepped(&mut self, me: &ActorRef<Message>, is_done: bool, lacks_secret: bool) {
         self.drawing = None;
+        // It is tried again at each tick: a file with the retired secret may be put back.
+        if lacks_secret && self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            self.complained = Some(Instant::now());
+            tracing::error!(event = %self.event, "the secret that the draw was committed to is not known here any more");
+        }
         self.step(me, Input::DrawStepped);
         // What follows need not wait for the next pulse; what failed does.
         if is_done {

@@ -93,7 +93,7 @@ pub async fn published(room: &Handle, total: usize) -> Result<(), Failure> {
 pub async fn stored(stage: &Stage, event: EventId, term: u32, total: usize) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
-        let count = stage.node().stores().queue.count(event, term).await?;
+        let count = stage.node().stores().queue.count(event, term).await?.places;
         if count == total {
             return Ok(());
         }

@@ -154,8 +154,13 @@ impl Client {
     }
 
     pub async fn open_queue(&self, event: EventId, pass: &Pass) -> Result<Socket, String> {
+        self.reopen_queue(event, pass, None).await
+    }
+
+    /// With the queue ticket that the fan was told last.
+    pub async fn reopen_queue(&self, event: EventId, pass: &Pass, ticket: Option<&str>) -> Result<Socket, String> {
         let (at, door) = self.door();
-        let opened = door.open_queue(event, pass).await.inspect_err(|_| self.next_door(at))?;
+        let opened = door.open_queue(event, pass, ticket).await.inspect_err(|_| self.next_door(at))?;
         Ok(Socket { socket: opened, at })
     }
 
@@ -172,9 +177,13 @@ impl Door {
         Ok(Self { url, authority })
     }
 
-    async fn open_queue(&self, event: EventId, pass: &Pass) -> Result<Frames, String> {
+    async fn open_queue(&self, event: EventId, pass: &Pass, ticket: Option<&str>) -> Result<Frames, String> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| format!("connect: {error}"))?;
-        let request = Request::get(format!("{}/api/v1/events/{event}/queue/socket", self.url))
+        let mut request = Request::get(format!("{}/api/v1/events/{event}/queue/socket", self.url));
+        if let Some(ticket) = ticket {
+            request = request.header("Onsale-Queue-Ticket", ticket);
+        }
+        let request = request
             .header("Host", &self.authority)
             .header("Connection", "upgrade")
             .header("Upgrade", "websocket")

@@ -108,7 +108,8 @@ impl Life {
 
     async fn wait(&self, access: &str) -> Result<Waited, String> {
         let by_token = || Pass::Access(access.to_owned());
-        let mut socket = self.open(by_token(), access).await?;
+        let mut ticket = None;
+        let mut socket = self.open(by_token(), access, None).await?;
         let mut pass = by_token();
         let mut reported = false;
         let mut reconnected = !self.plan.reconnects;
@@ -118,7 +119,7 @@ impl Life {
                 tokio::time::timeout(SILENCE, socket.next()).await.map_err(|_| "the socket is silent".to_owned())?;
             let Ok(Some(update)) = next else {
                 // Closed or cut, the server may be restarting: the place is kept.
-                socket = self.open(mem::replace(&mut pass, by_token()), access).await?;
+                socket = self.open(mem::replace(&mut pass, by_token()), access, ticket.as_deref()).await?;
                 continue;
             };
             if let Some(ticket) = update["resumeTicket"].as_str() {
@@ -129,6 +130,9 @@ impl Life {
             if !reported {
                 reported = true;
                 self.report(Step::Joined);
+            }
+            if let Some(told) = update["queueTicket"].as_str().filter(|ticket| !ticket.is_empty()) {
+                ticket = Some(told.to_owned());
             }
             if let Some(token) = update["acceptedTokenId"].as_str().filter(|token| !token.is_empty()) {
                 let token = token.to_owned();
@@ -143,6 +147,11 @@ impl Life {
                 socket.close().await;
                 self.leave(access).await?;
                 return Ok(Waited::SoldOut);
+            }
+            if update["rebuilding"] == true {
+                // Announced: numbers are counted anew.
+                best_position = u64::MAX;
+                continue;
             }
             let Some(position) = update["positionInQueue"].as_u64().filter(|_| update["state"] == "waiting") else {
                 continue;
@@ -160,16 +169,16 @@ impl Life {
                 reconnected = true;
                 socket.close().await;
                 tokio::time::sleep(self.plan.thinks).await;
-                socket = self.open(by_token(), access).await?;
+                socket = self.open(by_token(), access, ticket.as_deref()).await?;
             }
         }
     }
 
     /// Opens the queue's socket, over restarts of the server. A resume ticket is tried once.
-    async fn open(&self, mut pass: Pass, access: &str) -> Result<Socket, String> {
+    async fn open(&self, mut pass: Pass, access: &str, ticket: Option<&str>) -> Result<Socket, String> {
         let mut last = String::new();
         for _ in 0..120 {
-            match self.client.open_queue(self.event, &pass).await {
+            match self.client.reopen_queue(self.event, &pass, ticket).await {
                 Ok(socket) => return Ok(socket),
                 Err(error) => last = error,
             }

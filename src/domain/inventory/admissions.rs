@@ -71,6 +71,11 @@ impl Admissions {
         !self.deadlines.is_empty()
     }
 
+    /// All that ever were.
+    pub fn ever(&self) -> &Places {
+        &self.ever
+    }
+
     pub fn was_admitted(&self, place: Place) -> bool {
         // Whoever was moved to another class has another arrival; whoever was drawn within one has the same.
         self.ever.contains(place.arrival())
@@ -170,7 +175,7 @@ impl Admissions {
 
 /// A set of places, one bit each, as they are given out nearly without gaps.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Places {
+pub struct Places {
     chunks: BTreeMap<u64, Box<[u64]>>,
 }
 
@@ -181,13 +186,13 @@ impl Places {
         (place.0 >> 11, (place.0 as usize >> 6) % Self::WORDS, 1 << (place.0 & 63))
     }
 
-    fn contains(&self, place: Place) -> bool {
+    pub fn contains(&self, place: Place) -> bool {
         let (chunk, word, bit) = Self::position(place);
         self.chunks.get(&chunk).and_then(|words| words.get(word)).is_some_and(|word| word & bit != 0)
     }
 
     /// Whether it was new.
-    fn insert(&mut self, place: Place) -> bool {
+    pub fn insert(&mut self, place: Place) -> bool {
         let (chunk, word, bit) = Self::position(place);
         let words = self.chunks.entry(chunk).or_insert_with(|| vec![0; Self::WORDS].into());
         let Some(word) = words.get_mut(word) else { return false };

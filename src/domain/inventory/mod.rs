@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::admissions::Places as AdmittedPlaces;
 use self::{
     admissions::Admissions,
     classes::ClassMembers,
@@ -227,6 +228,10 @@ impl Inventory {
     /// Whether the place was ever admitted: a queue that came back from an older copy drops such places.
     pub fn was_admitted(&self, place: Place) -> bool {
         self.admissions.was_admitted(place)
+    }
+
+    pub fn ever_admitted(&self) -> &AdmittedPlaces {
+        self.admissions.ever()
     }
 
     pub fn configuration(&self) -> Option<&Arc<Configuration>> {

@@ -3,7 +3,7 @@
 //! An ordered map made for one pattern: places are added at the end, taken from the front, and given up anywhere. It costs
 //! the fan's id and a bit, and its order can be published without copying it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Class, Place, Ranks,
@@ -17,6 +17,10 @@ pub(super) struct Line {
     chunks: Vec<Chunk>,
     len: usize,
     by_class: [usize; Class::COUNT],
+    /// Of them.
+    devices: usize,
+    /// Places that came after others had been told how many stand before them: these are not told of one more.
+    uncounted: BTreeSet<Place>,
 }
 
 #[derive(Debug)]
@@ -48,6 +52,7 @@ impl Line {
         Arc::make_mut(&mut chunk.live).insert(offset);
         self.len += 1;
         self.count(place, |count| count + 1);
+        self.devices += usize::from(fan.is_device());
     }
 
     pub(super) fn remove(&mut self, place: Place) -> Option<FanId> {
@@ -61,6 +66,8 @@ impl Line {
         }
         self.len -= 1;
         self.count(place, |count| count - 1);
+        self.devices -= usize::from(fan.is_device());
+        self.uncounted.remove(&place);
         Some(fan)
     }
 
@@ -68,6 +75,11 @@ impl Line {
         if let Some(count) = self.by_class.get_mut(place.class().index()) {
             *count = how(*count);
         }
+    }
+
+    /// Until it is removed. So nobody's number rises by it.
+    pub(super) fn leave_uncounted(&mut self, place: Place) {
+        self.uncounted.insert(place);
     }
 
     pub(super) fn get(&self, place: Place) -> Option<FanId> {
@@ -88,6 +100,11 @@ impl Line {
     /// How many stand in all classes before this one.
     pub(super) fn len_before(&self, class: Class) -> usize {
         self.by_class.iter().take(class.index()).sum()
+    }
+
+    /// How many have one.
+    pub(super) fn accounts(&self) -> usize {
+        self.len - self.devices
     }
 
     /// The places at these indices, which ascend from 0.
@@ -118,8 +135,16 @@ impl Line {
         self.iter(after).take(count)
     }
 
+    /// Of those that are counted.
     pub(super) fn ranks(&self) -> Ranks {
-        Ranks::of(self.chunks.iter().map(|chunk| (chunk.number, Arc::clone(&chunk.live), chunk.fans.len())))
+        Ranks::of(self.chunks.iter().map(|chunk| {
+            let (first, mut live, mut len) = (chunk.number * SPAN, Arc::clone(&chunk.live), chunk.fans.len());
+            for place in self.uncounted.range(Place(first)..Place(first + SPAN)) {
+                Arc::make_mut(&mut live).remove(place.0 - first);
+                len -= 1;
+            }
+            (chunk.number, live, len)
+        }))
     }
 }
 

@@ -32,6 +32,13 @@ pub enum Input<Reply> {
         class: Class,
         reply: Reply,
     },
+    /// Asks for the place of a signed ticket. If the store has lost it, the fan gets it; otherwise as `JoinIn`.
+    Restore {
+        fan: FanId,
+        place: Place,
+        class: Class,
+        reply: Reply,
+    },
     /// The device is this account's: they have one place, the earlier; what the account has in a class of its own counts as that.
     Tie {
         device: FanId,
@@ -376,4 +383,7 @@ pub struct Conditions {
     pub tickets: Option<Tickets>,
     /// Which notice there is, by its version; 0: none.
     pub notice: u32,
+    /// The store has lost places, and their fans are to show their tickets: until that is over nobody is called, and nobody has a
+    /// number.
+    pub rebuilding: bool,
 }

@@ -6,6 +6,7 @@
 mod change;
 mod joins;
 mod line;
+mod loss;
 mod message;
 mod moves;
 mod outflow;
@@ -22,6 +23,7 @@ mod ties;
 
 pub use self::{
     change::QueueChange,
+    loss::Loss,
     message::{Conditions, DrawStep, Effect, Entries, Hours, Input, News, Outcome, Queue, Room, Standing, Tickets},
     moves::Move,
     outflow::{Outflow, Wait},

@@ -13,6 +13,8 @@ const MINUTES: u64 = 5;
 const MEASURED: Millis = Millis::minutes(MINUTES);
 /// A shorter measurement says nothing.
 const MEASURED_AT_LEAST: Millis = Millis::seconds(10);
+/// Nor does a count of fewer, within the first minute.
+const COUNTED_AT_LEAST: u64 = 5;
 /// Admissions are counted in steps of this length.
 const STEP: Millis = Millis::seconds(1);
 
@@ -66,12 +68,13 @@ impl Meter {
         self.forget_old(now);
     }
 
-    /// `None` while nothing can be said: too early, or nobody went in for a minute.
+    /// `None` while nothing can be said: too early, too few, or nobody went in for a minute.
     pub fn outflow(&mut self, now: EventTime) -> Option<Outflow> {
         self.forget_old(now);
         let span = now.since(self.began).min(MEASURED);
         let last = self.between(now, Millis(0), MINUTE);
-        if span < MEASURED_AT_LEAST || last == 0 {
+        let is_scarce = span < MINUTE && last < COUNTED_AT_LEAST;
+        if span < MEASURED_AT_LEAST || last == 0 || is_scarce {
             return None;
         }
         let pace = |admitted: u64, span: Millis| (admitted * MINUTE.0).div_ceil(span.0);
@@ -113,6 +116,10 @@ mod tests {
         meter.count(EventTime(1_000), 30);
         assert_eq!(meter.outflow(EventTime(9_999)), None, "too early");
         assert_eq!(meter.outflow(EventTime(30_000)), outflow(60, 60));
+        let mut slow = Meter::new(EventTime(0));
+        slow.count(EventTime(1_000), 4);
+        assert_eq!(slow.outflow(EventTime(59_999)), None, "four are too few to say");
+        assert_eq!(slow.outflow(EventTime(60_000)), outflow(4, 4), "in a whole minute they are its pace");
         assert_eq!(meter.outflow(EventTime(60_000)), outflow(30, 30));
         meter.count(EventTime(119_000), 6);
         // The last minute 6, two minutes 18 a minute.

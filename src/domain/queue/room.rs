@@ -1,9 +1,12 @@
 //! The waiting room's decisions: who has a place, who is told what. Who is proposed next: [`calling`]; what becomes of the
-//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`]; who changes the line: [`moving`].
+//! entries of a draw: [`drawing`]; whose a device's place becomes: [`tying`]; who changes the line: [`moving`]; what comes back
+//! after a loss: [`restoring`].
 
 mod calling;
 mod drawing;
 mod moving;
+mod picking;
+mod restoring;
 mod tying;
 
 use std::{
@@ -14,8 +17,8 @@ use std::{
 use self::{calling::Proposal, drawing::Drawing};
 use super::{
     Class, Conditions, Effect, Entries, Input, News, Outcome, Place, Queue, Room, Standing, Tickets, joins::Joins,
-    line::Line, moves::Moves, outflow::Meter, pace::Pace, pick::Dice, presence::Presence, schedule::Schedule,
-    ties::Ties,
+    line::Line, loss::Lost, moves::Moves, outflow::Meter, pace::Pace, pick::Dice, presence::Presence,
+    schedule::Schedule, ties::Ties,
 };
 use crate::domain::{
     id::FanId,
@@ -61,6 +64,8 @@ pub struct WaitingRoom<Reply> {
     proposal: Option<Proposal<Reply>>,
     dice: Dice,
     drawing: Drawing,
+    /// `None`: what is here is all.
+    lost: Option<Lost>,
     /// Places used up, to be forgotten at the end of the step.
     used_up: Vec<Place>,
 }
@@ -118,6 +123,7 @@ impl<Reply> WaitingRoom<Reply> {
             proposal: None,
             dice: Dice::new(room.dice),
             drawing: Drawing::default(),
+            lost: None,
             used_up,
         }
     }
@@ -126,6 +132,7 @@ impl<Reply> WaitingRoom<Reply> {
         match input {
             Input::Join { fan, reply } => self.join(now, fan, Class::DEFAULT, reply, effects),
             Input::JoinIn { fan, class, reply } => self.join(now, fan, class, reply, effects),
+            Input::Restore { fan, place, class, reply } => self.restore(now, fan, (place, class), reply, effects),
             Input::Stored => self.stored(now, effects),
             Input::StoreFailed => self.store_failed(effects),
             Input::Tie { device, account, reply } => self.tie(now, device, account, reply, effects),
@@ -177,7 +184,10 @@ impl<Reply> WaitingRoom<Reply> {
             effects.push(Effect::Move { moves });
         }
         let used_up = std::mem::take(&mut self.used_up);
-        let used_up: Vec<Place> = used_up.into_iter().map(|place| self.stored_as(place)).collect();
+        if let Some(lost) = &mut self.lost {
+            lost.spend(&used_up);
+        }
+        let used_up: Vec<Place> = used_up.into_iter().flat_map(|place| self.forgotten_as(place)).collect();
         for places in used_up.chunks(MAX_FORGOTTEN) {
             effects.push(Effect::Forget { places: places.to_vec() });
         }
@@ -204,13 +214,20 @@ impl<Reply> WaitingRoom<Reply> {
         self.drawing.stored(place)
     }
 
+    /// By which places the store is to forget it. After a loss also by the drawn one, by which it may come back.
+    fn forgotten_as(&self, place: Place) -> impl Iterator<Item = Place> + use<Reply> {
+        let stored = self.stored_as(place);
+        [stored].into_iter().chain((self.lost.is_some() && stored != place).then_some(place))
+    }
+
     /// Costs a pointer for each thousand waiting.
     pub fn publish(&mut self, now: EventTime) -> Queue {
         Queue {
             at: now,
             ranks: Arc::new(self.line.ranks()),
             newest: self.newest,
-            outflow: self.meter.outflow(now),
+            // A pace that nobody goes in at says nothing.
+            outflow: self.meter.outflow(now).filter(|_| !self.room.settings.paused && !self.is_rebuilding(now)),
             conditions: Conditions {
                 mode: self.room.settings.mode,
                 paused: self.room.settings.paused,
@@ -219,6 +236,7 @@ impl<Reply> WaitingRoom<Reply> {
                 entries: self.entries(),
                 tickets: self.tickets,
                 notice: 0,
+                rebuilding: self.is_rebuilding(now),
             },
             notice: None,
             classes: Arc::default(),
@@ -239,6 +257,9 @@ impl<Reply> WaitingRoom<Reply> {
             Standing::NotHere => {
                 if let Some(outcome) = self.refusal(now, fan) {
                     return effects.push(Effect::Reply { reply, outcome });
+                }
+                if let Some(place) = self.drawn_and_lost(fan) {
+                    return self.restore(now, fan, (place.in_class(class), class), reply, effects);
                 }
                 if let Err(reply) = self.joins.add(fan, class, reply) {
                     effects.push(Effect::Reply { reply, outcome: Outcome::Full });
@@ -263,13 +284,21 @@ impl<Reply> WaitingRoom<Reply> {
             }
             // Nobody enters before the seed is fixed; that is a moment.
             _ if self.lacks_commitment(now) => Some(Outcome::TryAgain),
-            _ if self.line.len() + self.joins.len() >= MAX_WAITING => Some(Outcome::Full),
+            _ if self.is_full() => Some(Outcome::Full),
             _ => None,
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.line.len() + self.joins.len() >= MAX_WAITING
+    }
+
     fn stored(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
+            if joining.restored {
+                self.restored(now, place, joining, effects);
+                continue;
+            }
             self.newest = place;
             let place = place.in_class(joining.class);
             if joining.left {
@@ -284,11 +313,14 @@ impl<Reply> WaitingRoom<Reply> {
         }
     }
 
-    /// The places may be stored all the same, so they are forgotten, and they are burnt: nobody ever gets them.
+    /// The places may be stored all the same, so they are forgotten, and they are burnt: nobody ever gets them. Those that come
+    /// back may come once more.
     fn store_failed(&mut self, effects: &mut Vec<Effect<Reply>>) {
         for (place, joining) in self.joins.take_batch() {
-            self.newest = place;
-            self.used_up.push(place.in_class(joining.class));
+            if !joining.restored {
+                self.newest = place;
+                self.used_up.push(place.in_class(joining.class));
+            }
             let outcome = Outcome::TryAgain;
             effects.extend(joining.replies.into_iter().map(|reply| Effect::Reply { reply, outcome: outcome.clone() }));
         }
@@ -296,9 +328,11 @@ impl<Reply> WaitingRoom<Reply> {
 
     fn leave(&mut self, now: EventTime, fan: FanId, reply: Reply, effects: &mut Vec<Effect<Reply>>) {
         if let Some(askers) = self.joins.cancel(fan) {
-            let replies = askers.into_iter().chain([reply]);
-            effects.extend(replies.map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
-            return;
+            effects.extend(askers.into_iter().map(|reply| Effect::Reply { reply, outcome: Outcome::Left }));
+            // Who was just getting an older place back may have one.
+            if self.presence.place(fan).is_none() {
+                return effects.push(Effect::Reply { reply, outcome: Outcome::Left });
+            }
         }
         let outcome = match self.standing(fan) {
             Standing::Admitted(admission) => Outcome::Admitted(admission),

@@ -5,6 +5,7 @@ mod draw;
 mod modes;
 mod play;
 mod properties;
+mod restoring;
 mod table;
 mod ties;
 

@@ -55,6 +55,7 @@ pub enum Code {
     AccountNeeded,
     ChallengeRequired,
     InvalidDeviceKey,
+    InvalidQueueTicket,
     DeviceTied,
     DrawState,
     NotForTrials,
@@ -95,7 +96,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 74] = [
+pub const TABLE: [Row; 75] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -160,6 +161,13 @@ pub const TABLE: [Row; 74] = [
         "A proof of work is asked: solve `challenge` with `bits`, and come again.",
     ),
     row(Code::InvalidDeviceKey, "invalid_device_key", 400, false, "This is no key of a device, or too old."),
+    row(
+        Code::InvalidQueueTicket,
+        "invalid_queue_ticket",
+        400,
+        false,
+        "This is no queue ticket of this event, or too old. Without one, the fan stands at the end.",
+    ),
     row(Code::DeviceTied, "device_tied", 409, false, "The device is tied to an account: its person goes on by that."),
     row(Code::DrawState, "draw_state", 409, false, "The draw is not at the step where this can be done."),
     row(Code::NotForTrials, "not_for_trials", 409, false, "Only an installation for trials makes up fans."),

@@ -62,6 +62,10 @@ pub struct QueueState {
     pub account_needed: bool,
     /// Admission stands still; places are kept.
     pub paused: bool,
+    /// The queue is being rebuilt after a loss: show the last `queueTicket` again, if `state` is `none` or the ticket has changed. Nobody
+    /// is called and nobody has a number until that is over, within seconds; then numbers are counted anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilding: bool,
     /// Whether there is a queue; below the event's threshold everybody is let through.
     pub engaged: bool,
     /// When the queue can be joined; `null` once it can,
@@ -182,7 +186,7 @@ impl Teller {
         if let Some(position) = told.position {
             self.total = position.total;
         }
-        let Conditions { mode, paused, engaged, hours, tickets, .. } = told.conditions;
+        let Conditions { mode, paused, engaged, hours, tickets, rebuilding, .. } = told.conditions;
         let ahead_of_now = |at: EventTime| (at > told.server_now).then(|| at.into());
         let none = QueueState {
             state: StateName::None,
@@ -201,6 +205,7 @@ impl Teller {
             poll_after_ms: 5_000,
             account_needed: self.fan.is_device(),
             paused,
+            rebuilding,
             engaged,
             join_opens_at: ahead_of_now(hours.join_from),
             opens_at: ahead_of_now(hours.on_sale_at),
@@ -227,7 +232,7 @@ impl Teller {
                         ..waiting
                     },
                     Some(Spot::Entered) => QueueState { state: StateName::Entered, ..waiting },
-                    Some(Spot::Anywhere) | None => waiting,
+                    Some(Spot::Anywhere | Spot::Unsettled) | None => waiting,
                 }
             }
             Standing::Admitted(admission) => match admission.claim_by {

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use serde_json::json;
 use tokio::{sync::mpsc, time::sleep};
 
-use super::{open_event, state::Teller};
+use super::{open_event, state::Teller, ticket};
 use crate::{
     actors::connection::{self, Outgoing},
     domain::id::EventId,
@@ -32,11 +32,13 @@ const WAITING: usize = 8;
 /// Takes a place and tells where the fan stands, at once and on change, until the client goes. Events: `queue.update` (a state,
 /// its `id` is `seq`), `queue.turn`, `queue.notice`, `goaway`, and as the last `close` with `{code, reason}` as of a socket. Claim,
 /// extend and leave by HTTP.
-#[utoipa::path(get, path = "/events/{event}/queue/stream", tag = "queue", params(("event" = String, Path)),
+#[utoipa::path(get, path = "/events/{event}/queue/stream", tag = "queue", params(("event" = String, Path),
+        ("onsale-queue-ticket" = Option<String>, Header, description = "as for joining")),
     security(("bearer" = [])), responses(
     (status = 200, description = "a stream of events; the first one comes at once", content_type = "text/event-stream", body = String),
+    (status = 400, description = "invalid_queue_ticket"),
     (status = 401, description = "unauthenticated"),
-    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again"),
+    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again"),
     (status = 404, description = "not_found"),
     (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
     (status = 429, description = "rate_limited"),
@@ -51,10 +53,13 @@ pub async fn open(
 ) -> Result<Response, Problem> {
     app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    challenge::pass(&app, &handles, event, fan.id, &headers).await?;
+    let place = ticket::shown(&app, event, fan.id, &headers).await?;
+    if place.is_none() {
+        challenge::pass(&app, &handles, event, fan.id, &headers).await?;
+    }
     let seat = app.sockets.take_seat(fan.id);
     let (say, outgoing) = mpsc::channel(WAITING);
-    let started = connection::start(app.directory.clone(), event, fan.id, say).await;
+    let started = connection::start_at(app.directory.clone(), event, fan.id, place, say).await;
     let connection = started.map_err(|error| {
         tracing::error!(%error, "a connection did not start");
         Problem::new(Code::Internal)

@@ -61,10 +61,10 @@ pub async fn open(
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The life of such a socket after the handshake.
-async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
+async fn serve(app: Arc<App>, Entry { event, opener, place, seat, upgraded }: Entry) {
     let (called, is_called) = watch::channel(false);
     let outlet = |speaker, line: &Arc<Line>| FirstVersion { speaker, line: line.clone(), called };
-    let begun = Box::pin(begin(&app, event, &opener, upgraded, outlet)).await;
+    let begun = Box::pin(begin(&app, event, &opener, place, upgraded, outlet)).await;
     let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
     let is_told = tokio::select! {

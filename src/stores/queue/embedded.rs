@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sqlx::{Connection as _, Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{OLD_TERM, QueueStore};
+use super::{Counted, Mark, OLD_TERM, QueueStore, Remains};
 use crate::{
     domain::{
         id::{EventId, FanId},
@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS place (
     queue INTEGER NOT NULL, fan BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (queue, fan)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS place_in_order ON place (queue, place);
+CREATE TABLE IF NOT EXISTS remains (queue INTEGER PRIMARY KEY, lost_before INTEGER NOT NULL, whole INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (queue INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (queue, place)) WITHOUT ROWID;
 ";
 
 /// Gives no row when the store has seen a newer term.
@@ -42,6 +44,16 @@ ON CONFLICT (queue, fan) DO UPDATE SET place = excluded.place";
 const UNTIE: &str = "DELETE FROM place WHERE queue = ?1 AND fan IN (SELECT unhex(value ->> 2) FROM json_each(?2))";
 /// By place: a fan who has joined again since keeps the newer one.
 const FORGET: &str = "DELETE FROM place WHERE queue = ?1 AND place IN (SELECT value FROM json_each(?2))";
+/// The arrival tells places apart, whatever their class.
+const SPEND: &str = "
+INSERT OR IGNORE INTO spent (queue, place) SELECT ?1, value & ((1 << 49) - 1) FROM json_each(?2)
+WHERE value & ((1 << 49) - 1) < (SELECT lost_before << 32 FROM remains WHERE queue = ?1)";
+const MARK: &str = "
+INSERT INTO remains (queue, lost_before, whole) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
+ON CONFLICT (queue) DO UPDATE SET lost_before = max(lost_before, excluded.lost_before), whole = CASE WHEN excluded.whole < 0 THEN whole ELSE excluded.whole END";
+const REMAINS: &str =
+    "SELECT lost_before, whole = 1 FROM remains WHERE queue = (SELECT number FROM queue WHERE event = ?1)";
+const SPENT: &str = "SELECT place FROM spent WHERE queue = (SELECT number FROM queue WHERE event = ?1) ORDER BY place";
 const COUNT: &str = "SELECT COUNT(*) FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1)";
 const READ: &str = "
 SELECT place, fan FROM place WHERE queue = (SELECT number FROM queue WHERE event = ?1) AND place > ?2
@@ -67,6 +79,8 @@ enum Verb {
     Tie(String),
     /// JSON array of places.
     Forget(String),
+    /// JSON array of one [term, whether whole], -1: as before.
+    Mark(String),
 }
 
 impl EmbeddedQueue {
@@ -77,6 +91,11 @@ impl EmbeddedQueue {
         let (calls, waiting) = mpsc::channel(WAITING_CALLS);
         tokio::spawn(write(connection, waiting));
         Ok(Self { calls, pool })
+    }
+
+    async fn marked(&self, event: EventId) -> Result<(u32, bool), StoreError> {
+        let marked = sqlx::query_as(REMAINS).bind(event.as_bytes().as_slice()).fetch_optional(&self.pool).await;
+        Ok(marked.map_err(sqlite::error)?.unwrap_or_default())
     }
 
     async fn call(&self, event: EventId, term: u32, verb: Verb) -> Result<(), StoreError> {
@@ -133,11 +152,30 @@ impl QueueStore for EmbeddedQueue {
         self.call(event, term, Verb::Forget(json(&places)?)).await
     }
 
-    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError> {
+    async fn count(&self, event: EventId, term: u32) -> Result<Counted, StoreError> {
         self.call(event, term, Verb::Open).await?;
         let counted = sqlx::query_scalar(COUNT).bind(event.as_bytes().as_slice()).fetch_one(&self.pool).await;
         let count: i64 = counted.map_err(sqlite::error)?;
-        Ok(usize::try_from(count).unwrap_or_default())
+        let (_, is_whole) = self.marked(event).await?;
+        Ok(Counted { places: usize::try_from(count).unwrap_or_default(), is_whole })
+    }
+
+    async fn remains(&self, event: EventId, term: u32) -> Result<Remains, StoreError> {
+        self.call(event, term, Verb::Open).await?;
+        let (lost_before, is_whole) = self.marked(event).await?;
+        let spent = sqlx::query_scalar(SPENT).bind(event.as_bytes().as_slice()).fetch_all(&self.pool).await;
+        let spent: Vec<i64> = spent.map_err(sqlite::error)?;
+        let spent = spent.into_iter().map(|place| Place(place.cast_unsigned())).collect();
+        Ok(Remains { is_whole, lost_before, spent })
+    }
+
+    async fn mark(&self, event: EventId, term: u32, mark: Mark) -> Result<(), StoreError> {
+        let row = match mark {
+            Mark::Lost { before } => (before, -1),
+            Mark::Filling => (0, 0),
+            Mark::Whole => (0, 1),
+        };
+        self.call(event, term, Verb::Mark(json(&[row])?)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -199,7 +237,8 @@ async fn commit(connection: &mut SqliteConnection, calls: &[Call]) -> Result<Vec
             }
             Verb::Join(rows) => (&[JOIN], rows),
             Verb::Tie(rows) => (&[UNTIE, JOIN], rows),
-            Verb::Forget(rows) => (&[FORGET], rows),
+            Verb::Forget(rows) => (&[SPEND, FORGET], rows),
+            Verb::Mark(rows) => (&[MARK], rows),
         };
         for statement in statements {
             sqlx::query(*statement).bind(queue).bind(rows).execute(&mut *transaction).await.map_err(sqlite::error)?;

@@ -1,5 +1,8 @@
 //! The queue in Redis: a sorted set per event and class (member: fan, score: arrival) and the term that may write them.
 //!
+//! Redis counts as whole while it is the same process that the owner has last found to have everything, by its `run_id`: one
+//! that has started again, or took over, may have lost what was written last.
+//!
 //! Owns the keys and the scripts. Decides nothing: a script compares terms and writes, all or nothing. Redis may lose what
 //! it has acknowledged; whoever needs more keeps more (the fan's signed ticket, the journal).
 
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
-use super::{OLD_TERM, QueueStore};
+use super::{Counted, Mark, OLD_TERM, QueueStore, Remains};
 use crate::{
     domain::{
         id::{EventId, FanId},
@@ -49,8 +52,10 @@ return 0
 ";
 /// By place: a fan who has joined again since keeps the newer one.
 const FORGET: &str = "
+local lost = tonumber(redis.call('GET', KEYS[13]) or '0') * 4294967296
 for i = 2, #ARGV, 2 do
   redis.call('ZREMRANGEBYSCORE', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 1])
+  if tonumber(ARGV[i + 1]) < lost then redis.call('ZADD', KEYS[14], ARGV[i + 1], ARGV[i + 1]) end
 end
 return 0
 ";
@@ -71,11 +76,38 @@ end
 return 0
 ";
 
-const COUNT: &str = "
+/// Where a server does not say which process it is, only a loss of the key shows.
+macro_rules! with_run {
+    ($body:literal) => {
+        concat!(
+            "
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or 'unknown'
+local whole = redis.call('GET', KEYS[12]) == run and 1 or 0
+",
+            $body
+        )
+    };
+}
+
+const COUNT: &str = with_run!(
+    "
 local count = redis.call('ZCARD', KEYS[1])
-for i = 3, #KEYS do count = count + redis.call('ZCARD', KEYS[i]) end
-return count
-";
+for i = 3, 11 do count = count + redis.call('ZCARD', KEYS[i]) end
+return {count, whole}
+"
+);
+const REMAINS: &str = with_run!("return {whole, tonumber(redis.call('GET', KEYS[13]) or '0')}");
+const SPENT: &str = "return redis.call('ZRANGE', KEYS[14], ARGV[2], ARGV[3])";
+const MARK: &str = with_run!(
+    "
+if tonumber(ARGV[2]) > tonumber(redis.call('GET', KEYS[13]) or '0') then redis.call('SET', KEYS[13], ARGV[2]) end
+local filling = 'filling ' .. run
+if ARGV[3] == 'filling' then redis.call('SET', KEYS[12], filling) end
+if ARGV[3] == 'whole' and redis.call('GET', KEYS[12]) == filling then redis.call('SET', KEYS[12], run) end
+return 0
+"
+);
 
 pub struct RedisQueue {
     redis: Arc<Redis>,
@@ -85,6 +117,9 @@ pub struct RedisQueue {
     relocate: Script,
     forget: Script,
     count: Script,
+    remains: Script,
+    spent: Script,
+    mark: Script,
 }
 
 impl RedisQueue {
@@ -103,6 +138,9 @@ impl RedisQueue {
             relocate: script(RELOCATE),
             forget: script(FORGET),
             count: script(COUNT),
+            remains: script(REMAINS),
+            spent: script(SPENT),
+            mark: script(MARK),
         }
     }
 
@@ -181,8 +219,36 @@ impl QueueStore for RedisQueue {
         Ok(())
     }
 
-    async fn count(&self, event: EventId, term: u32) -> Result<usize, StoreError> {
-        self.run(&invoke(&self.count, event, term)).await
+    async fn count(&self, event: EventId, term: u32) -> Result<Counted, StoreError> {
+        let (places, is_whole) = self.run(&invoke(&self.count, event, term)).await?;
+        Ok(Counted { places, is_whole })
+    }
+
+    async fn remains(&self, event: EventId, term: u32) -> Result<Remains, StoreError> {
+        let (is_whole, lost_before) = self.run(&invoke(&self.remains, event, term)).await?;
+        let mut spent = Vec::new();
+        loop {
+            let from = spent.len();
+            let mut script = invoke(&self.spent, event, term);
+            script.arg(from).arg(from + PAGE - 1);
+            let page: Vec<u64> = self.run(&script).await?;
+            let is_last = page.len() < PAGE;
+            spent.extend(page.into_iter().map(Place));
+            if is_last {
+                return Ok(Remains { is_whole, lost_before, spent });
+            }
+        }
+    }
+
+    async fn mark(&self, event: EventId, term: u32, mark: Mark) -> Result<(), StoreError> {
+        let (lost_before, word) = match mark {
+            Mark::Lost { before } => (before, ""),
+            Mark::Filling => (0, "filling"),
+            Mark::Whole => (0, "whole"),
+        };
+        let mut script = invoke(&self.mark, event, term);
+        script.arg(lost_before).arg(word);
+        self.run(&script).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -206,6 +272,9 @@ fn invoke(script: &Script, event: EventId, term: u32) -> ScriptInvocation<'_> {
     invocation.key(format!("onsale:{{{event}}}:queue")).key(format!("onsale:{{{event}}}:term"));
     for class in Class::all().filter(|&class| class != Class::DEFAULT) {
         invocation.key(format!("onsale:{{{event}}}:queue:{}", class.0));
+    }
+    for key in ["whole", "lost", "spent"] {
+        invocation.key(format!("onsale:{{{event}}}:{key}"));
     }
     invocation.arg(term);
     invocation

@@ -55,7 +55,11 @@ fn each_bad_history_is_refused_by_the_invariant_that_it_breaks() {
     let (history, facts) = good();
     assert_eq!(check(&history, &facts), Vec::<String>::new());
     assert_eq!(longest_stop(&history, &facts), 100);
-    let cases: [(&str, &str, Spoil); 14] = [
+    // Where it was announced, a number may rise.
+    let (mut announced, rebuilding) = (history.clone(), seen(315, 2, What::Rebuilding { connection: 2 }));
+    announced.extend([rebuilding, seen(320, 2, position(1, 2, 2))]);
+    assert_eq!(check(&announced, &facts), Vec::<String>::new());
+    let cases: [(&str, &str, Spoil); 15] = [
         ("I-21", "overtaken", |_, facts| {
             facts.swap(1, 4);
             (facts[1].batch, facts[1].at, facts[4].batch, facts[4].at) = (2, 200, 5, 400);
@@ -83,6 +87,10 @@ fn each_bad_history_is_refused_by_the_invariant_that_it_breaks() {
         ("I-25", "told too early", |seen, _| seen[5].at = 199),
         ("I-25", "outlives it", |seen, _| seen[5].what = What::Admitted { place: 11, until: 9_001 }),
         ("I-26", "rises", |seen, _| seen.push(self::seen(320, 2, position(1, 2, 2)))),
+        ("I-26", "rebuilt again and again", |seen, _| {
+            let rebuilding = |at| self::seen(at, 2, What::Rebuilding { connection: 2 });
+            seen.extend([rebuilding(320), self::seen(330, 2, position(1, 2, 2)), rebuilding(340)]);
+        }),
     ];
     for (invariant, what, spoil) in cases {
         let (mut history, mut facts) = good();

@@ -103,7 +103,7 @@ fn slots(facts: &[Fact]) -> Vec<String> {
                     Some(_) => {}
                     None => wrong.push(format!("I-22: the admission of {place} ends, and there is none")),
                 },
-                FactKind::Held { .. } | FactKind::Moved { .. } => {}
+                FactKind::Held { .. } | FactKind::Moved { .. } | FactKind::Activated => {}
             }
         }
         if live.len() > slots {
@@ -161,7 +161,7 @@ fn no_bypass(facts: &[Fact]) -> Vec<String> {
                     wrong.push(format!("I-24: {fan:x} holds something by {place}, {:?}", live.get(&place)));
                 }
             }
-            FactKind::Slots { .. } | FactKind::Moved { .. } => {}
+            FactKind::Slots { .. } | FactKind::Moved { .. } | FactKind::Activated => {}
         }
     }
     wrong
@@ -194,7 +194,8 @@ fn durable(seen: &[Seen], facts: &[Fact]) -> Vec<String> {
     .collect()
 }
 
-/// I-26: nobody's number rises, whatever connection tells it, and none is more than ever stood before.
+/// I-26: nobody's number rises, whatever connection tells it, but once after it was said that the queue is rebuilt; and none is
+/// more than ever stood before.
 fn positions(seen: &[Seen]) -> Vec<String> {
     let places: BTreeSet<u64> = seen
         .iter()
@@ -204,8 +205,17 @@ fn positions(seen: &[Seen]) -> Vec<String> {
         })
         .collect();
     let (mut wrong, mut least, mut newest) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut rebuilt, mut rebuilding) = (BTreeMap::new(), BTreeSet::new());
     for Seen { fan, what, .. } in seen {
+        if matches!(what, What::Rebuilding { .. }) {
+            if rebuilding.insert(*fan) {
+                *rebuilt.entry(*fan).or_insert(0) += 1;
+                least.retain(|(other, _), _| other != fan);
+            }
+            continue;
+        }
         let What::Position { place, ahead, connection, seq } = *what else { continue };
+        rebuilding.remove(fan);
         let before = least.insert((*fan, place), ahead);
         if before.is_some_and(|before| before < ahead) {
             wrong.push(format!("I-26: {fan:x} had {before:?} ahead and has {ahead}, connection {connection}"));
@@ -219,10 +229,12 @@ fn positions(seen: &[Seen]) -> Vec<String> {
             wrong.push(format!("I-26: {fan:x} is told that {ahead} are ahead; so many never were"));
         }
     }
+    let more = rebuilt.into_iter().filter(|(_, times)| *times > 1);
+    wrong.extend(more.map(|(fan, times)| format!("I-26: {fan:x} is told {times} times that the queue is rebuilt")));
     wrong
 }
 
-/// I-26, and what is measured of it: how long a slot was free while somebody waited, at most.
+/// I-26, and what is measured of it: how long a slot was free while somebody waited and a node ran the event, at most.
 pub fn longest_stop(seen: &[Seen], facts: &[Fact]) -> Time {
     let joins = joins(seen);
     let let_in: BTreeMap<Fan, Time> = facts
@@ -246,6 +258,8 @@ pub fn longest_stop(seen: &[Seen], facts: &[Fact]) -> Time {
                     longest = longest.max(free_since.take().map_or(0, |since| fact.at.saturating_sub(since)));
                     live += 1;
                 }
+                // Nobody ran it before.
+                FactKind::Activated => free_since = free_since.map(|_| fact.at),
                 FactKind::Ended { .. } => live -= 1,
                 _ => {}
             }

@@ -47,9 +47,12 @@ impl Diary {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub fn count_admitted(&self) -> usize {
+        self.all().iter().filter(|seen| matches!(seen.what, What::Admitted { .. })).count()
+    }
+
     pub async fn admitted(&self, count: usize) {
-        let admitted = || self.all().iter().filter(|seen| matches!(seen.what, What::Admitted { .. })).count();
-        until("more are let in", async || admitted() >= count).await;
+        until("more are let in", async || self.count_admitted() >= count).await;
     }
 }
 
@@ -72,6 +75,7 @@ struct Waiter {
     diary: Diary,
     connection: u32,
     place: Option<u64>,
+    ticket: Option<String>,
     /// By a ticket on this connection, which is told one only once.
     told_here: Option<u64>,
     /// Closes the socket now and then, without a reason.
@@ -100,6 +104,7 @@ impl Waiters {
             diary: diary.clone(),
             connection: 0,
             place: None,
+            ticket: None,
             told_here: None,
             flaps: flap,
         };
@@ -166,7 +171,7 @@ impl Waiter {
         let mut patience = self.random.random_bool(0.1).then(|| self.random.random_range(1..6));
         let mut pass = Pass::Access(self.access.clone());
         loop {
-            let Ok(mut socket) = self.client.open_queue(self.event, &pass).await else {
+            let Ok(mut socket) = self.client.reopen_queue(self.event, &pass, self.ticket.as_deref()).await else {
                 // A resume ticket is good once; the account is good always.
                 pass = Pass::Access(self.access.clone());
                 sleep(AGAIN).await;
@@ -216,6 +221,7 @@ impl Waiter {
             return Some(token.to_owned());
         }
         if let Some(ticket) = token("queueTicket") {
+            self.ticket = Some(ticket.to_owned());
             let place = claims(ticket)["plc"].as_u64().expect("a place");
             self.told_here = Some(place);
             if self.place.replace(place) != Some(place) {
@@ -232,6 +238,10 @@ impl Waiter {
         if update["state"] == "called" {
             // If it is not heard, the next connection claims.
             let _ = socket.say(&json!({"type": "claim"})).await;
+            return None;
+        }
+        if update["rebuilding"] == true {
+            self.write(What::Rebuilding { connection: self.connection });
             return None;
         }
         let number = |field: &str| update[field].as_u64().expect("a number");

@@ -34,6 +34,10 @@ pub enum What {
         connection: u32,
         seq: u64,
     },
+    /// The queue is being rebuilt: numbers are counted anew.
+    Rebuilding {
+        connection: u32,
+    },
     /// By admission token, which ends then.
     Admitted {
         place: u64,
@@ -57,6 +61,8 @@ pub struct Fact {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FactKind {
+    /// A node runs the event from here on.
+    Activated,
     Slots {
         count: u32,
     },
@@ -99,6 +105,7 @@ pub fn arrival(place: u64) -> u64 {
 pub fn facts(segments: &[Segment]) -> Vec<Fact> {
     let fact = |segment: &Segment, entry: &Entry| {
         let what = match entry {
+            Entry::Activated { .. } => FactKind::Activated,
             Entry::Configured { configuration, .. } => FactKind::Slots { count: configuration.queue.slots },
             Entry::Admitted { place: Place(place), fan, claim_by, until } => {
                 FactKind::Admitted { place: *place, fan: fan.as_u128(), claimed: claim_by.is_none(), until: until.0 }

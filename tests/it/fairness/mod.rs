@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use self::{
     checker::{calls, check, longest_stop, shares},
     fans::Waiters,
-    history::{Fact, FactKind, Seen, class, facts},
+    history::{Fact, FactKind, Seen, Time, What, class, facts},
 };
 use crate::{
     harness::{address, open_etcd, until},
@@ -62,9 +62,11 @@ async fn sale(waiters: &mut Waiters, what: impl Future<Output = ()>) {
     waiters.end().await;
 }
 
-async fn end(waiters: Waiters, site: &Site, nodes: impl IntoIterator<Item = Node>) {
+/// The longest time with a free slot and somebody waiting.
+async fn end(waiters: Waiters, site: &Site, nodes: impl IntoIterator<Item = Node>) -> Time {
     // One class, of which somebody always waits, has to get all.
-    end_with(waiters, site, nodes, &[(0, 1.0)].into()).await;
+    let (seen, facts) = end_with(waiters, site, nodes, &[(0, 1.0)].into()).await;
+    longest_stop(&seen, &facts)
 }
 
 async fn end_with(
@@ -92,7 +94,8 @@ async fn end_with(
     };
     wrong.extend(shares(&let_in, weights));
     println!("{} facts, {} seen, {} let in", facts.len(), seen.len(), let_in.len());
-    println!("longest with a free slot and somebody waiting: {} ms", longest_stop(&seen, &facts));
+    let stop = longest_stop(&seen, &facts);
+    println!("longest with a free slot and somebody waiting: {stop} ms");
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(let_in.len() > FANS / 2, "most are let in");
     (seen, facts)
@@ -210,6 +213,35 @@ async fn a_node_killed_amid_its_sale_costs_nobody_a_place() {
     };
     sale(&mut waiters, killed).await;
     end(waiters, &sites[0], nodes).await;
+}
+
+/// I-21 for those who show their tickets in time, which all of them do; I-26 within the 15 s that they have, and 5 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_loses_everything_together_with_the_events_node_costs_nobody_with_a_ticket_a_place() {
+    let Some(site) = Site::on_servers().await else { return };
+    let mut redis = servers::Redis::start().await;
+    let sites = site.set("stores.redis", &redis.url()).with_siblings(2);
+    let mut nodes = start(&sites).await;
+    let mut waiters = gather(&sites, false, &mut rush::random()).await;
+    let (event, diary) = (waiters.event(), waiters.diary.clone());
+    let ownership = open_etcd(&sites[0].config().stores.etcd, "reader").await.ownership;
+    let owner = async || ownership.owner(event).await.expect("read").map(|owner| owner.node);
+    let lost = async {
+        let name = owner().await.expect("somebody runs it");
+        let at = sites.iter().position(|site| site.config().node == name).expect("one of them");
+        nodes.remove(at).kill().await;
+        redis.lose_all().await;
+        until("another node runs the event", async || owner().await.is_some_and(|node| node != name)).await;
+        let let_in = diary.count_admitted();
+        diary.admitted(let_in + 1).await;
+    };
+    sale(&mut waiters, lost).await;
+    let rebuilt = waiters.diary.all().iter().filter(|seen| matches!(seen.what, What::Rebuilding { .. })).count();
+    println!("told {rebuilt} times that the queue is rebuilt");
+    assert!(rebuilt > 0, "it is announced");
+    let stop = end(waiters, &sites[0], nodes).await;
+    // The lease has to end before another node may be the owner.
+    assert!(stop < 6_000 + 15_000 + 5_000, "{stop} ms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

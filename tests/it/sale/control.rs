@@ -285,9 +285,12 @@ async fn a_bad_control_message_is_refused_with_nothing_changed() {
     assert_eq!(settled(scene.report().await), before);
     assert_eq!(scene.acts().await, acts);
 
-    // What comes at the wrong time is an act that was tried, and is in the audit; it changes nothing either.
+    // What comes at the wrong time is an act that was tried, and is in the audit, which says so; it changes nothing either.
     let beacon = scene.call("draw/beacon", staff, json!({"value": "8f0c", "reason": "r"})).await;
     assert_eq!(beacon.problem(), (409, "draw_state".into()));
-    assert!(scene.acts().await.iter().any(|act| act["action"] == "queue.beacon"));
+    let rows = scene.acts().await;
+    for action in ["queue.beacon", "queue.beacon_refused"] {
+        assert_eq!(rows.iter().filter(|act| act["action"] == action).count(), 1, "{action}");
+    }
     assert_eq!(settled(scene.report().await), before);
 }

@@ -11,6 +11,7 @@ mod journey;
 mod modes;
 mod notices;
 mod orders;
+mod rebuilding;
 pub mod shop;
 mod sockets;
 mod strangers;

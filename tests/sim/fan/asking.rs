@@ -28,11 +28,14 @@ impl World {
         let Some(fan) = self.fans.get_mut(index) else { return };
         let repeat = fan.last_asked != now || fan.first_asked != now;
         fan.last_asked = now;
-        let (id, doing, operation) = (fan.id, fan.doing.clone(), fan.operation);
+        let (id, doing, operation, ticket) = (fan.id, fan.doing.clone(), fan.operation, fan.ticket);
         match doing {
             Doing::Joining => {
                 let attempt = self.attempt(index, None, None);
-                self.send_to_room(ToRoom::Join { fan: id, attempt });
+                self.send_to_room(match ticket {
+                    Some(place) => ToRoom::Restore { fan: id, place, attempt },
+                    None => ToRoom::Join { fan: id, attempt },
+                });
             }
             Doing::Leaving => {
                 let attempt = self.attempt(index, None, None);

@@ -28,6 +28,7 @@ impl World {
                 // The places of a wish: the journal may call any of them.
                 fan.doing = Doing::Waiting;
                 fan.waiting_since = self.now;
+                fan.ticket = Some(place).filter(|_| !index.is_multiple_of(4));
                 self.place_told(place, id);
             }
             ToldByRoom::Outcome(Outcome::Admitted(admission)) if joining => self.admission(index, admission),

@@ -79,6 +79,8 @@ pub struct Fan {
     rounds_left: u64,
     /// When each place was asked for.
     pub asked_at: BTreeMap<Place, u64>,
+    /// The place that was told last. Some keep nothing.
+    pub ticket: Option<Place>,
     /// The node that has this fan's socket.
     socket: Option<u32>,
     keeps_socket: bool,
@@ -99,6 +101,7 @@ impl Fan {
             last_asked: 0,
             rounds_left: rounds,
             asked_at: BTreeMap::new(),
+            ticket: None,
             socket: None,
             keeps_socket: !index.is_multiple_of(3),
             waiting_since: 0,
@@ -140,7 +143,7 @@ impl World {
     pub fn place_sent(&mut self, place: Place, id: FanId) {
         if let Some(fan) = self.fans.iter_mut().find(|fan| fan.id == id) {
             let asked = fan.first_asked;
-            fan.asked_at.insert(place, asked);
+            fan.asked_at.entry(place).or_insert(asked);
         }
     }
 

@@ -64,6 +64,7 @@ impl World {
             sending: BTreeMap::new(),
             opened: Vec::new(),
             opening: false,
+            remains: (true, 0, BTreeSet::new()),
             backlog,
             publishing: false,
             fans: BTreeMap::new(),

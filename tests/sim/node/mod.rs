@@ -4,7 +4,7 @@ mod activation;
 mod asking;
 mod drawing;
 mod journalling;
-mod room;
+pub mod room;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -79,6 +79,7 @@ pub enum ToNode {
 
 pub enum ToRoom {
     Join { fan: FanId, attempt: usize },
+    Restore { fan: FanId, place: Place, attempt: usize },
     Leave { fan: FanId, attempt: usize },
     Poll { fan: FanId, attempt: usize },
     Present(FanId),
@@ -112,6 +113,8 @@ pub struct Node {
     /// Restored places that wait for the inventory's word.
     opened: Vec<(Place, FanId)>,
     opening: bool,
+    /// How the store was found: whether whole, what may be missing, what of that is used up.
+    remains: (bool, u32, BTreeSet<Place>),
     backlog: VecDeque<OrderFact>,
     publishing: bool,
     fans: BTreeMap<Place, FanId>,
@@ -149,7 +152,7 @@ impl Node {
         self.base + Millis(now - self.started)
     }
 
-    fn is_sure(&self, now: u64) -> bool {
+    pub fn is_sure(&self, now: u64) -> bool {
         !self.is_revoked && now < self.renewed_at + SURE_MS
     }
 }
@@ -233,6 +236,7 @@ impl World {
         }
         if self.now >= node.ticked_at + 1_000 {
             node.ticked_at = self.now;
+            self.look_after_store(node);
             let view = View { draw: node.draw.clone(), ..node.batcher.inventory().view(node.time(self.now)) };
             let dice = self.rng.next();
             if let Some(configuration) = node.batcher.inventory().configuration().cloned() {

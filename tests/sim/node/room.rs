@@ -3,7 +3,7 @@
 use onsale::domain::{
     id::FanId,
     inventory::request::{Admission, AdmissionEnd, Admittee, Command, Request},
-    queue::{self, Place, Room, Standing, WaitingRoom},
+    queue::{self, Loss, Place, Room, Standing, WaitingRoom},
     time::Millis,
 };
 
@@ -13,6 +13,9 @@ use crate::{
     swarm::Fault,
     world::{Event, ToldByRoom, World},
 };
+
+/// After a loss nobody is called for so long.
+pub const REBUILD_MS: u64 = 15_000;
 
 impl World {
     pub fn begin_room(&mut self, id: u32, node: &mut Node) {
@@ -27,7 +30,36 @@ impl World {
         let term = if self.bug == Some(Bug::ReuseBurntPlaces) { term.saturating_sub(1).max(1) } else { term };
         self.check_shares();
         self.trace.note(self.now, "room opens", &[id.into(), term.into(), places.len() as u64]);
-        node.room = Some(WaitingRoom::new(node.time(self.now), term, places, admissions, room));
+        let (is_whole, lost_before, spent) = std::mem::take(&mut node.remains);
+        let is_lost = !is_whole && term > 1;
+        self.store.mark(term, if is_lost { term } else { 0 }, !is_lost);
+        let before_term = if is_lost { term } else { lost_before };
+        let early = self.bug == Some(Bug::CallWhileRebuilding);
+        let grace = Millis(if is_lost && !early { REBUILD_MS } else { 0 });
+        let admitted = inventory.ever_admitted().clone();
+        let mut opened = WaitingRoom::new(node.time(self.now), term, places, admissions, room);
+        if before_term > 0 {
+            opened = opened.with_loss(node.time(self.now), Loss { before_term, grace, spent, admitted });
+        }
+        if is_lost {
+            self.saw("a queue is rebuilt from tickets");
+            self.rebuild_begins();
+        }
+        node.room = Some(opened);
+    }
+
+    /// What the store may have lost under a living owner, it is told again.
+    pub fn look_after_store(&mut self, node: &Node) {
+        let Some(room) = node.room.as_ref().filter(|room| !room.is_rebuilding(node.time(self.now))) else { return };
+        if self.store.is_whole || !node.storing.is_empty() || !node.is_sure(self.now) {
+            return;
+        }
+        let term = node.batcher.inventory().term();
+        let members: Vec<_> =
+            room.members(None, usize::MAX).into_iter().map(|(place, fan)| (room.stored_as(place), fan)).collect();
+        if self.store.join(term, &members) {
+            self.store.mark(term, 0, true);
+        }
     }
 
     /// Through a channel: in order, and at another pace than answers.
@@ -39,6 +71,9 @@ impl World {
     pub fn tell_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
         let input = match what {
             ToRoom::Join { fan, attempt } => queue::Input::JoinIn { fan, class: self.swarm.class(fan), reply: attempt },
+            ToRoom::Restore { fan, place, attempt } => {
+                queue::Input::Restore { fan, place, class: self.swarm.class(fan), reply: attempt }
+            }
             ToRoom::Leave { fan, attempt } => queue::Input::Leave { fan, reply: attempt },
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
@@ -119,7 +154,10 @@ impl World {
     pub fn joined(&mut self, id: u32, node: &mut Node, done: bool) {
         let places = std::mem::take(&mut node.storing);
         if !done {
-            self.out.extend(places.into_iter().map(|place| (place, (id, "a join's that failed"))));
+            // Those that come back may come once more.
+            let term = node.batcher.inventory().term();
+            let burnt = places.into_iter().filter(|place| place.term() == term);
+            self.out.extend(burnt.map(|place| (place, (id, "a join's that failed"))));
         }
         node.says_try_again = !done && self.bug == Some(Bug::JoinAfterFailure);
         let stored = done || node.says_try_again;
@@ -235,7 +273,7 @@ impl World {
 
     pub fn store(&mut self, id: u32, term: u32, joins: Vec<(Place, FanId)>) {
         for &(place, fan) in &joins {
-            self.place_given(place, fan);
+            self.place_given(place, fan, term);
             self.place_sent(place, fan);
         }
         let fails = self.strikes(Fault::StoreFails);
@@ -253,6 +291,10 @@ impl World {
         }
         let Some(places) = self.store.open(term) else { return };
         self.check_restored(&places);
+        let remains = (self.store.is_whole, self.store.lost_before, self.store.spent.clone());
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.remains = remains;
+        }
         let delay = self.short_delay();
         self.later(delay, Event::ToNode(id, ToNode::Opened(places)));
     }

@@ -6,7 +6,7 @@ use onsale::domain::{
     queue::{Class, Place},
 };
 
-use crate::{swarm::Fault, world::World};
+use crate::{node::room::REBUILD_MS, swarm::Fault, world::World};
 
 pub struct Told {
     pub fan: FanId,
@@ -16,12 +16,15 @@ pub struct Told {
 
 impl World {
     /// A place leaves the waiting room for the store: it must never have been anybody's.
-    pub fn place_given(&mut self, place: Place, fan: FanId) {
+    pub fn place_given(&mut self, place: Place, fan: FanId, term: u32) {
         self.trace.note(self.now, "given", &[place.0, fan.as_u128() as u64]);
         // In no class: an arrival is given once.
         let before = Class::all().find_map(|class| self.given.get(&place.in_class(class)).copied());
         self.given.insert(place, fan);
-        self.require(before.is_none(), || format!("I-23: place {place} is given to {fan}, was {before:?}'s"));
+        let comes_back = place.term() < term && before == Some(fan);
+        self.require(before.is_none() || comes_back, || {
+            format!("I-23: place {place} is given to {fan}, was {before:?}'s")
+        });
     }
 
     pub fn place_told(&mut self, place: Place, fan: FanId) {
@@ -36,12 +39,45 @@ impl World {
         self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
         let at = self.now;
         self.trace.note(at, "told", &[place.0, fan.as_u128() as u64]);
-        self.told.entry(place).or_insert(Told { fan, at });
+        let first = self.told.entry(place).or_insert(Told { fan, at }).at;
+        if self.lost.remove(&place) {
+            self.saw("a fan comes back by the ticket of a place that was lost");
+            // Who is late may be too late for a proposal that is under way.
+            if self.now <= self.rebuilt_at {
+                self.gone.remove(&place);
+                self.check_rebuilt(place, first);
+            }
+        }
     }
 
     pub fn place_gone(&mut self, place: Place) {
         self.trace.note(self.now, "gone", &[place.0]);
         self.gone.insert(place);
+        self.lost.remove(&place);
+    }
+
+    /// A new owner finds that the store was lost.
+    pub fn rebuild_begins(&mut self) {
+        self.admitted_since_loss.clear();
+        self.rebuilt_at = self.now + REBUILD_MS;
+    }
+
+    /// I-21 after a loss: whoever shows the ticket in time is not overtaken by who came later.
+    fn check_rebuilt(&mut self, place: Place, told_at: u64) {
+        if self.model.modes_changed || self.swarm.mode == Mode::Random {
+            return;
+        }
+        let stands = self.stands_at(place);
+        let asked = |other: &Place| {
+            let fan = self.given.get(other).and_then(|&fan| self.fan(fan))?;
+            fan.asked_at.get(other).copied()
+        };
+        let by = self
+            .admitted_since_loss
+            .iter()
+            .find(|&&other| other > stands && asked(&other).is_some_and(|asked| told_at < asked));
+        let by = by.copied();
+        self.require(by.is_none(), || format!("I-21: {place} comes back in time, and was overtaken by {by:?}"));
     }
 
     /// By the place itself, or by the one that the draw made of it.
@@ -76,6 +112,7 @@ impl World {
     /// The journal has admitted these: nobody who heard of an earlier place before the other one even asked may still wait.
     pub fn check_overtaking(&mut self) {
         let admitted = std::mem::take(&mut self.model.admitted_last);
+        self.admitted_since_loss.extend(&admitted);
         for &place in &admitted {
             self.called(place);
             let asked_at = match self.given.get(&place).copied() {
@@ -111,9 +148,12 @@ impl World {
         if !missing.is_empty() && self.store.lost {
             self.saw("the queue's store comes back without acknowledged places");
         }
-        let excused = self.store.lost || self.swarm.faults.contains_key(&Fault::StoreLosesWrites);
+        let faults = &self.swarm.faults;
+        let loses = faults.contains_key(&Fault::StoreLosesWrites) || faults.contains_key(&Fault::StoreLost);
+        let excused = self.store.lost || loses;
         self.require(missing.is_empty() || excused, || format!("I-21: acknowledged places are lost: {missing:?}"));
-        missing.into_iter().for_each(|place| self.place_gone(place));
+        self.lost.extend(&missing);
+        self.gone.extend(missing);
         self.store.lost = false;
     }
 

@@ -1,6 +1,6 @@
 //! The simulated copy of the queue: it can lose the last writes that it acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::domain::{id::FanId, queue::Place};
 
@@ -12,6 +12,10 @@ pub struct QueueStore {
     undo: Vec<(Place, Option<FanId>)>,
     /// It has lost something since it was opened last.
     pub lost: bool,
+    /// It has lost nothing since its owner last found it to be so.
+    pub is_whole: bool,
+    pub lost_before: u32,
+    pub spent: BTreeSet<Place>,
 }
 
 impl QueueStore {
@@ -41,10 +45,26 @@ impl QueueStore {
         }
         for &place in places {
             self.undo.push((place, self.places.remove(&place)));
+            if place.term() < self.lost_before {
+                self.spent.insert(place);
+            }
         }
     }
 
+    /// As the owner of this term finds it.
+    pub fn mark(&mut self, term: u32, lost_before: u32, is_whole: bool) {
+        if term >= self.term {
+            self.lost_before = self.lost_before.max(lost_before);
+            self.is_whole |= is_whole;
+        }
+    }
+
+    pub fn lose_all(&mut self) {
+        *self = Self { lost: true, ..Self::default() };
+    }
+
     pub fn lose_last(&mut self, writes: usize) {
+        self.is_whole = false;
         for (place, before) in self.undo.split_off(self.undo.len().saturating_sub(writes)).into_iter().rev() {
             self.lost = true;
             match before {

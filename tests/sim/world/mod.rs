@@ -71,6 +71,11 @@ pub struct World {
     pub given: BTreeMap<Place, FanId>,
     /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
     pub gone: BTreeSet<Place>,
+    /// Of those, the ones that the queue's store has lost, and whose tickets were not shown again.
+    pub lost: BTreeSet<Place>,
+    /// What was admitted since the last rebuild of the queue began, and when that was over.
+    pub admitted_since_loss: Vec<Place>,
+    pub rebuilt_at: u64,
     /// Places that an owner may not use any more, and why.
     pub out: BTreeMap<Place, (u32, &'static str)>,
     /// Since when fans wait although there is room, after the faults.
@@ -112,6 +117,9 @@ impl World {
             told: BTreeMap::new(),
             given: BTreeMap::new(),
             gone: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            admitted_since_loss: Vec::new(),
+            rebuilt_at: 0,
             out: BTreeMap::new(),
             stalled_since: None,
             finished: false,

@@ -57,6 +57,14 @@ impl World {
             self.change_mode();
         }
         self.tell_beacon();
+        if rare && self.rng.percent(30) && self.strikes(Fault::StoreLost) {
+            self.trace.note(self.now, "store lost", &[]);
+            self.store.lose_all();
+            let owner = self.lease.0;
+            if self.rng.percent(50) && self.nodes.remove(&owner).is_some() {
+                self.restart_at = self.lease.1.min(self.now + LEASE_MS);
+            }
+        }
         if rare && self.strikes(Fault::StoreLosesWrites) {
             let writes = self.rng.between(1, 6) as usize;
             self.trace.note(self.now, "store loses", &[writes as u64]);

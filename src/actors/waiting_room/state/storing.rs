@@ -11,7 +11,10 @@ use crate::{
         id::FanId,
         queue::{Input, Place, Tie},
     },
-    stores::error::StoreError,
+    stores::{
+        error::StoreError,
+        queue::{Counted, Mark},
+    },
 };
 
 /// Places that are written again at once: some milliseconds of Redis.
@@ -56,7 +59,9 @@ impl State {
     /// Redis loses what it has acknowledged, and is sometimes emptied: what it has is counted now and then.
     pub(super) fn look_after_store(&mut self, me: &ActorRef<Message>) {
         let known = self.room.waiting();
-        if self.drained.is_some() || known == 0 || !self.refill.may_look() {
+        // A store that has lost everything counts as whole when fans have had their time to come back, not before.
+        let may_look = self.drained.is_none() && self.ownership.is_sure(self.epoch);
+        if !may_look || self.room.is_rebuilding(self.clock.now()) || !self.refill.may_look(known > 0) {
             return;
         }
         let (me, store, event, term) = (me.clone(), Arc::clone(&self.store), self.event, self.term);
@@ -70,13 +75,12 @@ impl State {
         &mut self,
         me: &ActorRef<Message>,
         known: usize,
-        counted: Result<usize, StoreError>,
+        counted: Result<Counted, StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         match counted {
-            Ok(count) if count < known => {
-                tracing::warn!(event = %self.event, count, known, "the queue's store has lost places, writing all again");
-                self.refill.begin();
-                self.refill(me);
+            Ok(Counted { places, is_whole }) if places < known || !is_whole => {
+                tracing::warn!(event = %self.event, places, known, is_whole, "the queue's store has or may have lost places, writing all again");
+                self.mark(me, Mark::Filling);
             }
             Ok(_) => {}
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
@@ -92,13 +96,45 @@ impl State {
         let mut places = self.room.members(after, REFILL_AT_ONCE);
         let Some(&(last, _)) = places.last() else {
             tracing::info!(event = %self.event, "the queue's store has all places again");
-            return self.refill.end();
+            self.refill.end();
+            return self.mark(me, Mark::Whole);
         };
         places.iter_mut().for_each(|(place, _)| *place = self.room.stored_as(*place));
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
         self.storing = Some(beside::run(me, async move {
             Message::Refilled { last, returned: store.join(event, term, &places).await }
         }));
+    }
+
+    /// What fails is found and done again at the next look.
+    fn mark(&mut self, me: &ActorRef<Message>, mark: Mark) {
+        let (me, store, event, term) = (me.clone(), Arc::clone(&self.store), self.event, self.term);
+        self.beside.spawn(async move {
+            let returned = store.mark(event, term, mark).await;
+            let _ = me.cast(Message::Marked { mark, returned });
+        });
+    }
+
+    pub fn marked(
+        &mut self,
+        me: &ActorRef<Message>,
+        mark: Mark,
+        returned: Result<(), StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        match returned {
+            Ok(()) => {
+                if mark == Mark::Filling && self.drained.is_none() {
+                    self.refill.begin();
+                    self.refill(me);
+                }
+                Ok(())
+            }
+            Err(error @ StoreError::Conflict(_)) => Err(error.into()),
+            Err(error) => {
+                tracing::debug!(event = %self.event, %error, "the queue's store is not known to be whole yet");
+                Ok(())
+            }
+        }
     }
 
     pub fn refilled(

@@ -80,7 +80,8 @@ impl<Reply> WaitingRoom<Reply> {
         let by_rate = if self.room.settings.paused { 0 } else { self.allowed() };
         let by_rate = u64::from(by_rate).min(self.served(now));
         let by_hand = u64::from(self.extra);
-        let wanted = if self.room.selling && !self.awaits_draw() { by_rate + by_hand } else { 0 };
+        let wanted =
+            if self.room.selling && !self.awaits_draw() && !self.is_rebuilding(now) { by_rate + by_hand } else { 0 };
         let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
         let count = wanted.min(room) as usize;
         let places = self.next(count);
@@ -137,19 +138,12 @@ impl<Reply> WaitingRoom<Reply> {
         if self.room.settings.mode != Mode::Random {
             return self.in_order(count, |fan| self.is_callable(fan));
         }
-        let picked: [_; Class::COUNT] = std::array::from_fn(|class| {
-            let class = Class(class as u8);
-            let before = self.line.len_before(class);
-            let picked = self.dice.pick(count, self.line.len_of(class));
-            let mut places = self.line.at(picked.into_iter().map(|index| before + index));
-            places.retain(|&place| self.line.get(place).is_some_and(|fan| self.is_callable(fan)));
-            places.into_iter()
-        });
+        let picked: [_; Class::COUNT] = std::array::from_fn(|class| self.picked(Class(class as u8), count).into_iter());
         self.by_turns(count, picked)
     }
 
     /// Nor is who is just getting another place.
-    fn is_callable(&self, fan: FanId) -> bool {
+    pub(super) fn is_callable(&self, fan: FanId) -> bool {
         !fan.is_device() && !self.ties.wait_for(fan) && !self.moves.wait_for(fan)
     }
 

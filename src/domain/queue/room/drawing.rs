@@ -3,7 +3,7 @@
 //! The journal says how far it is, so a step whose outcome is not known is simply asked for again. The order follows from the
 //! journal too: it is worked out anew after a restart, and the queue's store keeps the places by which fans came.
 
-use super::{Effect, Line, News, Place, WaitingRoom};
+use super::{Effect, Line, News, Place, Room, WaitingRoom};
 use crate::domain::{
     id::FanId,
     inventory::{configuration::Mode, draw::DrawStage},
@@ -34,10 +34,15 @@ impl Drawing {
         self.under_way = false;
     }
 
+    /// Whether the place was an entry, whose drawn order is known here by now.
+    pub(super) fn was_entry(&self, room: &Room, place: Place) -> bool {
+        self.is_placed && matches!(room.draw, DrawStage::Revealed { last } if place.arrival() <= last)
+    }
+
     /// The place as the queue's store knows it.
     pub(super) fn stored(&self, place: Place) -> Place {
         let arrival = self.arrivals.get((place.0 as u32 as usize).wrapping_sub(1)).filter(|_| place.is_drawn());
-        arrival.copied().unwrap_or(place)
+        arrival.copied().filter(|&arrival| arrival != Place::default()).unwrap_or(place)
     }
 }
 
@@ -52,7 +57,8 @@ impl<Reply> WaitingRoom<Reply> {
             DrawStage::None if self.room.upcoming && now < hours.on_sale_at && now + EARLY >= hours.join_from => {
                 DrawStep::Commit
             }
-            DrawStage::Committed if self.room.open => {
+            // Whoever has lost the entry to the store has time to come back.
+            DrawStage::Committed if self.room.open && !self.is_rebuilding(now) => {
                 // Whoever has asked by now takes part, also if the store is slow.
                 let until = *self.drawing.until.get_or_insert(self.joins.last());
                 if self.joins.waits_for(until) || !self.ties.is_empty() || !self.moves.is_empty() {
@@ -108,9 +114,18 @@ impl<Reply> WaitingRoom<Reply> {
         self.drawing.is_placed = true;
         let count = places.last().map_or(0, |(place, _)| place.0 as u32 as usize);
         self.drawing.arrivals = vec![Place::default(); count];
+        // Whoever came back without a ticket has their lot all the same.
+        let any_arrival = self.has_lost_entries(last);
         let mut line = Line::default();
         for (place, fan) in places {
-            let Some(arrival) = self.presence.place(fan).filter(|arrival| arrival.arrival() <= last) else { continue };
+            if any_arrival && self.is_spent(place) {
+                continue;
+            }
+            let arrival = self.presence.place(fan).filter(|arrival| arrival.arrival() <= last || any_arrival);
+            let Some(arrival) = arrival else {
+                self.miss(place, fan);
+                continue;
+            };
             if let Some(stored) = self.drawing.arrivals.get_mut((place.0 as u32 as usize).wrapping_sub(1)) {
                 *stored = arrival;
             }
@@ -119,10 +134,14 @@ impl<Reply> WaitingRoom<Reply> {
             self.presence.set_place(now, fan, Some(place));
         }
         for (place, fan) in std::mem::take(&mut self.line).iter(None) {
+            // It has moved, or came back as drawn before.
+            if self.presence.place(fan) != Some(place) || line.get(place) == Some(fan) {
+                continue;
+            }
             // A device was here before there was to be a draw.
             if place.arrival() > last || fan.is_device() {
                 line.insert(place, fan);
-            } else if self.presence.place(fan) == Some(place) {
+            } else {
                 self.presence.set_place(now, fan, None);
                 self.used_up.push(place);
             }

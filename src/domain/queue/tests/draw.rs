@@ -45,7 +45,7 @@ fn entered(count: u32) -> Bench {
     bench
 }
 
-fn steps(effects: &[Effect<u32>]) -> Vec<&DrawStep> {
+pub fn steps(effects: &[Effect<u32>]) -> Vec<&DrawStep> {
     effects.iter().filter_map(|effect| if let Effect::Draw(step) = effect { Some(step) } else { None }).collect()
 }
 

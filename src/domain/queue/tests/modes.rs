@@ -11,6 +11,43 @@ fn numbers(effects: &[Effect<u32>]) -> Vec<u32> {
 }
 
 #[test]
+fn anybody_of_the_accounts_is_picked_however_many_devices_wait() {
+    let random = Room { settings: QueueSettings { mode: Mode::Random, ..SETTINGS }, slots_free: 1, ..ROOM };
+    for devices in [3, 40, 4_000] {
+        let mut hit = std::collections::BTreeSet::new();
+        for dice in 0..40 {
+            let mut bench = Bench::restored_in(2, Vec::new(), Vec::new(), random);
+            for number in 1..=devices {
+                bench.run(Input::Join { fan: device(number), reply: number });
+            }
+            for number in 1..=3 {
+                bench.join(number);
+            }
+            while bench.room.waiting() < devices as usize + 3 {
+                bench.run(Input::Stored);
+            }
+            let picked = bench.proposed(1_000, Room { dice, ..random });
+            assert_eq!(picked.len(), 1, "{devices} {dice}");
+            hit.extend(picked);
+        }
+        assert_eq!(hit.len(), 3, "each of the accounts: {hit:?} of {devices}");
+    }
+}
+
+#[test]
+fn while_admission_is_paused_no_pace_is_told() {
+    let mut bench = Bench::with_waiting(30);
+    let open = Room { settings: QueueSettings { rate_per_minute: 60_000, ..SETTINGS }, slots_free: 10, ..ROOM };
+    bench.proposed(1_000, open);
+    bench.run(Input::Admitted { admissions: (1..=10).map(admission).collect() });
+    bench.now = EventTime(20_000);
+    assert!(bench.room.publish(bench.now).outflow.is_some());
+    let paused = Room { settings: QueueSettings { paused: true, ..open.settings }, ..open };
+    bench.run(Input::Tick { room: paused });
+    assert_eq!(bench.room.publish(bench.now).outflow, None);
+}
+
+#[test]
 fn the_queue_cannot_be_joined_before_it_opens() {
     let hours = Hours { join_from: EventTime(1_000), on_sale_at: EventTime(5_000) };
     let before = Room { hours, selling: false, ..ROOM };
