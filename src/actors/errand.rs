@@ -127,6 +127,7 @@ impl Errand {
                         | Command::Confirm(_)
                         | Command::Draw(_)
                         | Command::Classify { .. }
+                        | Command::UseInvite { .. }
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,

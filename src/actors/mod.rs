@@ -13,6 +13,7 @@ pub mod courier;
 pub mod errand;
 mod foundation;
 mod gate;
+pub mod halt;
 pub mod measures;
 
 pub mod connection;

@@ -180,6 +180,7 @@ impl Stage {
             journal: stores.journal.clone(),
             ownership: ownership.clone(),
             config: self.config.actors.clone(),
+            halt: None,
             facts,
             admissions,
         };
@@ -360,6 +361,7 @@ pub fn configuration() -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -372,6 +374,8 @@ pub fn configuration() -> Configuration {
             extension: Millis(0),
             claim_window: Millis::minutes(2),
             grace: Millis::minutes(5),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }

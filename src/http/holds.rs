@@ -48,7 +48,7 @@ pub const ADMISSION_HEADER: &str = "onsale-admission";
     (status = 404, description = "not_found"),
     (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale"),
     (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat or idempotency_key_reused"),
-    (status = 503, description = "overloaded, orders_lagging, event_unavailable, outcome_unknown or store_unavailable"),
+    (status = 503, description = "overloaded, halted, orders_lagging, event_unavailable, outcome_unknown or store_unavailable"),
 ))]
 pub async fn create(
     State(app): State<Arc<App>>,

@@ -17,8 +17,8 @@ use self::state::{QueueState, Teller, Told};
 use super::{
     app::App,
     availability::public_event,
-    challenge,
     extract::{ClientAddress, Fan, Json, Nothing, Path, SignedIn},
+    gates::{self, Comer},
     problem::{Code, Problem},
     shapes::Timestamp,
 };
@@ -33,16 +33,19 @@ use crate::{
 
 /// Takes a place, or tells the one that the fan has. By access token, or by device key: that takes no part in a draw.
 #[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path),
-        ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`")),
+        ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`"),
+        ("onsale-captcha" = Option<String>, Header, description = "what the page's captcha gave, where one is asked"),
+        ("onsale-invite" = Option<String>, Header, description = "to an event whose queue is for invited ones only")),
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
+    (status = 400, description = "invalid_invite"),
     (status = 401, description = "unauthenticated"),
     (status = 422, description = "invalid_body: there is nothing to say"),
-    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
+    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; captcha_required; invite_needed; invite_used: by somebody else; account_needed: a device, and the sale begins with a draw, or the queue is exclusive or by invite"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
+    (status = 409, description = "device_tied; waits_elsewhere, with `event`; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "queue_full, overloaded, event_unavailable or outcome_unknown"),
+    (status = 503, description = "halted, captcha_unavailable, queue_full, overloaded, event_unavailable or outcome_unknown"),
 ))]
 pub async fn join(
     State(app): State<Arc<App>>,
@@ -55,7 +58,7 @@ pub async fn join(
 ) -> Result<Response, Problem> {
     let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    challenge::pass(&app, &handles, event, fan.id, &headers).await?;
+    gates::pass(&app, &handles, event, Comer { fan: fan.id, address, headers: &headers, is_moving: false }).await?;
     let standing = standing_after(handles.waiting_room.join(fan.id).await?)?;
     Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
 }
@@ -81,6 +84,7 @@ pub fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
         Outcome::Closed => Err(Code::QueueClosed.into()),
         Outcome::AccountNeeded => Err(Code::AccountNeeded.into()),
         Outcome::DeviceTied => Err(Code::DeviceTied.into()),
+        Outcome::Halted => Err(Problem::halted()),
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         Outcome::NotHere | Outcome::Left | Outcome::Removed { .. } => Err(Code::NotInQueue.into()),
     }

@@ -40,8 +40,8 @@ pub use self::{
 };
 use super::{
     app::App,
-    challenge,
     extract::{ClientAddress, Fan, Path},
+    gates::{self, Comer},
     problem::{Code, Problem},
     queue::open_event,
     server::Connection,
@@ -81,12 +81,13 @@ pub mod code {
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
-    (status = 403, description = "origin_not_allowed; challenge_required: the solution is a protocol `challenge.CHALLENGE.NONCE`"),
+    (status = 400, description = "invalid_invite"),
+    (status = 403, description = "origin_not_allowed; challenge_required, captcha_required, invite_needed: what is asked is a protocol, `challenge.CHALLENGE.NONCE`, `captcha.RESPONSE`, `invite.TOKEN`; invite_used, account_needed"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled; waits_elsewhere, with `event`"),
     (status = 426, description = "websocket_expected"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "event_unavailable; store_unavailable or outcome_unknown: by ticket only, come with a new one"),
+    (status = 503, description = "event_unavailable, captcha_unavailable; store_unavailable or outcome_unknown: by ticket only, come with a new one"),
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
@@ -123,9 +124,8 @@ async fn enter(
     }
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     let handles = open_event(app, event).await?;
-    if !opener.is_moving {
-        challenge::pass(app, &handles, event, opener.fan, &headers).await?;
-    }
+    let comer = Comer { fan: opener.fan, address, headers: &headers, is_moving: opener.is_moving };
+    gates::pass(app, &handles, event, comer).await?;
     // Last: a ticket is not lost to an event that is just moving.
     opener.use_ticket(app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;

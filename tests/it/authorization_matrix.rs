@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use onsale::domain::account::Role;
+use onsale::{
+    domain::{account::Role, time::Millis},
+    http::{now, shapes::Timestamp},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -34,7 +37,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 85] = [
+const ROWS: [(&str, &str, May); 90] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -100,6 +103,11 @@ const ROWS: [(&str, &str, May); 85] = [
     ("put", "/api/v1/admin/events/{event}/queue/notice", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/classes/members", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/move", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/invites", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/invites/withdraw", Steerers),
+    ("put", "/api/v1/admin/events/{event}/halt", Steerers),
+    ("get", "/api/v1/admin/halt", Operators),
+    ("put", "/api/v1/admin/halt", Operators),
     ("get", "/api/v1/admin/events/{event}/queue/draw", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
@@ -195,6 +203,11 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "beacon") => json!({"value": "8f0c", "reason": reason}),
         ("put", _, "mode") => json!({"mode": "fifo", "reason": reason}),
         ("put", _, "notice") => json!({"texts": {"en": "The hall opens late."}, "reason": reason}),
+        (_, _, "invites") => {
+            json!({"count": 1, "expires_at": Timestamp(now() + Millis::minutes(60)), "reason": reason})
+        }
+        (_, _, "withdraw") => json!({"invites": ["00000000000040008000000000000000"], "reason": reason}),
+        ("put", _, "halt") => json!({"halted": false, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "members") => {

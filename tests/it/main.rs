@@ -40,4 +40,5 @@ mod servers;
 mod shop;
 mod two_nodes;
 mod used_tickets_contract;
+mod waits_contract;
 mod wishes;

@@ -120,6 +120,8 @@ pub enum Shut {
     AccountNeeded,
     /// The device is tied: its person goes on by the account.
     DeviceTied,
+    /// Nobody new gets a place until this is lifted: try again later.
+    Halted,
 }
 
 /// Why the socket is closed, by the shop's side.
@@ -186,6 +188,7 @@ impl Shut {
             Self::Closed => "queue_closed",
             Self::AccountNeeded => "account_needed",
             Self::DeviceTied => "device_tied",
+            Self::Halted => "halted",
         }
     }
 }

@@ -276,6 +276,7 @@ impl State {
             journal: Arc::clone(&self.on.journal),
             ownership: Arc::clone(&self.on.ownership),
             config: (*self.on.config).clone(),
+            halt: Some(self.on.halt.clone()),
             facts,
             admissions,
         };
@@ -317,6 +318,7 @@ impl State {
             store: Arc::clone(&self.on.queue),
             ownership: Arc::clone(&self.on.ownership),
             config: (*self.on.config).clone(),
+            halt: self.on.halt.clone(),
             admissions,
             seeds: self
                 .on

@@ -41,7 +41,7 @@ use self::{
     slots::Caller,
     state::State,
 };
-use super::{clock::Clock, config::Config};
+use super::{clock::Clock, config::Config, halt::Halt};
 use crate::{
     domain::{
         id::EventId,
@@ -84,6 +84,8 @@ pub struct Arguments {
     pub journal: Arc<dyn InventoryJournal>,
     pub ownership: Arc<dyn Ownership>,
     pub config: Config,
+    /// Without one nobody can halt it but the event's own configuration.
+    pub halt: Option<Halt>,
     /// Committed facts in journal order. Not bounded here: new holds are refused beyond `outbox_limit`.
     pub facts: mpsc::UnboundedSender<Vec<OrderFact>>,
     /// Committed changes of admissions, in journal order; there are no more of them than slots.

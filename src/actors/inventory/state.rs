@@ -20,7 +20,7 @@ use super::{
     snapshot,
 };
 use crate::{
-    actors::{beside, clock::Clock, config::Config, gate::Permit, measures::InventoryMeasures},
+    actors::{beside, clock::Clock, config::Config, gate::Permit, halt::Halt, measures::InventoryMeasures},
     domain::{
         id::{EventId, FanId},
         inventory::{
@@ -42,6 +42,7 @@ pub(super) struct State {
     epoch: Epoch,
     clock: Clock,
     config: Config,
+    halt: Option<Halt>,
     journal: Arc<dyn InventoryJournal>,
     ownership: Arc<dyn Ownership>,
     facts: mpsc::UnboundedSender<Vec<OrderFact>>,
@@ -121,7 +122,7 @@ impl Tail {
 
 impl State {
     pub fn new(arguments: Arguments, outlet: Outlet, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
-        let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
+        let Arguments { event, epoch, folded, clock, journal, ownership, config, halt, facts, admissions } = arguments;
         let tail = Tail::new(folded.tail_bytes, folded.snapshot_bytes, config.snapshot_tail_bytes);
         let admitted = Admitted::new(&folded.inventory);
         // The seed only has to differ between activations, so that no two batches can be taken for one another.
@@ -131,6 +132,7 @@ impl State {
             epoch,
             clock,
             config,
+            halt,
             journal,
             ownership,
             facts,
@@ -298,6 +300,7 @@ impl State {
             return Ok(());
         }
         self.take_in()?;
+        self.batcher.halt_all(self.halt.as_ref().is_some_and(Halt::is_on));
         self.batcher.form(self.clock.now(), &mut self.effects)?;
         self.run_effects(me)
     }

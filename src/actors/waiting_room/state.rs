@@ -22,6 +22,7 @@ use super::{
     attachment::{Attachment, Ear, Party, Socket, Sockets},
     drawing,
     lanes::Lanes,
+    look,
     message::{Attending, Caller, Message, Reply, Request},
     refill::Refill,
 };
@@ -29,6 +30,7 @@ use crate::{
     actors::{
         beside,
         clock::Clock,
+        halt::Halt,
         inventory::{self, AdmissionChange, AskError},
         measures::{RoomMeasures, Share},
     },
@@ -36,7 +38,7 @@ use crate::{
         draw::{Book, Digest, Proof},
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
-        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
+        queue::{Effect, Input, Outcome, Place, Queue, Standing, WaitingRoom},
     },
     stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
@@ -50,6 +52,7 @@ pub(super) struct State {
     term: u32,
     clock: Clock,
     inventory: inventory::Handle,
+    halt: Halt,
     store: Arc<dyn QueueStore>,
     ownership: Arc<dyn Ownership>,
     room: WaitingRoom<Caller>,
@@ -88,7 +91,7 @@ impl State {
         room: WaitingRoom<Caller>,
         queue: watch::Sender<Arc<Queue>>,
     ) -> Self {
-        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
+        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, halt, mut admissions, seeds } =
             arguments;
         let publish_every = Duration::from_millis(config.queue_publish_ms);
         let mut beside = JoinSet::new();
@@ -104,6 +107,7 @@ impl State {
             term: begun.term,
             clock,
             inventory,
+            halt,
             store,
             ownership,
             room,
@@ -369,7 +373,7 @@ impl State {
             return;
         }
         let began = Instant::now();
-        let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
+        let room = look(&self.inventory, &self.halt);
         self.step(me, Input::Tick { room });
         self.measures.ticked(began.elapsed());
     }

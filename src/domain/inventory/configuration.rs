@@ -41,6 +41,9 @@ pub struct Configuration {
     /// Of the queue.
     #[serde(default)]
     pub classes: Arc<Classes>,
+    /// The kill switch: nobody gets a place, an admission or a hold. What there is stays.
+    #[serde(default)]
+    pub halted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +162,12 @@ pub struct QueueSettings {
     pub claim_window: Millis,
     /// How long the place of a fan who is gone is kept.
     pub grace: Millis,
+    /// Who has no place yet needs an invite.
+    #[serde(default)]
+    pub invite_only: bool,
+    /// Nobody waits here and in another such queue of the same organizer.
+    #[serde(default)]
+    pub exclusive: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

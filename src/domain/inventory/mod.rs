@@ -16,6 +16,7 @@ pub mod draw;
 pub mod entry;
 pub mod fact;
 mod fans;
+mod invites;
 pub mod notice;
 mod orders;
 mod orphans;
@@ -43,6 +44,7 @@ use self::{
     entry::Entry,
     fact::OrderFact,
     fans::Fans,
+    invites::Invites,
     orders::Orders,
     outbox::Outbox,
     outcomes::Outcomes,
@@ -80,6 +82,9 @@ pub struct Inventory {
     entrants: Entrants,
     class_members: ClassMembers,
     manual_moves: u64,
+    invites: Invites,
+    /// Whoever runs the installation has halted all events. Not of the journal.
+    all_halted: bool,
 }
 
 /// A journal that contradicts itself: the event must not run.
@@ -157,6 +162,16 @@ pub enum SeatState {
 }
 
 impl Inventory {
+    /// Whether all events of the installation are halted, as far as is known here.
+    pub fn halt_all(&mut self, halted: bool) {
+        self.all_halted = halted;
+    }
+
+    /// The kill switch is on: of this event, or of all.
+    fn is_halted(&self) -> bool {
+        self.all_halted || self.configuration.as_ref().is_some_and(|configuration| configuration.halted)
+    }
+
     /// Entries that time makes due: holds and admissions that end. At most `limit`, earliest first.
     pub fn due(&self, now: EventTime, limit: usize) -> Vec<Entry> {
         let mut holds = self.orders.deadlines().take_while(|(at, _)| *at <= now).peekable();

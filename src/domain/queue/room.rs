@@ -61,6 +61,8 @@ pub struct WaitingRoom<Reply> {
     proposal: Option<Proposal<Reply>>,
     dice: Dice,
     drawing: Drawing,
+    /// Nobody's grace began before: the kill switch was on until then.
+    grace_from: EventTime,
     /// Places used up, to be forgotten at the end of the step.
     used_up: Vec<Place>,
 }
@@ -118,6 +120,7 @@ impl<Reply> WaitingRoom<Reply> {
             proposal: None,
             dice: Dice::new(room.dice),
             drawing: Drawing::default(),
+            grace_from: now,
             used_up,
         }
     }
@@ -219,6 +222,7 @@ impl<Reply> WaitingRoom<Reply> {
                 entries: self.entries(),
                 tickets: self.tickets,
                 notice: 0,
+                halted: self.room.halted,
             },
             notice: None,
             classes: Arc::default(),
@@ -256,6 +260,7 @@ impl<Reply> WaitingRoom<Reply> {
             _ if self.joins.has(fan) => None,
             _ if self.ties.wait_for(fan) || self.moves.wait_for(fan) => Some(Outcome::TryAgain),
             _ if self.ties.account_of(fan).is_some() => Some(Outcome::DeviceTied),
+            _ if self.room.halted => Some(Outcome::Halted),
             Mode::Reject => Some(Outcome::Closed),
             _ if now < from => Some(Outcome::NotOpen { from }),
             Mode::Draw if fan.is_device() && (now < self.room.hours.on_sale_at || self.entries() == Entries::All) => {

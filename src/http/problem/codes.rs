@@ -51,6 +51,14 @@ pub enum Code {
     QueueFull,
     QueueNotOpen,
     QueueClosed,
+    Halted,
+    InviteNeeded,
+    InvalidInvite,
+    InviteUsed,
+    TooManyInvites,
+    WaitsElsewhere,
+    CaptchaRequired,
+    CaptchaUnavailable,
     NotInQueue,
     AccountNeeded,
     ChallengeRequired,
@@ -95,7 +103,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 74] = [
+pub const TABLE: [Row; 82] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -150,6 +158,20 @@ pub const TABLE: [Row; 74] = [
     row(Code::QueueFull, "queue_full", 503, true, "The waiting room holds as many as it can."),
     row(Code::QueueNotOpen, "queue_not_open", 409, true, "The queue cannot be joined yet; `opens_at` says when."),
     row(Code::QueueClosed, "queue_closed", 409, false, "The queue takes nobody new."),
+    row(Code::Halted, "halted", 503, true, "The sale is halted for now; places, holds and orders are kept."),
+    row(Code::InviteNeeded, "invite_needed", 403, false, "Only who is invited gets a place in this queue."),
+    row(Code::InvalidInvite, "invalid_invite", 400, false, "This is no invite to this event, or not any more."),
+    row(Code::InviteUsed, "invite_used", 403, false, "The invite is another person's: it was used."),
+    row(Code::TooManyInvites, "too_many_invites", 409, false, "As many invites were used as can be."),
+    row(
+        Code::WaitsElsewhere,
+        "waits_elsewhere",
+        409,
+        false,
+        "You wait for another `event` of the organizer: leave that.",
+    ),
+    row(Code::CaptchaRequired, "captcha_required", 403, true, "A captcha is asked: solve it, and come again."),
+    row(Code::CaptchaUnavailable, "captcha_unavailable", 503, true, "Captchas cannot be checked now; try again soon."),
     row(Code::NotInQueue, "not_in_queue", 409, false, "You have no place in this queue."),
     row(Code::AccountNeeded, "account_needed", 403, false, "Whoever takes part in a draw is signed in."),
     row(

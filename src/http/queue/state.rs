@@ -62,6 +62,8 @@ pub struct QueueState {
     pub account_needed: bool,
     /// Admission stands still; places are kept.
     pub paused: bool,
+    /// The sale is halted: nobody is let in and nothing new can be held; what there is stays.
+    pub halted: bool,
     /// Whether there is a queue; below the event's threshold everybody is let through.
     pub engaged: bool,
     /// When the queue can be joined; `null` once it can,
@@ -182,7 +184,7 @@ impl Teller {
         if let Some(position) = told.position {
             self.total = position.total;
         }
-        let Conditions { mode, paused, engaged, hours, tickets, .. } = told.conditions;
+        let Conditions { mode, paused, engaged, hours, tickets, halted, .. } = told.conditions;
         let ahead_of_now = |at: EventTime| (at > told.server_now).then(|| at.into());
         let none = QueueState {
             state: StateName::None,
@@ -201,6 +203,7 @@ impl Teller {
             poll_after_ms: 5_000,
             account_needed: self.fan.is_device(),
             paused,
+            halted,
             engaged,
             join_opens_at: ahead_of_now(hours.join_from),
             opens_at: ahead_of_now(hours.on_sale_at),
@@ -290,7 +293,7 @@ fn priority_class(standing: Standing, classes: &Classes) -> Option<String> {
 /// Those at the front ask more often; nobody misses the claim window by asking as told.
 fn poll_after_ms(ahead: usize, conditions: Conditions) -> u32 {
     match ahead {
-        _ if conditions.paused => 10_000,
+        _ if conditions.paused || conditions.halted => 10_000,
         _ if conditions.mode == Mode::Passthrough || !conditions.engaged => 1_000,
         0..100 => 2_000,
         100..1_000 => 5_000,

@@ -16,8 +16,8 @@ use crate::{
     domain::id::EventId,
     http::{
         app::App,
-        challenge,
         extract::{ClientAddress, Fan, Path},
+        gates::{self, Comer},
         problem::{Code, Problem},
         shapes::Timestamp,
         sse::{self, Event, Events, event},
@@ -36,11 +36,12 @@ const WAITING: usize = 8;
     security(("bearer" = [])), responses(
     (status = 200, description = "a stream of events; the first one comes at once", content_type = "text/event-stream", body = String),
     (status = 401, description = "unauthenticated"),
-    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again"),
+    (status = 400, description = "invalid_invite"),
+    (status = 403, description = "challenge_required: solve `challenge` with `bits`, and come again; captcha_required; invite_needed; invite_used; account_needed"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled; waits_elsewhere, with `event`"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "event_unavailable"),
+    (status = 503, description = "event_unavailable, captcha_unavailable"),
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
@@ -51,7 +52,7 @@ pub async fn open(
 ) -> Result<Response, Problem> {
     app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    challenge::pass(&app, &handles, event, fan.id, &headers).await?;
+    gates::pass(&app, &handles, event, Comer { fan: fan.id, address, headers: &headers, is_moving: false }).await?;
     let seat = app.sockets.take_seat(fan.id);
     let (say, outgoing) = mpsc::channel(WAITING);
     let started = connection::start(app.directory.clone(), event, fan.id, say).await;

@@ -7,6 +7,8 @@ mod classes;
 mod control;
 mod copies;
 mod devices;
+mod exclusive;
+mod gates;
 mod journey;
 mod modes;
 mod notices;

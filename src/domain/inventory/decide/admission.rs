@@ -50,10 +50,10 @@ impl Inventory {
         Decision { entries, answer: Answer::Admitted(admitted) }
     }
 
-    /// None while nothing can be bought, or nobody knows whose turn it is.
+    /// None while nothing can be bought, the sale is halted, or nobody knows whose turn it is.
     fn slots_free(&self, now: EventTime) -> u32 {
         let Some(configuration) = &self.configuration else { return 0 };
-        if !self.is_selling(now) || self.awaits_draw() {
+        if !self.is_selling(now) || self.is_halted() || self.awaits_draw() {
             return 0;
         }
         configuration.queue.slots.saturating_sub(self.admissions.slots_taken())

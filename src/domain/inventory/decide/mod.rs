@@ -49,6 +49,8 @@ impl Inventory {
             Command::Draw(command) => self.decide_draw(now, command),
             Command::Classify { fans, class } => self.decide_classify(fans, class.as_ref()),
             Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),
+            Command::UseInvite { invite, fan } => self.decide_use_invite(*invite, *fan),
+            Command::WithdrawInvites(invites) => self.decide_withdraw_invites(invites),
         }
     }
 

@@ -171,6 +171,26 @@ fn holds_are_given_only_while_the_event_sells() {
 }
 
 #[test]
+fn a_halt_stops_what_is_new_and_nothing_else() {
+    let mut sale = Sale::seated(&[]);
+    let held = sale.hold(1, quantity("GA", 1));
+    let waits = Admittee { place: Place(77), fan: fan(77), present: true };
+    for all in [false, true] {
+        sale.reconfigure(|c| c.halted = !all).expect("allowed");
+        sale.state.halt_all(all);
+        assert_eq!(sale.hold_refused(1, quantity("GA", 1)), Refusal::Halted);
+        assert_eq!(sale.ask(Command::Admit(vec![waits])), Ok(Answer::Admitted(Vec::new())));
+    }
+    let extended = sale.ask(Command::Extend { fan: fan(1), order: held.order });
+    assert!(matches!(extended, Ok(Answer::Held(view)) if view.extended));
+    assert_eq!(sale.ask(Command::Release { fan: fan(1), order: held.order }), Ok(Answer::Released));
+    sale.state.halt_all(false);
+    assert_eq!(sale.hold(1, quantity("GA", 1)).state, HoldState::Held);
+    assert!(matches!(sale.ask(Command::Admit(vec![waits])), Ok(Answer::Admitted(admitted)) if admitted.len() == 1));
+    sale.check_replay();
+}
+
+#[test]
 fn a_hold_needs_the_fans_own_claimed_live_admission() {
     let mut sale = Sale::seated(&[]);
     let hold = |n: u64, place: u64| {

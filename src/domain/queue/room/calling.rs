@@ -43,9 +43,15 @@ impl<Reply> WaitingRoom<Reply> {
             self.schedule = Schedule::new(room.shares);
         }
         self.engage();
+        // Who cannot join cannot be asked to be here.
+        if room.halted {
+            self.grace_from = now;
+        }
+        let grace_runs = !room.halted && self.grace_from + room.settings.grace <= now;
         let overdue: Vec<_> = self
             .presence
             .overdue(now, room.settings.grace)
+            .take_while(|_| grace_runs)
             .filter(|&place| !self.is_fixed(place))
             .take(MAX_DROPPED)
             .collect();
@@ -80,7 +86,7 @@ impl<Reply> WaitingRoom<Reply> {
         let by_rate = if self.room.settings.paused { 0 } else { self.allowed() };
         let by_rate = u64::from(by_rate).min(self.served(now));
         let by_hand = u64::from(self.extra);
-        let wanted = if self.room.selling && !self.awaits_draw() { by_rate + by_hand } else { 0 };
+        let wanted = if self.room.selling && !self.room.halted && !self.awaits_draw() { by_rate + by_hand } else { 0 };
         let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
         let count = wanted.min(room) as usize;
         let places = self.next(count);

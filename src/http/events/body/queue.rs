@@ -61,6 +61,12 @@ pub struct QueueBody {
     pub grace_seconds: Option<u32>,
     /// Lines beside the default one.
     pub classes: Option<ClassesBody>,
+    /// Who has no place yet needs an invite, and an account.
+    #[schema(default = false)]
+    pub invite_only: Option<bool>,
+    /// Nobody waits here and in another such queue of the same organizer; an account is needed.
+    #[schema(default = false)]
+    pub exclusive: Option<bool>,
 }
 
 /// How fans are let in.
@@ -91,6 +97,8 @@ pub(super) const DEFAULT: QueueSettings = QueueSettings {
     extension: Millis::minutes(5),
     claim_window: Millis::minutes(2),
     grace: Millis::minutes(5),
+    invite_only: false,
+    exclusive: false,
 };
 
 impl QueueBody {
@@ -108,6 +116,8 @@ impl QueueBody {
             claim_seconds: Some(seconds(queue.claim_window)),
             grace_seconds: Some(seconds(queue.grace)),
             classes: Some(ClassesBody::of(classes)),
+            invite_only: Some(queue.invite_only),
+            exclusive: Some(queue.exclusive),
         }
     }
 
@@ -123,6 +133,8 @@ impl QueueBody {
         set(&mut queue.extension, self.session_extension_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.claim_window, self.claim_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.grace, self.grace_seconds.map(|s| Millis::seconds(s.into())));
+        set(&mut queue.invite_only, self.invite_only);
+        set(&mut queue.exclusive, self.exclusive);
         queue
     }
 
