@@ -7,6 +7,7 @@ mod classes;
 mod control;
 mod copies;
 mod devices;
+mod encrypted;
 mod journey;
 mod modes;
 mod notices;
