@@ -47,7 +47,7 @@ use crate::{
         id::EventId,
         queue::{self, Queue, Room},
     },
-    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
+    stores::{database::Database, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -70,6 +70,7 @@ pub(super) struct Arguments {
     pub begun: Begun,
     pub store: Arc<dyn QueueStore>,
     pub ownership: Arc<dyn Ownership>,
+    pub database: Database,
     pub config: Config,
     pub halt: Halt,
     pub admissions: mpsc::UnboundedReceiver<AdmissionChange>,
