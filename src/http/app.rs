@@ -17,6 +17,7 @@ use super::{
     origins::Origins,
     password::Passwords,
     session::Sessions,
+    stock::station::Stations,
     tokens::{Lives, Tokens},
     websocket::Sockets,
 };
@@ -62,6 +63,7 @@ pub struct App {
     pub origins: Origins,
     pub sockets: Sockets,
     pub copies: Copies,
+    pub stations: Stations,
     pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
@@ -86,6 +88,7 @@ impl App {
             origins: Origins::new(&config),
             sockets: Sockets::new(config.max_sockets_per_account),
             copies: Copies::default(),
+            stations: Stations::default(),
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -13,6 +13,7 @@ mod notices;
 mod orders;
 pub mod shop;
 mod sockets;
+mod stock;
 mod strangers;
 mod streams;
 mod webhooks;
