@@ -20,6 +20,7 @@ use crate::domain::{
         request::{Answer, Command, HoldView, Request},
     },
     queue::{Class, Outcome, Place, Standing},
+    stock::{Mark, Update},
     time::Millis,
 };
 
@@ -68,6 +69,10 @@ pub enum Errand {
         fan: FanId,
         class: Class,
     },
+    /// What viewers are shown, as far as it is new to who has seen so much.
+    Stock {
+        since: Option<Mark>,
+    },
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -86,6 +91,7 @@ pub enum Report {
     Settled(Result<(), SettleError>),
     Entrants(Result<EntrantsPage, AskError>),
     Proof(Result<Option<Proof>, WaitError>),
+    Stock(Result<Update, AskError>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +152,8 @@ impl Errand {
             | Self::Entrants { .. }
             | Self::Proof(_)
             | Self::Tie { .. }
-            | Self::Move { .. } => true,
+            | Self::Move { .. }
+            | Self::Stock { .. } => true,
         }
     }
 }
@@ -154,7 +161,7 @@ impl Errand {
 impl EventHandles {
     /// Does the errand, where the event runs. `within`: how long its caller still waits.
     pub async fn run(&self, errand: Errand, within: Duration) -> Report {
-        let Self { inventory, waiting_room, orders, .. } = self;
+        let Self { inventory, waiting_room, orders, stock, .. } = self;
         let within = Millis(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
         match errand {
             Errand::Ask(request) => Report::Asked(inventory.ask_within(request, within).await),
@@ -179,6 +186,7 @@ impl EventHandles {
             Errand::Proof(fan) => Report::Proof(waiting_room.proof(fan).await),
             Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
             Errand::Move { fan, class } => Report::Waiting(waiting_room.move_fan(fan, class).await),
+            Errand::Stock { since } => Report::Stock(stock.since(since).await),
         }
     }
 
@@ -209,7 +217,8 @@ impl Report {
             Self::Asked(Err(error))
             | Self::Order(Err(error))
             | Self::Seats(Err(error))
-            | Self::Entrants(Err(error)) => *error == AskError::Unavailable,
+            | Self::Entrants(Err(error))
+            | Self::Stock(Err(error)) => *error == AskError::Unavailable,
             Self::Waiting(Err(error))
             | Self::Standing(Err(error))
             | Self::Members(Err(error))

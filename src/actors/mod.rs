@@ -25,4 +25,5 @@ pub mod mirror;
 pub mod operations;
 pub mod orders;
 pub mod stand_in;
+pub mod stock;
 pub mod waiting_room;

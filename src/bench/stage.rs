@@ -316,6 +316,12 @@ impl Stage {
         Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
     }
 
+    /// The event as its journal has it.
+    pub async fn read_back(&self, event: EventId) -> Result<Inventory, Failure> {
+        let journal: Arc<dyn InventoryJournal> = stores::open_journal(&self.config.stores).await?;
+        Ok(recovery::fold(journal.recover(event).await?)?.inventory)
+    }
+
     /// Stops the node.
     pub async fn leave(self) -> Left {
         self.node.stop().await;

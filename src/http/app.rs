@@ -21,6 +21,7 @@ use super::{
     password::Passwords,
     proof::Proofs,
     session::Sessions,
+    stock::station::Stations,
     tokens::{Lives, Tokens},
     websocket::Sockets,
 };
@@ -74,6 +75,7 @@ pub struct App {
     pub origins: Origins,
     pub sockets: Sockets,
     pub copies: Copies,
+    pub stations: Stations,
     pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
@@ -102,6 +104,7 @@ impl App {
             origins: Origins::new(&config),
             sockets: Sockets::new(config.max_sockets_per_account),
             copies: Copies::default(),
+            stations: Stations::default(),
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),

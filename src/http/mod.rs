@@ -58,6 +58,7 @@ pub mod server;
 pub mod session;
 pub mod shapes;
 pub mod sse;
+pub mod stock;
 pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;

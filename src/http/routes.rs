@@ -11,7 +11,7 @@ use super::{
     audit, auth, availability, checkout, devices, draw, events, first_version, health, holds, keys, metrics, openapi,
     orders, pass, payments,
     problem::{Code, Problem},
-    queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
+    queue, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -55,6 +55,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // sale
         .routes(routes!(availability::read))
         .routes(routes!(availability::seats))
+        .routes(routes!(stock::stream::open))
+        .routes(routes!(websocket::watcher::open))
         .routes(routes!(holds::create))
         .routes(routes!(holds::read, holds::release))
         .routes(routes!(holds::extend))

@@ -10,6 +10,7 @@ mod opener;
 mod reader;
 mod sockets;
 mod speaker;
+pub mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,10 +34,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{line::Line, opener::Opener, reader::Stop, speaker::Speaker};
 pub use self::{
+    line::{Line, encoded},
     opener::protocols,
     sockets::{Seat, Sockets},
+};
+use self::{
+    opener::Opener,
+    reader::{Said, Stop},
+    speaker::Speaker,
 };
 use super::{
     app::App,
@@ -129,13 +135,17 @@ async fn enter(
     // Last: a ticket is not lost to an event that is just moving.
     opener.use_ticket(app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
-    let mut response = response.into_response();
-    // A browser drops the socket unless exactly one protocol that it offered comes back.
-    if protocols(&headers).any(|offered| offered == PROTOCOL) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-    }
+    let response = agreed(response.into_response(), &headers);
     let seat = app.sockets.take_seat(opener.fan);
     Ok((response, Entry { event, opener: Arc::new(opener), seat, upgraded }))
+}
+
+/// A browser drops the socket unless exactly one protocol that it offered comes back.
+fn agreed(mut response: Response, headers: &HeaderMap) -> Response {
+    if protocols(headers).any(|offered| offered == PROTOCOL) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    response
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
@@ -174,7 +184,15 @@ async fn serve(app: Arc<App>, Entry { event, opener, seat, upgraded }: Entry) {
     let begun = Box::pin(begin(&app, event, &opener, upgraded, |speaker, _| speaker)).await;
     let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
-    let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
+    let mut watching = None;
+    let mut hear = |said| {
+        if let Said::Stock(seen) = said {
+            watching = Some(app.stations.station(&app.directory, event).watch(&line, seen.mark()));
+            return true;
+        }
+        heard_by(&connection, said)
+    };
+    let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced, &mut hear).await;
     // The room learns at once that the fan is gone.
     drop(connection);
     if is_told {
@@ -229,9 +247,10 @@ async fn attend(
     opener: &Opener,
     goodbye: impl Future<Output = ()>,
     displaced: &CancellationToken,
+    hear: &mut impl FnMut(Said) -> bool,
 ) -> bool {
     let expiry = tokio::time::sleep(Duration::from_secs(opener.until_s().saturating_sub(unix_now())));
-    let (reading, tending) = (reader::read(line, connection), line.tend());
+    let (reading, tending) = (reader::read(line, hear), line.tend());
     tokio::pin!(expiry, goodbye, reading, tending);
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -255,12 +274,27 @@ async fn attend(
             // The connection has said the last word, or the client takes nothing.
             tended = &mut tending => return tended.is_ok(),
             _ = ping.tick() => {
-                // A line that is broken ends by itself.
-                let _ = line.send(Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")));
+                send_ping(line);
                 continue;
             }
         };
         line.close(code, reason);
         return true;
     }
+}
+
+/// Whether it is for the connection.
+fn heard_by(connection: &connection::Handle, said: Said) -> bool {
+    match said {
+        Said::Claim {} => connection.claim(),
+        Said::Extend {} => connection.extend(),
+        Said::Leave {} => connection.leave(),
+        Said::Ping {} | Said::Stock(_) => return false,
+    }
+    true
+}
+
+/// A line that is broken ends by itself.
+fn send_ping(line: &Line) {
+    let _ = line.send(Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")));
 }

@@ -37,7 +37,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 96] = [
+const ROWS: [(&str, &str, May); 98] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -75,6 +75,8 @@ const ROWS: [(&str, &str, May); 96] = [
     ("get", "/api/v1/events/{event}/queue/draw/proof", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
     ("get", "/api/v1/events/{event}/seats", Anybody),
+    ("get", "/api/v1/events/{event}/stock/stream", Anybody),
+    ("get", "/api/v1/events/{event}/stock/socket", Anybody),
     ("post", "/api/v1/events/{event}/holds", AnyAccount),
     ("get", "/api/v1/holds/{reference}", ItsFan),
     ("post", "/api/v1/holds/{reference}/extend", ItsFan),
@@ -445,7 +447,7 @@ async fn s_20_a_draft_is_not_there_for_others() {
     let path = format!("/api/v1/events/{}", made["id"].as_str().expect("id"));
     served.get(&path, Some(&organizer.access)).await.expect(StatusCode::OK);
     for token in [None, Some(other.access.as_str())] {
-        for suffix in ["", "/availability", "/seats"] {
+        for suffix in ["", "/availability", "/seats", "/stock/stream"] {
             let answer = served.get(&format!("{path}{suffix}"), token).await;
             assert_eq!(answer.problem(), (404, "not_found".into()), "{suffix}");
         }

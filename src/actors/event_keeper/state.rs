@@ -23,7 +23,7 @@ use crate::{
         foundation::Foundation,
         inventory::{self, AdmissionChange, Begun},
         measures::{self, Share},
-        orders, waiting_room,
+        orders, stock, waiting_room,
     },
     domain::{draw::Digest, id::EventId, inventory::fact::OrderFact},
     stores::journal::Epoch,
@@ -331,7 +331,8 @@ impl State {
                 .collect(),
         };
         let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
-        let handles = EventHandles { inventory, waiting_room, orders, epoch };
+        let stock = stock::Handle::here(inventory.clone(), epoch);
+        let handles = EventHandles { inventory, waiting_room, orders, stock, epoch };
         Ok(Running { handles, _counted: Share::of_events_running() })
     }
 

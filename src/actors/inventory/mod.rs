@@ -29,7 +29,7 @@ use tokio::{
     time::Duration,
 };
 
-pub(super) use self::message::Begun;
+pub(super) use self::message::{Begun, StockNow};
 #[cfg(test)]
 pub(super) use self::show::unconfigured;
 pub use self::{handle::Handle, message::AdmissionChange};
@@ -137,6 +137,7 @@ impl Actor for EventInventory {
             Message::Asked => state.form(&me)?,
             Message::Order { order, reply, permit } => state.read(&me, Caller::Order(order, reply), Some(permit))?,
             Message::Seats { reply, permit } => state.read(&me, Caller::Seats(reply), Some(permit))?,
+            Message::Stock { reply, permit } => state.read(&me, Caller::Stock(reply), Some(permit))?,
             Message::Begin { places, reply } => state.read(&me, Caller::Begin(places, reply), None)?,
             Message::AppendReturned(Ok(())) => state.committed(&me)?,
             Message::AppendReturned(Err(error)) => return Err(state.step_down(&me, error)),

@@ -14,7 +14,7 @@ use super::{
     AdmissionChange, Arguments, AskError,
     in_flight::{self, Admitted, Counters, InFlight},
     inlet::{Asked, Outlet},
-    message::{Begun, Message, SnapshotMade},
+    message::{Begun, Message, SnapshotMade, StockNow},
     show::Shown,
     slots::{Caller, Slot, Slots},
     snapshot,
@@ -357,6 +357,12 @@ impl State {
             }
             // All seats at once are no strong read: they may be those of a former owner.
             (Caller::Seats(reply), Outcome::Readable) => drop(reply.send(Ok(self.batcher.inventory().seats()))),
+            (Caller::Stock(reply), Outcome::Readable) => {
+                let inventory = self.batcher.inventory();
+                let configuration = inventory.configuration().map(Arc::clone);
+                let (free, counts) = (inventory.free_seats(), inventory.free_counts());
+                let _ = reply.send(Ok(StockNow { configuration, free, counts }));
+            }
             (Caller::Begin(places, reply), Outcome::Readable) if sure => {
                 let _ = reply.send(Ok(self.beginning(places)));
             }

@@ -49,7 +49,7 @@ use self::{
     outbox::Outbox,
     outcomes::Outcomes,
     request::{Admission, AdmissionEnd, Answer, HoldView},
-    seats::Seats,
+    seats::{SeatRecord, Seats},
     stock::Stock,
 };
 use super::{
@@ -223,6 +223,19 @@ impl Inventory {
     /// Every seat and its state, in the configuration's order.
     pub fn seats(&self) -> Vec<(SeatId, SeatState)> {
         self.seats.states()
+    }
+
+    /// Of each seat, in the configuration's order: whether anybody can have it.
+    pub fn free_seats(&self) -> Vec<bool> {
+        self.seats.offered().map(SeatRecord::is_open).collect()
+    }
+
+    /// Of each ticket type without seats, in the configuration's order: how many anybody can have.
+    pub fn free_counts(&self) -> Vec<(Code, u32)> {
+        let ticket_types = self.configuration.iter().flat_map(|configuration| &configuration.ticket_types);
+        let offered = ticket_types.filter_map(|ticket_type| self.stock.offered(&ticket_type.code));
+        let unseated = offered.filter(|(_, stock)| !stock.seated);
+        unseated.map(|(index, stock)| (stock.code.clone(), self.stock.available(index))).collect()
     }
 
     /// The order as the inventory knows it: held, or how it ended, while remembered.

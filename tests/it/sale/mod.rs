@@ -19,6 +19,7 @@ mod proofs;
 mod queue_tickets;
 pub mod shop;
 mod sockets;
+mod stock;
 mod strangers;
 mod streams;
 mod webhooks;

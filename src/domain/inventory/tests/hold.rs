@@ -174,7 +174,7 @@ fn holds_are_given_only_while_the_event_sells() {
 fn a_halt_stops_what_is_new_and_nothing_else() {
     let mut sale = Sale::seated(&[]);
     let held = sale.hold(1, quantity("GA", 1));
-    let waits = Admittee { place: Place(77), fan: fan(77), present: true };
+    let waits = Admittee { place: Place(77), fan: fan(77), present: true, needs_more_time: false };
     for all in [false, true] {
         sale.reconfigure(|c| c.halted = !all).expect("allowed");
         sale.state.halt_all(all);
