@@ -97,10 +97,12 @@ impl Node {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             used_tickets: stores.used_tickets.clone(),
+            waits: stores.waits.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: finds,
             operations,
+            halt: directory.halt().clone(),
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();

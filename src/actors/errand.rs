@@ -20,6 +20,7 @@ use crate::domain::{
         request::{Answer, Command, HoldView, Request},
     },
     queue::{Class, Outcome, Place, Standing},
+    stock::{Mark, Update},
     time::Millis,
 };
 
@@ -72,6 +73,10 @@ pub enum Errand {
         fan: FanId,
         class: Class,
     },
+    /// What viewers are shown, as far as it is new to who has seen so much.
+    Stock {
+        since: Option<Mark>,
+    },
 }
 
 /// Of the errand with the same name; the errors are those that the actors' own handles give.
@@ -90,6 +95,7 @@ pub enum Report {
     Settled(Result<(), SettleError>),
     Entrants(Result<EntrantsPage, AskError>),
     Proof(Result<Option<Proof>, WaitError>),
+    Stock(Result<Update, AskError>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +137,7 @@ impl Errand {
                         | Command::Confirm(_)
                         | Command::Draw(_)
                         | Command::Classify { .. }
+                        | Command::UseInvite { .. }
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,
@@ -150,7 +157,8 @@ impl Errand {
             | Self::Proof(_)
             | Self::Tie { .. }
             | Self::Restore { .. }
-            | Self::Move { .. } => true,
+            | Self::Move { .. }
+            | Self::Stock { .. } => true,
         }
     }
 }
@@ -158,7 +166,7 @@ impl Errand {
 impl EventHandles {
     /// Does the errand, where the event runs. `within`: how long its caller still waits.
     pub async fn run(&self, errand: Errand, within: Duration) -> Report {
-        let Self { inventory, waiting_room, orders, .. } = self;
+        let Self { inventory, waiting_room, orders, stock, .. } = self;
         let within = Millis(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
         match errand {
             Errand::Ask(request) => Report::Asked(inventory.ask_within(request, within).await),
@@ -184,6 +192,7 @@ impl EventHandles {
             Errand::Restore { fan, place } => Report::Waiting(waiting_room.restore(fan, place).await),
             Errand::Tie { device, account } => Report::Waiting(waiting_room.tie(device, account).await),
             Errand::Move { fan, class } => Report::Waiting(waiting_room.move_fan(fan, class).await),
+            Errand::Stock { since } => Report::Stock(stock.since(since).await),
         }
     }
 
@@ -214,7 +223,8 @@ impl Report {
             Self::Asked(Err(error))
             | Self::Order(Err(error))
             | Self::Seats(Err(error))
-            | Self::Entrants(Err(error)) => *error == AskError::Unavailable,
+            | Self::Entrants(Err(error))
+            | Self::Stock(Err(error)) => *error == AskError::Unavailable,
             Self::Waiting(Err(error))
             | Self::Standing(Err(error))
             | Self::Members(Err(error))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{breather::Sale, config::Config};
+use super::{breather::Sale, config::Config, halt::Halt};
 use crate::stores::{
     Stores, database::Database, journal::InventoryJournal, keys::ring::KeyRing, order_bus::OrderBus,
     ownership::Ownership, queue::QueueStore,
@@ -26,10 +26,11 @@ pub(super) struct Foundation {
     pub config: Arc<Config>,
     pub recoveries: Arc<Semaphore>,
     pub sale: Sale,
+    pub halt: Halt,
 }
 
 impl Foundation {
-    pub fn new(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Self {
+    pub fn new(stores: &Stores, keys: Arc<KeyRing>, halt: Halt, config: Config) -> Self {
         Self {
             journal: Arc::clone(&stores.journal),
             ownership: Arc::clone(&stores.ownership),
@@ -40,6 +41,7 @@ impl Foundation {
             config: Arc::new(config),
             recoveries: Arc::new(Semaphore::new(RECOVERIES)),
             sale: Sale::new(),
+            halt,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod courier;
 pub mod errand;
 mod foundation;
 mod gate;
+pub mod halt;
 pub mod measures;
 
 pub mod connection;
@@ -24,4 +25,5 @@ pub mod mirror;
 pub mod operations;
 pub mod orders;
 pub mod stand_in;
+pub mod stock;
 pub mod waiting_room;

@@ -14,6 +14,7 @@ mod restart;
 mod sibling;
 mod spread;
 mod stage;
+mod stock;
 mod sweep;
 mod waiting_room;
 
@@ -49,6 +50,11 @@ pub enum Command {
     /// What the waiting room is compared to, as a process of its own.
     #[command(hide = true)]
     Rival(waiting_room::RivalOptions),
+    /// Very many who watch an event's stock: how soon each sees that a seat is taken, and what that costs.
+    Stock(stock::Options),
+    /// Those, as a process of their own.
+    #[command(hide = true)]
+    Viewers(stock::ViewersOptions),
     /// The waiting room: joins, new sockets, promotions, a million waiting, a draw among a million, ten million simulated.
     Queue(Box<queue::Options>),
     /// The load generator, as a process of its own.
@@ -111,6 +117,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::WaitingRoom(options) => cli::block_on(waiting_room::run(options)),
         Command::Crowd(options) => cli::block_on(waiting_room::crowd(options)),
         Command::Rival(options) => cli::block_on(waiting_room::rival(options)),
+        Command::Stock(options) => cli::block_on(stock::run(options)),
+        Command::Viewers(options) => cli::block_on(stock::viewers(options)),
         Command::Queue(options) => cli::block_on(queue::run(*options)),
         Command::Sockets(options) => cli::block_on(queue::sockets::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),

@@ -180,6 +180,7 @@ impl Stage {
             journal: stores.journal.clone(),
             ownership: ownership.clone(),
             config: self.config.actors.clone(),
+            halt: None,
             facts,
             admissions,
         };
@@ -277,8 +278,11 @@ impl Stage {
 
     /// Admits these fans; fan number n has place number n+1 of the first term.
     pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), Failure> {
-        let all: Vec<Admittee> =
-            fans.iter().zip(1..).map(|(&fan, n)| Admittee { place: place(n), fan, present: true }).collect();
+        let all: Vec<Admittee> = fans
+            .iter()
+            .zip(1..)
+            .map(|(&fan, n)| Admittee { place: place(n), fan, present: true, needs_more_time: false })
+            .collect();
         for some in all.chunks(ADMIT_AT_ONCE) {
             let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
             match inventory.ask(request).await? {
@@ -310,6 +314,12 @@ impl Stage {
             }
         }
         Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
+    }
+
+    /// The event as its journal has it.
+    pub async fn read_back(&self, event: EventId) -> Result<Inventory, Failure> {
+        let journal: Arc<dyn InventoryJournal> = stores::open_journal(&self.config.stores).await?;
+        Ok(recovery::fold(journal.recover(event).await?)?.inventory)
     }
 
     /// Stops the node.
@@ -360,6 +370,7 @@ pub fn configuration() -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -372,6 +383,8 @@ pub fn configuration() -> Configuration {
             extension: Millis(0),
             claim_window: Millis::minutes(2),
             grace: Millis::minutes(5),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }

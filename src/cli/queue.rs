@@ -1,14 +1,17 @@
 //! `onsale queue`: steering an event's waiting room, as a client of the admin API.
 
-use std::{collections::BTreeMap, time::Duration};
+mod gates;
+
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use self::gates::{Switch, each_once, in_language};
 use super::admin::{Admin, AdminOptions};
 use crate::{
-    domain::id::{EventId, FanId},
+    domain::id::{EventId, FanId, InviteId},
     failure::Failure,
     http::admin_queue::body::QueueReport,
 };
@@ -151,6 +154,40 @@ pub enum Command {
         act: Act,
         value: String,
     },
+    /// Make invites to a queue that is for invited ones only, and print them: a token a line, with whom it is for.
+    Invite {
+        #[command(flatten)]
+        act: Act,
+        #[arg(long, required_unless_present = "people", conflicts_with = "people", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        count: Option<u32>,
+        /// Once for each person, in any words: it is told back beside the token, and kept nowhere.
+        #[arg(long = "for", value_name = "NAME")]
+        people: Vec<String>,
+        /// Until when they can be used, such as 2030-05-31T20:00:00Z; a year from now at most.
+        #[arg(long, value_name = "TIME")]
+        expires: String,
+    },
+    /// Withdraw invites, by their ids: nobody gets in by them any more.
+    Withdraw {
+        #[command(flatten)]
+        act: Act,
+        #[arg(required = true)]
+        invites: Vec<InviteId>,
+    },
+    /// Kill switch: nobody gets a place, an admission or a hold, of this event or of all, until it is lifted. Places, holds and
+    /// orders that exist are kept.
+    Halt {
+        #[command(flatten)]
+        switch: Switch,
+        /// What all who wait are told, once for each language; of one event only.
+        #[arg(long = "text", value_name = "LANGUAGE=TEXT", value_parser = in_language, conflicts_with = "all")]
+        texts: Vec<(String, String)>,
+    },
+    /// Lift the halt of this event, or the one of all.
+    Lift {
+        #[command(flatten)]
+        switch: Switch,
+    },
     /// Make so many fans up: only on an installation for trials.
     Synthetic {
         #[command(flatten)]
@@ -204,12 +241,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             act.ask(Method::PUT, "mode", body).await?
         }
         Command::Notice { act, texts, clear: _ } => {
-            let named = texts.len();
-            let texts: BTreeMap<String, String> = texts.into_iter().collect();
-            if texts.len() < named {
-                return Err("a language is named twice".into());
-            }
-            act.ask(Method::PUT, "notice", json!({"texts": texts})).await?
+            act.ask(Method::PUT, "notice", json!({"texts": each_once(texts)?})).await?
         }
         Command::Move { of, fan, class, front, reason } => {
             let act = Act { of, reason };
@@ -231,8 +263,17 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             return Ok(());
         }
         Command::Synthetic { act, count } => act.ask(Method::POST, "synthetic", json!({"count": count})).await?,
+        Command::Invite { act, count, people, expires } => return gates::invite(act, count, people, expires).await,
+        Command::Withdraw { act, invites } => {
+            act.ask(Method::POST, "invites/withdraw", json!({"invites": invites})).await?
+        }
+        Command::Halt { switch, texts } => switch.set(true, texts).await?,
+        Command::Lift { switch } => switch.set(false, Vec::new()).await?,
         Command::Slots { act, slots } => act.ask(Method::PUT, "slots", json!({"slots": slots})).await?,
     };
+    if gates::is_told(&steered) {
+        return Ok(());
+    }
     for (field, what) in [
         ("removed", "lost their places"),
         ("revoked", "are admitted no more"),
@@ -253,12 +294,6 @@ impl Act {
         body["reason"] = json!(self.reason);
         Admin::new(self.of.admin)?.ask(method, &path(self.of.event, &format!("/{verb}")), Some(body)).await
     }
-}
-
-fn in_language(argument: &str) -> Result<(String, String), String> {
-    let (language, text) =
-        argument.split_once('=').ok_or("LANGUAGE=TEXT is expected, such as \"en=The hall opens late.\"")?;
-    Ok((language.to_owned(), text.to_owned()))
 }
 
 fn path(event: EventId, rest: &str) -> String {
@@ -287,10 +322,10 @@ async fn members(of: Of, after: Option<u64>, limit: u32) -> Result<(), Failure> 
 }
 
 fn table(report: &QueueReport) -> String {
-    let pace = match (report.paused, report.outflow_per_minute) {
-        (true, _) => "paused".to_owned(),
-        (false, None) => "nobody came through yet".to_owned(),
-        (false, Some(outflow)) => format!("{outflow} come through a minute"),
+    let pace = match (standstill(report), report.outflow_per_minute) {
+        (Some(why), _) => why.to_owned(),
+        (None, None) => "nobody came through yet".to_owned(),
+        (None, Some(outflow)) => format!("{outflow} come through a minute"),
     };
     let net = match (report.engage_above, report.engaged) {
         (0, _) => String::new(),
@@ -316,10 +351,19 @@ fn table(report: &QueueReport) -> String {
     )
 }
 
+fn standstill(report: &QueueReport) -> Option<&'static str> {
+    match report {
+        QueueReport { all_halted: true, .. } => Some("all events are halted"),
+        QueueReport { halted: true, .. } => Some("halted"),
+        QueueReport { paused: true, .. } => Some("paused"),
+        _ => None,
+    }
+}
+
 fn line(report: &QueueReport) -> String {
     let slots = bar(report.slots_taken, report.slots);
     let outflow = report.outflow_per_minute.map_or("-".to_owned(), |outflow| outflow.to_string());
-    let paused = if report.paused { "  paused" } else { "" };
+    let paused = standstill(report).map_or(String::new(), |why| format!("  {why}"));
     format!(
         "{:>9} waiting {:>9} here  {slots} {:>6}/{:<6} {outflow:>6}/min{paused}",
         report.waiting, report.present, report.slots_taken, report.slots
@@ -356,6 +400,8 @@ mod tests {
             outflow_per_minute: Some(598),
             notice: None,
             manual_moves: 0,
+            halted: false,
+            all_halted: false,
             members: Vec::new(),
             next_after: None,
         }

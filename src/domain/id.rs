@@ -23,12 +23,15 @@ pub enum Order {}
 pub enum Payment {}
 /// Marks the id of a ticket.
 pub enum Ticket {}
+/// Marks the id of an invite to an event's queue.
+pub enum Invite {}
 
 pub type EventId = Id<Event>;
 pub type FanId = Id<Fan>;
 pub type OrderId = Id<Order>;
 pub type PaymentId = Id<Payment>;
 pub type TicketId = Id<Ticket>;
+pub type InviteId = Id<Invite>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: 32 hexadecimal digits are expected")]

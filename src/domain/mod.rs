@@ -14,5 +14,6 @@ pub mod keys;
 pub mod money;
 pub mod order;
 pub mod queue;
+pub mod stock;
 pub mod ticket;
 pub mod time;

@@ -1,10 +1,12 @@
 //! Steering a queue: by operators, admins and the event's organizer.
 //!
 //! Owns who may, and the audit row of what the waiting room does, which is written first: an act that cannot be recorded is
-//! not done. Mode, rate, slots and pause are configuration, so they go through the inventory and are recorded with its copy.
+//! not done. Mode, rate, slots, pause and the kill switch are configuration, so they go through the inventory and are recorded with its copy.
 
 pub mod body;
 pub mod classes;
+pub mod halt;
+pub mod invites;
 pub mod live;
 pub mod notice;
 pub mod synthetic;
@@ -65,7 +67,7 @@ pub async fn read(
         return Err(Problem::new(Code::InvalidQuery).detail(format!("limit must be between 1 and {MOST}")));
     }
     let handles = app.directory.event(id).await?;
-    report(&handles, query.after.map(Place), limit).await.map(Json)
+    report(&app, &handles, query.after.map(Place), limit).await.map(Json)
 }
 
 /// Admits the first so many now, whatever the rate, within free slots.
@@ -80,7 +82,7 @@ pub async fn admit(
     body.check()?;
     let handles = record(&app, &acting, id, "queue.admit", &format!("{}: {}", body.count, body.reason)).await?;
     handles.waiting_room.admit_now(body.count).await?;
-    report(&handles, None, DEFAULT_MEMBERS).await.map(Json)
+    report(&app, &handles, None, DEFAULT_MEMBERS).await.map(Json)
 }
 
 #[utoipa::path(post, path = "/events/{event}/queue/remove", tag = "admin", params(("event" = String, Path)),
@@ -216,10 +218,15 @@ async fn set(
     })
     .await?;
     let handles = app.directory.event(id).await?;
-    report(&handles, None, DEFAULT_MEMBERS).await.map(Json)
+    report(&app, &handles, None, DEFAULT_MEMBERS).await.map(Json)
 }
 
-async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> Result<QueueReport, Problem> {
+pub async fn report(
+    app: &App,
+    handles: &EventHandles,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<QueueReport, Problem> {
     let members = handles.waiting_room.members(after, limit).await?;
     let queue = handles.waiting_room.queue().borrow().clone();
     let (view, configuration) = (handles.inventory.view(), handles.inventory.configuration());
@@ -239,6 +246,8 @@ async fn report(handles: &EventHandles, after: Option<Place>, limit: usize) -> R
         outflow_per_minute: queue.outflow.map(|outflow| outflow.per_minute),
         notice: configuration.notice.as_deref().map(NoticeBody::of),
         manual_moves: queue.manual_moves,
+        halted: configuration.halted,
+        all_halted: app.halt.is_on(),
         next_after: members.last().filter(|_| members.len() == limit).map(|(place, _)| place.0),
         members: members
             .into_iter()

@@ -9,22 +9,27 @@ use zeroize::Zeroizing;
 
 use super::{
     auth::RefreshTokens,
+    captcha::Captcha,
     challenge::Challenges,
     config::{Config, InvalidConfig},
     copies::Copies,
+    exclusive::Organizers,
     health::Readiness,
+    invites::Invites,
     limits::Limits,
     origins::Origins,
     password::Passwords,
+    proof::Proofs,
     session::Sessions,
+    stock::station::Stations,
     tokens::{Lives, Tokens},
     websocket::Sockets,
 };
 use crate::{
-    actors::{directory::Directory, operations::Operations},
+    actors::{directory::Directory, halt::Halt, operations::Operations},
     stores::{
         database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore,
-        used_tickets::UsedTickets,
+        used_tickets::UsedTickets, waits::Waits,
     },
 };
 
@@ -34,10 +39,12 @@ pub struct Below {
     pub database: Database,
     pub queue: Arc<dyn QueueStore>,
     pub used_tickets: Arc<dyn UsedTickets>,
+    pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
+    pub halt: Halt,
 }
 
 /// Handlers take it as `State(app): State<Arc<App>>`.
@@ -46,10 +53,12 @@ pub struct App {
     pub database: Database,
     pub queue: Arc<dyn QueueStore>,
     pub used_tickets: Arc<dyn UsedTickets>,
+    pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
+    pub halt: Halt,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -59,9 +68,14 @@ pub struct App {
     pub sessions: Sessions,
     pub limits: Limits,
     pub challenges: Challenges,
+    pub captcha: Captcha,
+    pub invites: Invites,
+    pub organizers: Organizers,
+    pub proofs: Proofs,
     pub origins: Origins,
     pub sockets: Sockets,
     pub copies: Copies,
+    pub stations: Stations,
     pub readiness: Readiness,
     /// Cancelled when the server begins to go down: sockets say goodbye.
     pub closing: CancellationToken,
@@ -73,7 +87,7 @@ impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
     pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
-        let Below { database, queue, used_tickets, bus, ownership, directory, operations } = below;
+        let Below { database, queue, used_tickets, waits, bus, ownership, directory, operations, halt } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
@@ -83,9 +97,14 @@ impl App {
             sessions: Sessions::new(&config),
             limits: Limits::new(&config),
             challenges: Challenges::new(&config),
+            captcha: Captcha::new(&config)?,
+            invites: Invites::new(secret),
+            organizers: Organizers::default(),
+            proofs: Proofs::new(&config),
             origins: Origins::new(&config),
             sockets: Sockets::new(config.max_sockets_per_account),
             copies: Copies::default(),
+            stations: Stations::default(),
             readiness: Readiness::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -94,10 +113,12 @@ impl App {
             database,
             queue,
             used_tickets,
+            waits,
             bus,
             ownership,
             directory,
             operations,
+            halt,
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! The proof of work that is asked of newcomers: never, always, or while too many come at once.
+//! The proof of work that is asked of newcomers: never, always, or while too many come at once; and when that is.
 //!
 //! Keeps nothing of what it has asked: a challenge is signed, for one fan and one event. Whoever has a place is asked nothing.
 
@@ -12,7 +12,7 @@ use super::{
     app::App,
     config::Config,
     problem::{Code, Problem},
-    tokens::{lives::CHALLENGE_S, unix_now},
+    tokens::lives::CHALLENGE_S,
     websocket::protocols,
 };
 use crate::{
@@ -51,14 +51,20 @@ impl Challenges {
         Self { asking: config.join_challenge, bits: config.join_challenge_bits, rush: Rush::above(config.join_rush) }
     }
 
-    /// Counts a newcomer; whether a proof is asked just now.
-    fn are_asked(&self, now_s: u64) -> bool {
-        match self.asking {
-            Asking::Off => false,
-            Asking::On => true,
-            Asking::UnderLoad => self.rush.goes_on(now_s),
-        }
+    /// Counts a newcomer, where loads count; what is asked of newcomers just now, if `captcha` says so of captchas.
+    pub fn looks(&self, captcha: Asking, now_s: u64) -> Asked {
+        let counts = [self.asking, captcha].contains(&Asking::UnderLoad);
+        let is_rush = counts && self.rush.goes_on(now_s);
+        let is_asked = |asking| asking == Asking::On || (asking == Asking::UnderLoad && is_rush);
+        Asked { challenge: is_asked(self.asking), captcha: is_asked(captcha) }
     }
+}
+
+/// Of newcomers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    pub challenge: bool,
+    pub captcha: bool,
 }
 
 /// Lets whoever has a place pass, and who has worked for one.
@@ -70,9 +76,6 @@ pub async fn pass(
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
     let Challenges { bits, .. } = app.challenges;
-    if !app.challenges.are_asked(unix_now()) {
-        return Ok(());
-    }
     if let Some(solution) = solution(headers)
         && is_solved(app, event, fan, solution).await
     {
@@ -129,7 +132,7 @@ impl Rush {
             1
         };
         if count > self.above && self.until.swap(now_s + RUSH_S, Ordering::Relaxed) <= now_s {
-            tracing::warn!(above = self.above, "a rush of joins: newcomers are asked for a proof of work");
+            tracing::warn!(above = self.above, "a rush of joins: more is asked of newcomers");
         }
         now_s < self.until.load(Ordering::Relaxed)
     }

@@ -54,6 +54,14 @@ pub struct Config {
     pub join_challenge_bits: u32,
     /// More joins than this in one second, at this node, are a load.
     pub join_rush: u32,
+    /// Whether a captcha is asked of who has no place yet: `off`, `on`, or `under_load`.
+    pub captcha: Asking,
+    /// Who checks it: takes a form with `secret`, `response`, `remoteip`, answers JSON with `success`.
+    pub captcha_url: String,
+    /// What we are known by there; a file that only its owner can read.
+    pub captcha_secret_file: Option<PathBuf>,
+    /// For one check; later it counts as not answered.
+    pub captcha_timeout: u64,
     /// From when a new generation of keys is believed until it signs; nodes see it within seconds.
     pub keys_overlap: u64,
     /// How old a node's list of ended sessions may be, at most 60; it is read anew four times within that.
@@ -96,6 +104,10 @@ impl Default for Config {
             join_challenge: Asking::Off,
             join_challenge_bits: 18,
             join_rush: 500,
+            captcha: Asking::Off,
+            captcha_url: String::new(),
+            captcha_secret_file: None,
+            captcha_timeout: 3,
             keys_overlap: 30,
             ended_sessions_max_age: 30,
             shutdown_grace: 25,
@@ -141,6 +153,7 @@ impl Config {
             ("login_per_minute", self.login_per_minute > 0, "at least 1"),
             ("join_per_second", self.join_per_second > 0, "at least 1"),
             ("join_burst", self.join_burst > 0, "at least 1"),
+            ("captcha_timeout", (1..=10).contains(&self.captcha_timeout), "1 to 10 seconds"),
             ("join_challenge_bits", (1..=32).contains(&self.join_challenge_bits), "1 to 32"),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {

@@ -73,6 +73,8 @@ pub struct Limits {
     pub refresh: Rate<Network>,
     pub join_address: Rate<Network>,
     pub join_account: Rate<FanId>,
+    /// Of those who begin to watch a stock.
+    pub watch_address: Rate<Network>,
     /// Joins, since it was last asked.
     pub refused: Refused,
     guesses: moka::sync::Cache<String, Arc<AtomicU32>>,
@@ -111,6 +113,7 @@ impl Limits {
             refresh: Rate::new("refresh", login.saturating_mul(10), login.saturating_mul(10), minute),
             join_address: Rate::new("join", join, burst, second),
             join_account: Rate::new("join_account", join, burst, second),
+            watch_address: Rate::new("watch", join, burst, second),
             refused: Refused::default(),
             guesses: moka::sync::Cache::builder().max_capacity(MAX_KEYS as u64).time_to_live(GUESSES_WINDOW).build(),
         }

@@ -18,8 +18,8 @@ use self::state::{QueueState, Teller, Told};
 use super::{
     app::App,
     availability::public_event,
-    challenge,
     extract::{ClientAddress, Fan, Json, Nothing, Path, SignedIn},
+    gates::{self, Comer},
     problem::{Code, Problem},
     shapes::Timestamp,
 };
@@ -27,7 +27,7 @@ use crate::{
     actors::directory::EventHandles,
     domain::{
         event::Status,
-        id::{EventId, FanId},
+        id::EventId,
         queue::{Outcome, Standing},
     },
 };
@@ -35,17 +35,19 @@ use crate::{
 /// Takes a place, or tells the one that the fan has. By access token, or by device key: that takes no part in a draw.
 #[utoipa::path(post, path = "/events/{event}/queue", tag = "queue", params(("event" = String, Path),
         ("onsale-challenge" = Option<String>, Header, description = "`CHALLENGE.NONCE`"),
-        ("onsale-queue-ticket" = Option<String>, Header, description = "`queueTicket` of a state: the place that it names comes back if the shop has lost it")),
+        ("onsale-queue-ticket" = Option<String>, Header, description = "`queueTicket` of a state: the place that it names comes back if the shop has lost it"),
+        ("onsale-captcha" = Option<String>, Header, description = "what the page's captcha gave, where one is asked"),
+        ("onsale-invite" = Option<String>, Header, description = "to an event whose queue is for invited ones only")),
     security(("bearer" = [])), responses(
     (status = 200, body = QueueState),
-    (status = 400, description = "invalid_queue_ticket"),
+    (status = 400, description = "invalid_queue_ticket or invalid_invite"),
     (status = 401, description = "unauthenticated"),
     (status = 422, description = "invalid_body: there is nothing to say"),
-    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again; account_needed: a device, and the sale begins with a draw"),
+    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again; captcha_required; invite_needed; invite_used: by somebody else; account_needed: a device, and the sale begins with a draw, or the queue is exclusive or by invite"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "device_tied; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
+    (status = 409, description = "device_tied; waits_elsewhere, with `event`; not_on_sale: the event has ended or was cancelled; queue_not_open: too early, `opens_at` says when; queue_closed: nobody new gets a place"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "queue_full, overloaded, event_unavailable or outcome_unknown"),
+    (status = 503, description = "halted, captcha_unavailable, queue_full, overloaded, event_unavailable or outcome_unknown"),
 ))]
 pub async fn join(
     State(app): State<Arc<App>>,
@@ -58,16 +60,15 @@ pub async fn join(
 ) -> Result<Response, Problem> {
     let left = app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
-    let outcome = match ticket::shown(&app, event, fan.id, &headers).await? {
-        // Who had a place has done what was asked for it.
+    let place = ticket::shown(&app, event, fan.id, &headers).await?;
+    let comer = Comer { fan: fan.id, address, headers: &headers, had_place: place.is_some() };
+    gates::pass(&app, &handles, event, comer).await?;
+    let outcome = match place {
         Some(place) => handles.waiting_room.restore(fan.id, place).await?,
-        None => {
-            challenge::pass(&app, &handles, event, fan.id, &headers).await?;
-            handles.waiting_room.join(fan.id).await?
-        }
+        None => handles.waiting_room.join(fan.id).await?,
     };
     let standing = standing_after(outcome)?;
-    Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
+    Ok((left, Json(tell(&app, &handles, event, &fan, standing))).into_response())
 }
 
 /// An event that is sold or will be.
@@ -91,15 +92,18 @@ pub fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
         Outcome::Closed => Err(Code::QueueClosed.into()),
         Outcome::AccountNeeded => Err(Code::AccountNeeded.into()),
         Outcome::DeviceTied => Err(Code::DeviceTied.into()),
+        Outcome::Halted => Err(Problem::halted()),
         Outcome::TryAgain => Err(Code::OutcomeUnknown.into()),
         Outcome::NotHere | Outcome::Left | Outcome::Removed { .. } => Err(Code::NotInQueue.into()),
     }
 }
 
-pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing: Standing) -> QueueState {
+pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: &Fan, standing: Standing) -> QueueState {
     let queue = handles.waiting_room.queue().borrow().clone();
     let told = Told::of(standing, &queue, handles.inventory.clock().now());
-    Teller::new(app.tokens.clone(), event, fan).with_total(queue.ranks.total()).tell(told)
+    let teller = Teller::new(app.tokens.clone(), event, fan.id).bound_to(fan.key.clone());
+    let teller = teller.with_more_time(app.database.needs_more_time(fan.id));
+    teller.with_total(queue.ranks.total()).tell(told)
 }
 
 /// Tells where the fan stands, and counts as being here.
@@ -117,7 +121,7 @@ pub async fn read(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = handles.waiting_room.poll(fan.id).await?;
-    Ok(Json(tell(&app, &handles, event, fan.id, standing)))
+    Ok(Json(tell(&app, &handles, event, &fan, standing)))
 }
 
 /// Takes up the admission of a fan who was called.
@@ -136,7 +140,7 @@ pub async fn claim(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = standing_after(handles.waiting_room.claim(signed_in.account).await?)?;
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    Ok(Json(tell(&app, &handles, event, &signed_in.into(), standing)))
 }
 
 /// The one extension of an admission; asked again, it is told again.
@@ -155,7 +159,7 @@ pub async fn extend(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = standing_after(handles.waiting_room.extend(signed_in.account).await?)?;
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    Ok(Json(tell(&app, &handles, event, &signed_in.into(), standing)))
 }
 
 /// Gives up the place or the admission.

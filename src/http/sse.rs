@@ -5,12 +5,16 @@
 use std::{convert::Infallible, time::Duration};
 
 pub use axum::response::sse::Event;
-use axum::response::{
-    IntoResponse, Response,
-    sse::{KeepAlive, Sse},
+use axum::{
+    body::Body,
+    response::{
+        IntoResponse, Response,
+        sse::{KeepAlive, Sse},
+    },
 };
+use bytes::Bytes;
 use futures_util::stream;
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -44,6 +48,40 @@ pub fn open() -> (Events, Response) {
     let lasting = Lasting::default();
     response.extensions_mut().insert(lasting.clone());
     (Events { told, _lasting: lasting }, response)
+}
+
+/// The same for what is encoded already, heartbeats too.
+pub struct Pieces {
+    told: mpsc::Sender<Bytes>,
+    _lasting: Lasting,
+}
+
+pub fn open_encoded() -> (Pieces, Response) {
+    let (told, pieces) = mpsc::channel(1);
+    let pieces = stream::unfold(pieces, |mut pieces| async move {
+        let piece: Bytes = pieces.recv().await?;
+        Some((Ok::<_, Infallible>(piece), pieces))
+    });
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    let mut response = (headers, Body::from_stream(pieces)).into_response();
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let lasting = Lasting::default();
+    response.extensions_mut().insert(lasting.clone());
+    (Pieces { told, _lasting: lasting }, response)
+}
+
+impl Pieces {
+    pub async fn tell(&self, piece: Bytes) -> Result<(), Gone> {
+        match timeout(WRITE, self.told.send(piece)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
+        }
+    }
+
+    /// Waits until the client is known to have gone.
+    pub async fn closed(&self) {
+        self.told.closed().await;
+    }
 }
 
 impl Events {

@@ -10,6 +10,7 @@ mod opener;
 mod reader;
 mod sockets;
 mod speaker;
+pub mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,15 +34,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{line::Line, opener::Opener, reader::Stop, speaker::Speaker};
 pub use self::{
+    line::{Line, encoded},
     opener::protocols,
     sockets::{Seat, Sockets},
 };
+use self::{
+    opener::Opener,
+    reader::{Said, Stop},
+    speaker::Speaker,
+};
 use super::{
     app::App,
-    challenge,
     extract::{ClientAddress, Fan, Path},
+    gates::{self, Comer},
     problem::{Code, Problem},
     queue::{open_event, ticket},
     server::Connection,
@@ -82,14 +88,14 @@ pub mod code {
         ("onsale-queue-ticket" = Option<String>, Header, description = "as for joining")),
     security(("bearer" = []), ()), responses(
     (status = 101, description = "a WebSocket; the first message comes at once"),
-    (status = 400, description = "invalid_queue_ticket"),
+    (status = 400, description = "invalid_queue_ticket or invalid_invite"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired"),
-    (status = 403, description = "forbidden: the queue ticket is another's; origin_not_allowed; challenge_required: the solution is a protocol `challenge.CHALLENGE.NONCE`"),
+    (status = 403, description = "forbidden: the queue ticket is another's; origin_not_allowed; challenge_required, captcha_required, invite_needed: what is asked is a protocol, `challenge.CHALLENGE.NONCE`, `captcha.RESPONSE`, `invite.TOKEN`; invite_used, account_needed"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled; waits_elsewhere, with `event`"),
     (status = 426, description = "websocket_expected"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "event_unavailable; store_unavailable or outcome_unknown: by ticket only, come with a new one"),
+    (status = 503, description = "event_unavailable, captcha_unavailable; store_unavailable or outcome_unknown: by ticket only, come with a new one"),
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
@@ -129,19 +135,23 @@ async fn enter(
     let upgrade = upgrade.ok().filter(|_| is_upgrade(&headers)).ok_or(Code::WebsocketExpected)?;
     let handles = open_event(app, event).await?;
     let place = ticket::shown(app, event, opener.fan, &headers).await?;
-    if !opener.is_moving && place.is_none() {
-        challenge::pass(app, &handles, event, opener.fan, &headers).await?;
-    }
+    let had_place = opener.is_moving || place.is_some();
+    let comer = Comer { fan: opener.fan, address, headers: &headers, had_place };
+    gates::pass(app, &handles, event, comer).await?;
     // Last: a ticket is not lost to an event that is just moving.
     opener.use_ticket(app).await?;
     let (response, upgraded) = upgrade.upgrade().map_err(|_| Problem::new(Code::WebsocketExpected))?;
-    let mut response = response.into_response();
-    // A browser drops the socket unless exactly one protocol that it offered comes back.
-    if protocols(&headers).any(|offered| offered == PROTOCOL) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-    }
+    let response = agreed(response.into_response(), &headers);
     let seat = app.sockets.take_seat(opener.fan);
     Ok((response, Entry { event, opener: Arc::new(opener), place, seat, upgraded }))
+}
+
+/// A browser drops the socket unless exactly one protocol that it offered comes back.
+fn agreed(mut response: Response, headers: &HeaderMap) -> Response {
+    if protocols(headers).any(|offered| offered == PROTOCOL) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    response
 }
 
 /// When a socket is to say goodbye: at once if the node goes down; one by one if it is drained, for then it goes on serving. Who
@@ -180,7 +190,15 @@ async fn serve(app: Arc<App>, Entry { event, opener, place, seat, upgraded }: En
     let begun = Box::pin(begin(&app, event, &opener, place, upgraded, |speaker, _| speaker)).await;
     let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
-    let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced).await;
+    let mut watching = None;
+    let mut hear = |said| {
+        if let Said::Stock(seen) = said {
+            watching = Some(app.stations.station(&app.directory, event).watch(&line, seen.mark()));
+            return true;
+        }
+        heard_by(&connection, said)
+    };
+    let is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced, &mut hear).await;
     // The room learns at once that the fan is gone.
     drop(connection);
     if is_told {
@@ -236,9 +254,10 @@ async fn attend(
     opener: &Opener,
     goodbye: impl Future<Output = ()>,
     displaced: &CancellationToken,
+    hear: &mut impl FnMut(Said) -> bool,
 ) -> bool {
     let expiry = tokio::time::sleep(Duration::from_secs(opener.until_s().saturating_sub(unix_now())));
-    let (reading, tending) = (reader::read(line, connection), line.tend());
+    let (reading, tending) = (reader::read(line, hear), line.tend());
     tokio::pin!(expiry, goodbye, reading, tending);
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -262,12 +281,27 @@ async fn attend(
             // The connection has said the last word, or the client takes nothing.
             tended = &mut tending => return tended.is_ok(),
             _ = ping.tick() => {
-                // A line that is broken ends by itself.
-                let _ = line.send(Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")));
+                send_ping(line);
                 continue;
             }
         };
         line.close(code, reason);
         return true;
     }
+}
+
+/// Whether it is for the connection.
+fn heard_by(connection: &connection::Handle, said: Said) -> bool {
+    match said {
+        Said::Claim {} => connection.claim(),
+        Said::Extend {} => connection.extend(),
+        Said::Leave {} => connection.leave(),
+        Said::Ping {} | Said::Stock(_) => return false,
+    }
+    true
+}
+
+/// A line that is broken ends by itself.
+fn send_ping(line: &Line) {
+    let _ = line.send(Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b"")));
 }

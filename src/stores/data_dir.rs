@@ -1,13 +1,15 @@
 //! The data directory: made private, and used by one process at a time.
 //!
-//! Owns the lock, not what lies inside.
+//! Owns the lock, and how a small file is written; not what lies inside.
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
+
+use super::error::StoreError;
 
 /// https://docs.kernel.org/admin-guide/sysctl/kernel.html#random
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -75,6 +77,35 @@ impl DataDir {
 pub fn make(path: &Path) -> Result<(), DataDirError> {
     let failed = |source| DataDirError::Io { path: path.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)
+}
+
+/// A crash leaves the old file or the new one.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    let prepare = || {
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    prepare().map_err(|error: io::Error| StoreError::ReadOnly(error.into()))?;
+    let swap = || {
+        fs::rename(&new, path)?;
+        sync_folder(path)
+    };
+    swap().map_err(|error: io::Error| StoreError::Unknown(error.into()))
+}
+
+/// One that is not there is no error.
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder(path).map_err(|error| StoreError::Unknown(error.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::ReadOnly(error.into())),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

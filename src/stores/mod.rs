@@ -7,16 +7,19 @@ pub mod data_dir;
 pub mod database;
 pub mod error;
 pub mod etcd;
+pub mod halts;
 pub mod journal;
 pub mod keys;
 pub mod membership;
 pub mod order_bus;
 pub mod ownership;
+pub mod pass_key;
 pub mod queue;
 pub mod redis;
 pub mod secret;
 pub mod sqlite;
 pub mod used_tickets;
+pub mod waits;
 pub mod wishes;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use self::{
     database::Database,
     error::StoreError,
     etcd::{Etcd, lease::LeaseKeeper},
+    halts::{HaltStore, embedded::EmbeddedHalts},
     journal::{InventoryJournal, embedded::EmbeddedJournal, etcd::EtcdJournal},
     keys::{KeyStore, embedded::EmbeddedKeys, etcd::EtcdKeys},
     membership::Membership,
@@ -35,6 +39,7 @@ use self::{
     queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
     redis::Redis,
     used_tickets::{UsedTickets, embedded::EmbeddedTickets, redis::RedisTickets},
+    waits::{Waits, embedded::EmbeddedWaits, redis::RedisWaits},
 };
 
 /// One of each, on whatever the configuration says; nobody else knows which.
@@ -43,9 +48,11 @@ pub struct Stores {
     pub ownership: Arc<dyn Ownership>,
     pub queue: Arc<dyn QueueStore>,
     pub used_tickets: Arc<dyn UsedTickets>,
+    pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     pub keys: Arc<dyn KeyStore>,
+    pub halts: Arc<dyn HaltStore>,
     /// Only where there may be other nodes: with etcd.
     pub membership: Option<Arc<Membership>>,
     /// Last, so that it is given up after the files in it.
@@ -64,8 +71,17 @@ impl Stores {
     }
 }
 
+/// What is in Redis, if there is one.
+type OnRedis = (Arc<dyn QueueStore>, Arc<dyn UsedTickets>, Arc<dyn Waits>);
+
 /// What is in etcd, if there is one.
-type OnEtcd = (Arc<dyn InventoryJournal>, Arc<dyn Ownership>, Arc<dyn KeyStore>, Option<Arc<Membership>>);
+struct OnEtcd {
+    journal: Arc<dyn InventoryJournal>,
+    ownership: Arc<dyn Ownership>,
+    keys: Arc<dyn KeyStore>,
+    halts: Arc<dyn HaltStore>,
+    membership: Option<Arc<Membership>>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -81,11 +97,13 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         move |source| OpenError::Store { store, source }
     }
     let data_dir = DataDir::open(&config.data_dir)?;
-    let (journal, ownership, keys, membership): OnEtcd = if config.etcd.is_empty() {
+    let on_etcd = if config.etcd.is_empty() {
         let journal = EmbeddedJournal::open(&data_dir.file("journal.db")).await.map_err(of("journal"))?;
         let journal = Arc::new(journal);
         let keys = EmbeddedKeys::open(&data_dir.file("keys.json"), node).map_err(of("keys"))?;
-        (Arc::clone(&journal) as _, Arc::new(EmbeddedOwnership::new(journal, node)), Arc::new(keys), None)
+        let halts = EmbeddedHalts::open(&data_dir.file("halted.json")).map_err(of("halts"))?;
+        let ownership = Arc::new(EmbeddedOwnership::new(Arc::clone(&journal), node));
+        OnEtcd { journal, ownership, keys: Arc::new(keys), halts: Arc::new(halts), membership: None }
     } else {
         // Connections of its own for each: neither a large commit nor a long list may delay what the others do.
         let connect = async || Etcd::new(&config.etcd).await.map_err(of("etcd"));
@@ -95,14 +113,22 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         let ownership = EtcdOwnership::new(Arc::clone(&etcd), Arc::clone(&lease), node);
         let keys = EtcdKeys::new(Arc::clone(&etcd), Arc::clone(&lease), node, etcd::keys::KEYS);
         let membership = Arc::new(Membership::new(etcd, lease, node));
-        (Arc::new(journal), Arc::new(ownership), Arc::new(keys), Some(membership))
+        OnEtcd {
+            journal: Arc::new(journal),
+            ownership: Arc::new(ownership),
+            keys: Arc::new(keys),
+            halts: Arc::new(membership.wishes()),
+            membership: Some(membership),
+        }
     };
-    let (queue, used_tickets): (Arc<dyn QueueStore>, Arc<dyn UsedTickets>) = if config.redis.is_empty() {
+    let (queue, used_tickets, waits): OnRedis = if config.redis.is_empty() {
         let queue = EmbeddedQueue::open(&data_dir.file("queue.db")).await.map_err(of("queue"))?;
-        (Arc::new(queue), Arc::new(EmbeddedTickets::default()))
+        let waits = EmbeddedWaits::open(&data_dir.file("waits.db")).await.map_err(of("waits"))?;
+        (Arc::new(queue), Arc::new(EmbeddedTickets::default()), Arc::new(waits))
     } else {
         let redis = Arc::new(Redis::open(&config.redis).map_err(of("queue"))?);
-        (Arc::new(RedisQueue::new(Arc::clone(&redis))), Arc::new(RedisTickets::new(redis)))
+        let used_tickets = RedisTickets::new(Arc::clone(&redis));
+        (Arc::new(RedisQueue::new(Arc::clone(&redis))), Arc::new(used_tickets), Arc::new(RedisWaits::new(redis)))
     };
     let bus: Arc<dyn OrderBus> = if config.rabbitmq.is_empty() {
         let bus = EmbeddedBus::open(&data_dir.file("bus.db"), RetryDelay::default()).await;
@@ -111,7 +137,8 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
-    Ok(Stores { journal, ownership, queue, used_tickets, bus, database, keys, membership, data_dir })
+    let OnEtcd { journal, ownership, keys, halts, membership } = on_etcd;
+    Ok(Stores { journal, ownership, queue, used_tickets, waits, bus, database, keys, halts, membership, data_dir })
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

@@ -1,4 +1,4 @@
-//! What operators want of the nodes: one to run nothing, an event to run on a certain one. In etcd, beside the nodes' records.
+//! What operators want of the nodes: one to run nothing, an event to run on a certain one, all events to halt. In etcd, beside the nodes' records.
 //!
 //! Owns the keys' form. They hang on no lease: what is wanted holds over every restart, until it is taken back. Says nothing of
 //! what is so.
@@ -71,6 +71,16 @@ impl WishStore {
 
     pub async fn unpin(&self, event: EventId) -> Result<(), StoreError> {
         self.set(keys::pinned(event), None).await
+    }
+
+    /// What is written about a halt of all events, if there is one.
+    pub async fn halted(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.etcd.get(keys::HALTED, GetOptions::new()).await?;
+        Ok(found.kvs().first().map(|found| found.value().to_vec()))
+    }
+
+    pub async fn set_halted(&self, value: Option<&str>) -> Result<(), StoreError> {
+        self.set(keys::HALTED.to_owned(), value).await
     }
 
     /// Something is told when a look may be due. A hint only.

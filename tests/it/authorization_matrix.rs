@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use onsale::domain::account::Role;
+use onsale::{
+    domain::{account::Role, time::Millis},
+    http::{now, shapes::Timestamp},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -34,13 +37,16 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 85] = [
+const ROWS: [(&str, &str, May); 98] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
     ("post", "/api/v1/auth/logout", Anybody),
     ("get", "/api/v1/auth/me", AnyAccount),
+    ("get", "/api/v1/auth/profile", AnyAccount),
+    ("put", "/api/v1/auth/profile", AnyAccount),
     ("put", "/api/v1/auth/password", AnyAccount),
+    ("post", "/api/v1/auth/step-up", AnyAccount),
     ("post", "/api/v1/auth/socket-ticket", AnyAccount),
     ("get", "/api/v1/events", Anybody),
     ("post", "/api/v1/events", AnOrganizer),
@@ -57,6 +63,9 @@ const ROWS: [(&str, &str, May); 85] = [
     ("post", "/api/v1/events/{event}/queue/tie", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/claim", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue/pass", AnyAccount),
+    ("post", "/api/v1/events/{event}/queue/pass/introspect", Anybody),
+    ("get", "/.well-known/jwks.json", Anybody),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/stream", AnyAccount),
@@ -66,6 +75,8 @@ const ROWS: [(&str, &str, May); 85] = [
     ("get", "/api/v1/events/{event}/queue/draw/proof", AnyAccount),
     ("get", "/api/v1/events/{event}/availability", Anybody),
     ("get", "/api/v1/events/{event}/seats", Anybody),
+    ("get", "/api/v1/events/{event}/stock/stream", Anybody),
+    ("get", "/api/v1/events/{event}/stock/socket", Anybody),
     ("post", "/api/v1/events/{event}/holds", AnyAccount),
     ("get", "/api/v1/holds/{reference}", ItsFan),
     ("post", "/api/v1/holds/{reference}/extend", ItsFan),
@@ -100,6 +111,11 @@ const ROWS: [(&str, &str, May); 85] = [
     ("put", "/api/v1/admin/events/{event}/queue/notice", Steerers),
     ("put", "/api/v1/admin/events/{event}/queue/classes/members", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/move", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/invites", Steerers),
+    ("post", "/api/v1/admin/events/{event}/queue/invites/withdraw", Steerers),
+    ("put", "/api/v1/admin/events/{event}/halt", Steerers),
+    ("get", "/api/v1/admin/halt", Operators),
+    ("put", "/api/v1/admin/halt", Operators),
     ("get", "/api/v1/admin/events/{event}/queue/draw", Steerers),
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
@@ -181,6 +197,8 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         (_, "/api/v1/auth/login", _) => json!({"email": "its-fan@example.org", "password": PASSWORD}),
         (_, "/api/v1/auth/refresh" | "/api/v1/auth/logout", _) => json!({"refresh_token": "nobody's"}),
+        (_, "/api/v1/auth/step-up", _) => json!({"password": PASSWORD}),
+        ("put", "/api/v1/auth/profile", _) => json!({"needs_more_time": true}),
         (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
         ("post", "/api/v1/events", _) => concert(),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
@@ -188,6 +206,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
+        ("post", _, "introspect") => json!({"pass": "of nobody"}),
         ("post", _, "tie") => json!({"deviceKey": "of no device"}),
         (_, _, "admit" | "remove" | "synthetic") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),
@@ -195,6 +214,11 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "beacon") => json!({"value": "8f0c", "reason": reason}),
         ("put", _, "mode") => json!({"mode": "fifo", "reason": reason}),
         ("put", _, "notice") => json!({"texts": {"en": "The hall opens late."}, "reason": reason}),
+        (_, _, "invites") => {
+            json!({"count": 1, "expires_at": Timestamp(now() + Millis::minutes(60)), "reason": reason})
+        }
+        (_, _, "withdraw") => json!({"invites": ["00000000000040008000000000000000"], "reason": reason}),
+        ("put", _, "halt") => json!({"halted": false, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "members") => {
@@ -423,7 +447,7 @@ async fn s_20_a_draft_is_not_there_for_others() {
     let path = format!("/api/v1/events/{}", made["id"].as_str().expect("id"));
     served.get(&path, Some(&organizer.access)).await.expect(StatusCode::OK);
     for token in [None, Some(other.access.as_str())] {
-        for suffix in ["", "/availability", "/seats"] {
+        for suffix in ["", "/availability", "/seats", "/stock/stream"] {
             let answer = served.get(&format!("{path}{suffix}"), token).await;
             assert_eq!(answer.problem(), (404, "not_found".into()), "{suffix}");
         }

@@ -3,6 +3,7 @@
 mod accounts;
 mod idempotency;
 mod limits;
-mod server;
+mod privileges;
+pub mod server;
 mod sessions;
 mod supply;

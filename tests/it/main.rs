@@ -39,6 +39,8 @@ mod sale;
 mod served;
 mod servers;
 mod shop;
+mod stock_mirrors;
 mod two_nodes;
 mod used_tickets_contract;
+mod waits_contract;
 mod wishes;

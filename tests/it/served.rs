@@ -97,10 +97,12 @@ impl Served {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
             used_tickets: stores.used_tickets.clone(),
+            waits: stores.waits.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
             directory: directory.clone(),
             operations: Arc::new(operations),
+            halt: directory.halt().clone(),
         };
         let home = Arc::new(Home { directory, stores, _folder: folder });
         Self::on(config, below, keys, secret_text, home).await

@@ -239,6 +239,7 @@ pub fn configuration(stock: u32) -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -251,6 +252,8 @@ pub fn configuration(stock: u32) -> Configuration {
             extension: Millis::minutes(5),
             claim_window: Millis::minutes(5),
             grace: Millis::minutes(5),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }

@@ -248,7 +248,7 @@ impl State {
     }
 
     fn goaway(&mut self) -> Result<(), Lost> {
-        self.screen.say(Outgoing::Goaway)?;
+        self.screen.goaway()?;
         self.close(Close::GoingAway)
     }
 
@@ -297,6 +297,7 @@ async fn try_to_attach(
             Outcome::Closed => return Some(Attached::Refused(Shut::Closed)),
             Outcome::AccountNeeded => return Some(Attached::Refused(Shut::AccountNeeded)),
             Outcome::DeviceTied => return Some(Attached::Refused(Shut::DeviceTied)),
+            Outcome::Halted => return Some(Attached::Refused(Shut::Halted)),
             outcome => standing_of(&outcome),
         }
     } else {

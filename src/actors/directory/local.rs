@@ -9,15 +9,16 @@ use std::{
 use async_trait::async_trait;
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Directory, DirectoryError, EventHandles, Part, Slot,
     root::{Events, Message},
 };
 use crate::{
-    actors::{config::Config, foundation::Foundation},
+    actors::{config::Config, foundation::Foundation, halt::Halt},
     domain::id::EventId,
-    stores::{Stores, error::StoreError, journal::Epoch, keys::ring::KeyRing},
+    stores::{Stores, database::more_time, error::StoreError, journal::Epoch, keys::ring::KeyRing},
 };
 
 /// The map that both the directory and the root actor hold. Changed when an event starts or ends, read by every request.
@@ -31,6 +32,8 @@ pub struct LocalDirectory {
     slots: Slots,
     root: ActorRef<Message>,
     deadline: Duration,
+    halt: Halt,
+    _more_time: AbortOnDropHandle<()>,
 }
 
 /// An event that runs here, as of now.
@@ -62,6 +65,8 @@ impl Running {
 pub enum StartError {
     #[error("the events that must run are not known: {0}")]
     Active(#[source] StoreError),
+    #[error("whether all events are halted is not known: {0}")]
+    Halt(#[source] StoreError),
     #[error("the actors do not start: {0}")]
     Spawn(#[from] SpawnErr),
 }
@@ -78,7 +83,7 @@ impl LocalDirectory {
     }
 
     /// Of a node among others: starts nothing by itself, and an event that another node has is [`DirectoryError::Elsewhere`].
-    pub async fn start_member(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Result<Arc<Self>, SpawnErr> {
+    pub async fn start_member(stores: &Stores, keys: Arc<KeyRing>, config: Config) -> Result<Arc<Self>, StartError> {
         Self::open(stores, keys, config, false).await
     }
 
@@ -87,11 +92,13 @@ impl LocalDirectory {
         self.tell_begin(Vec::new(), directory);
     }
 
-    async fn open(stores: &Stores, keys: Arc<KeyRing>, config: Config, alone: bool) -> Result<Arc<Self>, SpawnErr> {
+    async fn open(stores: &Stores, keys: Arc<KeyRing>, config: Config, alone: bool) -> Result<Arc<Self>, StartError> {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
-        let (slots, on) = (Slots::default(), Foundation::new(stores, keys, config));
+        let halt = Halt::open(Arc::clone(&stores.halts)).await.map_err(StartError::Halt)?;
+        let (slots, on) = (Slots::default(), Foundation::new(stores, keys, halt.clone(), config));
         let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
-        Ok(Arc::new(Self { slots, root, deadline }))
+        let more_time = tokio::spawn(more_time::follow(stores.database.clone()));
+        Ok(Arc::new(Self { slots, root, deadline, halt, _more_time: AbortOnDropHandle::new(more_time) }))
     }
 
     async fn find(&self, event: EventId, mut take: bool) -> Result<EventHandles, DirectoryError> {
@@ -124,6 +131,11 @@ impl LocalDirectory {
     pub fn here(&self, event: EventId) -> Option<EventHandles> {
         let slot = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&event).cloned();
         slot.and_then(|slot| slot.handles())
+    }
+
+    /// The switch that halts all events.
+    pub fn halt(&self) -> &Halt {
+        &self.halt
     }
 
     /// The events that run here.

@@ -10,7 +10,7 @@ pub use super::event_keeper::Part;
 
 use async_trait::async_trait;
 
-use super::{inventory, orders, waiting_room};
+use super::{inventory, orders, stock, waiting_room};
 use crate::{domain::id::EventId, stores::journal::Epoch};
 
 /// The ways in to one event's actors. They go stale when the actors restart: ask the directory each time.
@@ -19,6 +19,7 @@ pub struct EventHandles {
     pub inventory: inventory::Handle,
     pub waiting_room: waiting_room::Handle,
     pub orders: orders::Handle,
+    pub stock: stock::Handle,
     /// Of this activation.
     pub epoch: Epoch,
 }

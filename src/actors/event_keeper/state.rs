@@ -23,7 +23,7 @@ use crate::{
         foundation::Foundation,
         inventory::{self, AdmissionChange, Begun},
         measures::{self, Share},
-        orders, waiting_room,
+        orders, stock, waiting_room,
     },
     domain::{draw::Digest, id::EventId, inventory::fact::OrderFact},
     stores::journal::Epoch,
@@ -276,6 +276,7 @@ impl State {
             journal: Arc::clone(&self.on.journal),
             ownership: Arc::clone(&self.on.ownership),
             config: (*self.on.config).clone(),
+            halt: Some(self.on.halt.clone()),
             facts,
             admissions,
         };
@@ -316,7 +317,9 @@ impl State {
             begun,
             store: Arc::clone(&self.on.queue),
             ownership: Arc::clone(&self.on.ownership),
+            database: self.on.database.clone(),
             config: (*self.on.config).clone(),
+            halt: self.on.halt.clone(),
             admissions,
             seeds: self
                 .on
@@ -328,7 +331,8 @@ impl State {
                 .collect(),
         };
         let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
-        let handles = EventHandles { inventory, waiting_room, orders, epoch };
+        let stock = stock::Handle::here(inventory.clone(), epoch);
+        let handles = EventHandles { inventory, waiting_room, orders, stock, epoch };
         Ok(Running { handles, _counted: Share::of_events_running() })
     }
 

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     AskError,
     inlet::{Asked, Inlet},
-    message::{Begun, Message, Reply},
+    message::{Begun, Message, Reply, StockNow},
     show::Shown,
 };
 use crate::{
@@ -125,6 +125,13 @@ impl Handle {
             }
             Way::There(there) => there.seats().await,
         }
+    }
+
+    /// What viewers are shown is made of it, as of the last commit. Known where the event runs.
+    pub(in crate::actors) async fn stock(&self) -> Result<StockNow, AskError> {
+        let Way::Here(here) = &self.way else { return Err(AskError::Unavailable) };
+        let permit = here.enter()?;
+        here.read(|reply| Message::Stock { reply, permit }).await
     }
 
     /// A strong read.

@@ -9,10 +9,11 @@ use super::AskError;
 use crate::{
     actors::gate::Permit,
     domain::{
-        code::SeatId,
+        code::{Code, SeatId},
         id::{FanId, OrderId},
         inventory::{
             AdmittedPlaces, SeatState,
+            configuration::Configuration,
             request::{Admission, HoldView},
         },
         queue::{Loss, Place},
@@ -36,6 +37,10 @@ pub(super) enum Message {
         reply: Reply<Vec<(SeatId, SeatState)>>,
         permit: Permit,
     },
+    Stock {
+        reply: Reply<StockNow>,
+        permit: Permit,
+    },
     /// Asked once by the keeper, for the waiting room: which of the places that the queue's store gave back still wait.
     Begin {
         places: Vec<(Place, FanId)>,
@@ -53,6 +58,15 @@ pub(super) enum Message {
     Drain {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// What viewers are shown is made of it.
+pub(in crate::actors) struct StockNow {
+    pub configuration: Option<Arc<Configuration>>,
+    /// Of each seat, in the configuration's order.
+    pub free: Vec<bool>,
+    /// Of each ticket type without seats.
+    pub counts: Vec<(Code, u32)>,
 }
 
 /// What a waiting room starts from.

@@ -29,7 +29,7 @@ use tokio::{
     time::Duration,
 };
 
-pub(super) use self::message::Begun;
+pub(super) use self::message::{Begun, StockNow};
 #[cfg(test)]
 pub(super) use self::show::unconfigured;
 pub use self::{handle::Handle, message::AdmissionChange};
@@ -41,7 +41,7 @@ use self::{
     slots::Caller,
     state::State,
 };
-use super::{clock::Clock, config::Config};
+use super::{clock::Clock, config::Config, halt::Halt};
 use crate::{
     domain::{
         id::EventId,
@@ -84,6 +84,8 @@ pub struct Arguments {
     pub journal: Arc<dyn InventoryJournal>,
     pub ownership: Arc<dyn Ownership>,
     pub config: Config,
+    /// Without one nobody can halt it but the event's own configuration.
+    pub halt: Option<Halt>,
     /// Committed facts in journal order. Not bounded here: new holds are refused beyond `outbox_limit`.
     pub facts: mpsc::UnboundedSender<Vec<OrderFact>>,
     /// Committed changes of admissions, in journal order; there are no more of them than slots.
@@ -135,6 +137,7 @@ impl Actor for EventInventory {
             Message::Asked => state.form(&me)?,
             Message::Order { order, reply, permit } => state.read(&me, Caller::Order(order, reply), Some(permit))?,
             Message::Seats { reply, permit } => state.read(&me, Caller::Seats(reply), Some(permit))?,
+            Message::Stock { reply, permit } => state.read(&me, Caller::Stock(reply), Some(permit))?,
             Message::Begin { places, reply } => state.read(&me, Caller::Begin(places, reply), None)?,
             Message::AppendReturned(Ok(())) => state.committed(&me)?,
             Message::AppendReturned(Err(error)) => return Err(state.step_down(&me, error)),

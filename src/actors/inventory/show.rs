@@ -60,6 +60,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -72,6 +73,8 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
             extension: Millis(0),
             claim_window: Millis::minutes(1),
             grace: Millis::minutes(1),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     AskError,
-    message::{Begun, Reply},
+    message::{Begun, Reply, StockNow},
 };
 use crate::{
     actors::gate::Permit,
@@ -30,6 +30,7 @@ pub(super) enum Caller {
     /// Strong reads: looked up when the batch that they ride in is durable.
     Order(OrderId, Reply<Option<HoldView>>),
     Seats(Reply<Vec<(SeatId, SeatState)>>),
+    Stock(Reply<StockNow>),
     Begin(Vec<(Place, FanId)>, Reply<Begun>),
 }
 
@@ -40,6 +41,7 @@ impl Caller {
             Self::Answer(reply) => drop(reply.send(Err(why))),
             Self::Order(_, reply) => drop(reply.send(Err(why))),
             Self::Seats(reply) => drop(reply.send(Err(why))),
+            Self::Stock(reply) => drop(reply.send(Err(why))),
             Self::Begin(_, reply) => drop(reply.send(Err(why))),
         }
     }

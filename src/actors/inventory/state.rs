@@ -14,13 +14,13 @@ use super::{
     AdmissionChange, Arguments, AskError,
     in_flight::{self, Admitted, Counters, InFlight},
     inlet::{Asked, Outlet},
-    message::{Begun, Message, SnapshotMade},
+    message::{Begun, Message, SnapshotMade, StockNow},
     show::Shown,
     slots::{Caller, Slot, Slots},
     snapshot,
 };
 use crate::{
-    actors::{beside, clock::Clock, config::Config, gate::Permit, measures::InventoryMeasures},
+    actors::{beside, clock::Clock, config::Config, gate::Permit, halt::Halt, measures::InventoryMeasures},
     domain::{
         id::{EventId, FanId},
         inventory::{
@@ -42,6 +42,7 @@ pub(super) struct State {
     epoch: Epoch,
     clock: Clock,
     config: Config,
+    halt: Option<Halt>,
     journal: Arc<dyn InventoryJournal>,
     ownership: Arc<dyn Ownership>,
     facts: mpsc::UnboundedSender<Vec<OrderFact>>,
@@ -121,7 +122,7 @@ impl Tail {
 
 impl State {
     pub fn new(arguments: Arguments, outlet: Outlet, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
-        let Arguments { event, epoch, folded, clock, journal, ownership, config, facts, admissions } = arguments;
+        let Arguments { event, epoch, folded, clock, journal, ownership, config, halt, facts, admissions } = arguments;
         let tail = Tail::new(folded.tail_bytes, folded.snapshot_bytes, config.snapshot_tail_bytes);
         let admitted = Admitted::new(&folded.inventory);
         // The seed only has to differ between activations, so that no two batches can be taken for one another.
@@ -131,6 +132,7 @@ impl State {
             epoch,
             clock,
             config,
+            halt,
             journal,
             ownership,
             facts,
@@ -298,6 +300,7 @@ impl State {
             return Ok(());
         }
         self.take_in()?;
+        self.batcher.halt_all(self.halt.as_ref().is_some_and(Halt::is_on));
         self.batcher.form(self.clock.now(), &mut self.effects)?;
         self.run_effects(me)
     }
@@ -354,6 +357,12 @@ impl State {
             }
             // All seats at once are no strong read: they may be those of a former owner.
             (Caller::Seats(reply), Outcome::Readable) => drop(reply.send(Ok(self.batcher.inventory().seats()))),
+            (Caller::Stock(reply), Outcome::Readable) => {
+                let inventory = self.batcher.inventory();
+                let configuration = inventory.configuration().map(Arc::clone);
+                let (free, counts) = (inventory.free_seats(), inventory.free_counts());
+                let _ = reply.send(Ok(StockNow { configuration, free, counts }));
+            }
             (Caller::Begin(places, reply), Outcome::Readable) if sure => {
                 let _ = reply.send(Ok(self.beginning(places)));
             }

@@ -26,6 +26,7 @@ use crate::{
             request::{Answer, HoldView, Request},
         },
         queue::{Outcome, Place, Queue, Standing},
+        stock::{Mark, Update},
     },
 };
 
@@ -116,6 +117,13 @@ impl Reflection {
             if is_last || states.len() >= page.total as usize {
                 return Ok(Some((page.version, states)));
             }
+        }
+    }
+
+    pub async fn stock(&self, since: Option<Mark>) -> Result<Update, AskError> {
+        match self.read(Errand::Stock { since }).await? {
+            Report::Stock(update) => update,
+            other => Err(strange(&other, AskError::Unavailable)),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         courier::{Bulletin, Courier},
         directory::{DirectoryError, EventHandles, Slot},
         event_keeper::Found,
-        inventory, orders,
+        inventory, orders, stock,
         waiting_room::{self, Attachment, Ear, Lanes, Socket, Sockets},
     },
     domain::{
@@ -235,6 +235,7 @@ impl State {
             inventory: inventory::Handle::there(Arc::clone(&reflection)),
             waiting_room: waiting_room::Handle::there(Arc::clone(&reflection)),
             orders: orders::Handle::there(Arc::clone(&reflection)),
+            stock: stock::Handle::there(Arc::clone(&reflection)),
             epoch,
         };
         self.slot.show(Some(&handles));

@@ -38,6 +38,7 @@ use self::{message::Message, state::State};
 use super::{
     clock::Clock,
     config::Config,
+    halt::Halt,
     inventory::{self, AdmissionChange, Begun},
 };
 use crate::{
@@ -46,7 +47,7 @@ use crate::{
         id::EventId,
         queue::{self, Queue, Room},
     },
-    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
+    stores::{database::Database, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -69,7 +70,9 @@ pub(super) struct Arguments {
     pub begun: Begun,
     pub store: Arc<dyn QueueStore>,
     pub ownership: Arc<dyn Ownership>,
+    pub database: Database,
     pub config: Config,
+    pub halt: Halt,
     pub admissions: mpsc::UnboundedReceiver<AdmissionChange>,
     /// What the draw can be made from: of each root secret, the one that signs first. Told to nobody before its time.
     pub seeds: Arc<[Digest]>,
@@ -81,7 +84,7 @@ const PULSE: Duration = Duration::from_millis(200);
 pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
     let config = arguments.config.clone();
     let configuration = arguments.inventory.configuration();
-    let room = Room::of(&arguments.inventory.view(), &configuration, rand::random());
+    let room = look(&arguments.inventory, &arguments.halt);
     let Begun { term, places, admissions, loss, .. } = &arguments.begun;
     let now = arguments.clock.now();
     let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
@@ -94,6 +97,12 @@ pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result
     let (actor, _) = Actor::spawn_linked(None, WaitingRoom, (arguments, room, publish), supervisor).await?;
     let deadline = Duration::from_millis(config.ask_deadline_ms);
     Ok(Handle::new(actor, config.waiting_room_in_flight, deadline, queue))
+}
+
+/// What the room has to know of the inventory, and of who halts it.
+fn look(inventory: &inventory::Handle, halt: &Halt) -> Room {
+    let room = Room::of(&inventory.view(), &inventory.configuration(), rand::random());
+    Room { halted: room.halted || halt.is_on(), ..room }
 }
 
 struct WaitingRoom;

@@ -45,8 +45,10 @@ impl Position {
         if conditions.mode == Mode::Random {
             return Self { spot: Spot::Anywhere, total };
         }
-        let wait =
-            queue.outflow.filter(|_| !conditions.paused).map(|outflow| outflow.wait(before(place, ahead, queue)));
+        let wait = queue
+            .outflow
+            .filter(|_| !conditions.paused && !conditions.halted)
+            .map(|outflow| outflow.wait(before(place, ahead, queue)));
         Self { spot: Spot::Behind { ahead, wait }, total }
     }
 

@@ -22,6 +22,7 @@ use super::{
     attachment::{Attachment, Ear, Party, Socket, Sockets},
     drawing,
     lanes::Lanes,
+    look,
     message::{Attending, Caller, Message, Reply, Request},
     refill::Refill,
 };
@@ -29,6 +30,7 @@ use crate::{
     actors::{
         beside,
         clock::Clock,
+        halt::Halt,
         inventory::{self, AdmissionChange, AskError},
         measures::{RoomMeasures, Share},
     },
@@ -36,9 +38,9 @@ use crate::{
         draw::{Book, Digest, Proof},
         id::{EventId, FanId},
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
-        queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
+        queue::{Effect, Input, Outcome, Place, Queue, Standing, WaitingRoom},
     },
-    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
+    stores::{database::Database, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 /// More places than this are not told at once.
@@ -52,8 +54,11 @@ pub(super) struct State {
     term: u32,
     clock: Clock,
     inventory: inventory::Handle,
+    halt: Halt,
     store: Arc<dyn QueueStore>,
     ownership: Arc<dyn Ownership>,
+    /// Knows who needs more time.
+    database: Database,
     room: WaitingRoom<Caller>,
     effects: Vec<Effect<Caller>>,
     sockets: Sockets,
@@ -92,8 +97,20 @@ impl State {
         room: WaitingRoom<Caller>,
         queue: watch::Sender<Arc<Queue>>,
     ) -> Self {
-        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
-            arguments;
+        let Arguments {
+            event,
+            epoch,
+            clock,
+            inventory,
+            begun,
+            store,
+            ownership,
+            database,
+            config,
+            halt,
+            mut admissions,
+            seeds,
+        } = arguments;
         let publish_every = Duration::from_millis(config.queue_publish_ms);
         let mut beside = JoinSet::new();
         let (pump, room_of_sockets) = (me.clone(), me.clone());
@@ -108,8 +125,10 @@ impl State {
             term: begun.term,
             clock,
             inventory,
+            halt,
             store,
             ownership,
+            database,
             room,
             effects: Vec::new(),
             sockets: Sockets::new(Arc::new(move |fan, socket| {
@@ -328,7 +347,8 @@ impl State {
             Standing::Waiting(place) => return caller.tell(self.if_sure(Outcome::Waiting { place })),
             Standing::NotHere => return caller.tell(self.if_sure(Outcome::NotHere)),
         };
-        self.ask_for_change(me, Command::Claim { place: admission.place, fan }, caller);
+        let needs_more_time = self.database.needs_more_time(fan);
+        self.ask_for_change(me, Command::Claim { place: admission.place, fan, needs_more_time }, caller);
     }
 
     fn extend(&mut self, me: &ActorRef<Message>, fan: FanId, caller: Caller) {
@@ -380,7 +400,7 @@ impl State {
             return;
         }
         let began = Instant::now();
-        let room = Room::of(&self.inventory.view(), &self.inventory.configuration(), rand::random());
+        let room = look(&self.inventory, &self.halt);
         self.step(me, Input::Tick { room });
         self.measures.ticked(began.elapsed());
     }
@@ -423,7 +443,10 @@ impl State {
         if self.ownership.is_sure(self.epoch) { Ok(answer) } else { Err(WaitError::Unavailable) }
     }
 
-    fn admit(&mut self, me: &ActorRef<Message>, admittees: Vec<Admittee>) {
+    fn admit(&mut self, me: &ActorRef<Message>, mut admittees: Vec<Admittee>) {
+        for admittee in &mut admittees {
+            admittee.needs_more_time = self.database.needs_more_time(admittee.fan);
+        }
         let inventory = self.inventory.clone();
         self.admitting = Some(beside::run(me, async move {
             Message::AdmitReturned(inventory.ask(plain(Command::Admit(admittees))).await)

@@ -205,6 +205,7 @@ fn room(settings: QueueSettings) -> Room {
         open: true,
         upcoming: false,
         draw: crate::domain::inventory::draw::DrawStage::None,
+        halted: false,
         dice: 7,
         shares: Shares::default(),
     }

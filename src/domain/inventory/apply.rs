@@ -80,6 +80,11 @@ impl Inventory {
             Entry::DrawRevealed { seed } => self.draw_revealed(*seed),
             Entry::Classified { fans, class } => self.classified(fans, *class),
             Entry::QueueMoved { .. } => self.queue_moved(),
+            Entry::InviteUsed { invite, fan } => self.invite_used(*invite, *fan),
+            Entry::InvitesWithdrawn { invites } => {
+                self.invites_withdrawn(invites);
+                Ok(())
+            }
         }
     }
 

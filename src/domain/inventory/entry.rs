@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::{
     draw::Digest,
-    id::{FanId, OrderId, PaymentId},
+    id::{FanId, InviteId, OrderId, PaymentId},
     queue::{Class, Place},
     time::EventTime,
 };
@@ -137,6 +137,15 @@ pub enum Entry {
         fan: FanId,
         from: Place,
         to: Place,
+    },
+    /// It is this fan's from now on.
+    InviteUsed {
+        invite: InviteId,
+        fan: FanId,
+    },
+    /// Whether they were used or not.
+    InvitesWithdrawn {
+        invites: Vec<InviteId>,
     },
 }
 

@@ -16,6 +16,7 @@ pub mod draw;
 pub mod entry;
 pub mod fact;
 mod fans;
+mod invites;
 pub mod notice;
 mod orders;
 mod orphans;
@@ -44,11 +45,12 @@ use self::{
     entry::Entry,
     fact::OrderFact,
     fans::Fans,
+    invites::Invites,
     orders::Orders,
     outbox::Outbox,
     outcomes::Outcomes,
     request::{Admission, AdmissionEnd, Answer, HoldView},
-    seats::Seats,
+    seats::{SeatRecord, Seats},
     stock::Stock,
 };
 use super::{
@@ -81,6 +83,9 @@ pub struct Inventory {
     entrants: Entrants,
     class_members: ClassMembers,
     manual_moves: u64,
+    invites: Invites,
+    /// Whoever runs the installation has halted all events. Not of the journal.
+    all_halted: bool,
 }
 
 /// A journal that contradicts itself: the event must not run.
@@ -158,6 +163,16 @@ pub enum SeatState {
 }
 
 impl Inventory {
+    /// Whether all events of the installation are halted, as far as is known here.
+    pub fn halt_all(&mut self, halted: bool) {
+        self.all_halted = halted;
+    }
+
+    /// The kill switch is on: of this event, or of all.
+    fn is_halted(&self) -> bool {
+        self.all_halted || self.configuration.as_ref().is_some_and(|configuration| configuration.halted)
+    }
+
     /// Entries that time makes due: holds and admissions that end. At most `limit`, earliest first.
     pub fn due(&self, now: EventTime, limit: usize) -> Vec<Entry> {
         let mut holds = self.orders.deadlines().take_while(|(at, _)| *at <= now).peekable();
@@ -209,6 +224,19 @@ impl Inventory {
     /// Every seat and its state, in the configuration's order.
     pub fn seats(&self) -> Vec<(SeatId, SeatState)> {
         self.seats.states()
+    }
+
+    /// Of each seat, in the configuration's order: whether anybody can have it.
+    pub fn free_seats(&self) -> Vec<bool> {
+        self.seats.offered().map(SeatRecord::is_open).collect()
+    }
+
+    /// Of each ticket type without seats, in the configuration's order: how many anybody can have.
+    pub fn free_counts(&self) -> Vec<(Code, u32)> {
+        let ticket_types = self.configuration.iter().flat_map(|configuration| &configuration.ticket_types);
+        let offered = ticket_types.filter_map(|ticket_type| self.stock.offered(&ticket_type.code));
+        let unseated = offered.filter(|(_, stock)| !stock.seated);
+        unseated.map(|(index, stock)| (stock.code.clone(), self.stock.available(index))).collect()
     }
 
     /// The order as the inventory knows it: held, or how it ended, while remembered.

@@ -6,7 +6,7 @@ use super::configuration::Configuration;
 use crate::domain::{
     code::{Code, SeatId},
     draw::Digest,
-    id::{FanId, OrderId, PaymentId},
+    id::{FanId, InviteId, OrderId, PaymentId},
     money::Currency,
     queue::{Move, Place},
     time::{EventTime, Millis},
@@ -40,6 +40,7 @@ pub enum Command {
     Claim {
         place: Place,
         fan: FanId,
+        needs_more_time: bool,
     },
     /// The one extension of a live, claimed admission; again: the same answer.
     ExtendAdmission {
@@ -74,6 +75,13 @@ pub enum Command {
     },
     /// Fans are about to be moved in the queue, by hand.
     CountMoves(Vec<Move>),
+    /// The fan comes with this invite; again: the same answer.
+    UseInvite {
+        invite: InviteId,
+        fan: FanId,
+    },
+    /// Nobody gets in by these any more.
+    WithdrawInvites(Vec<InviteId>),
 }
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
@@ -102,6 +110,10 @@ pub struct Admittee {
     pub fan: FanId,
     /// Whether the fan is here and so claims at once; otherwise the claim window runs.
     pub present: bool,
+    /// Has declared so: claim window and session are [`MORE_TIME`] times as long.
+    ///
+    /// [`MORE_TIME`]: super::configuration::MORE_TIME
+    pub needs_more_time: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +200,11 @@ pub enum Answer {
     Drawn,
     Classified,
     MovesCounted,
+    /// The invite is the fan's.
+    Invited,
+    InvitesWithdrawn {
+        count: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,4 +312,12 @@ pub enum Refusal {
     UnknownClass { code: Code },
     #[error("at most {max} fans belong to the queue's classes")]
     TooManyMembers { max: u32 },
+    #[error("the sale is halted; what you have is kept")]
+    Halted,
+    #[error("the invite is another person's")]
+    InviteUsed,
+    #[error("the invite was withdrawn")]
+    InviteWithdrawn,
+    #[error("as many invites were used as can be")]
+    TooManyInvites,
 }

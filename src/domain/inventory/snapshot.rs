@@ -14,6 +14,7 @@ use super::{
     draw::{Draw, Entrants},
     entry::Unreadable,
     fans::Fans,
+    invites::Invites,
     orders::Orders,
     outbox::Outbox,
     outcomes::Outcomes,
@@ -47,6 +48,7 @@ pub struct Frozen {
     entrants: Entrants,
     class_members: ClassMembers,
     manual_moves: u64,
+    invites: Invites,
 }
 
 impl Frozen {
@@ -89,6 +91,7 @@ impl Inventory {
             entrants: self.entrants.clone(),
             class_members: self.class_members.clone(),
             manual_moves: self.manual_moves,
+            invites: self.invites.clone(),
         }
     }
 
@@ -119,6 +122,8 @@ impl Inventory {
             entrants: found.entrants,
             class_members: found.class_members,
             manual_moves: found.manual_moves,
+            invites: found.invites,
+            all_halted: false,
         })
     }
 }

@@ -139,6 +139,8 @@ pub struct Room {
     /// Whether it is published and still to open.
     pub upcoming: bool,
     pub draw: DrawStage,
+    /// The kill switch is on: nobody new gets a place, nobody is called, and nobody's grace runs.
+    pub halted: bool,
     /// Fresh randomness: where anybody may be picked, it says who.
     pub dice: u64,
     /// How classes share admissions.
@@ -184,6 +186,7 @@ impl Room {
             open: matches!(view.status, Status::OnSale | Status::SoldOut),
             upcoming: matches!(view.status, Status::Scheduled | Status::Paused),
             draw: view.draw.as_ref().map(Draw::stage).unwrap_or_default(),
+            halted: configuration.halted,
             dice,
             shares: configuration.classes.shares(),
         }
@@ -265,6 +268,8 @@ pub enum Outcome {
     AccountNeeded,
     /// The device is somebody else's, or its person's place is the account's by now.
     DeviceTied,
+    /// Nobody new gets a place, and nobody is let in, until this is lifted.
+    Halted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -386,4 +391,6 @@ pub struct Conditions {
     /// The store has lost places, and their fans are to show their tickets: until that is over nobody is called, and nobody has a
     /// number.
     pub rebuilding: bool,
+    /// The kill switch is on.
+    pub halted: bool,
 }

@@ -66,6 +66,8 @@ pub struct WaitingRoom<Reply> {
     drawing: Drawing,
     /// `None`: what is here is all.
     lost: Option<Lost>,
+    /// Nobody's grace began before: the kill switch was on until then.
+    grace_from: EventTime,
     /// Places used up, to be forgotten at the end of the step.
     used_up: Vec<Place>,
 }
@@ -124,6 +126,7 @@ impl<Reply> WaitingRoom<Reply> {
             dice: Dice::new(room.dice),
             drawing: Drawing::default(),
             lost: None,
+            grace_from: now,
             used_up,
         }
     }
@@ -237,6 +240,7 @@ impl<Reply> WaitingRoom<Reply> {
                 tickets: self.tickets,
                 notice: 0,
                 rebuilding: self.is_rebuilding(now),
+                halted: self.room.halted,
             },
             notice: None,
             classes: Arc::default(),
@@ -277,6 +281,7 @@ impl<Reply> WaitingRoom<Reply> {
             _ if self.joins.has(fan) => None,
             _ if self.ties.wait_for(fan) || self.moves.wait_for(fan) => Some(Outcome::TryAgain),
             _ if self.ties.account_of(fan).is_some() => Some(Outcome::DeviceTied),
+            _ if self.room.halted => Some(Outcome::Halted),
             Mode::Reject => Some(Outcome::Closed),
             _ if now < from => Some(Outcome::NotOpen { from }),
             Mode::Draw if fan.is_device() && (now < self.room.hours.on_sale_at || self.entries() == Entries::All) => {

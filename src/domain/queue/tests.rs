@@ -39,6 +39,8 @@ const SETTINGS: QueueSettings = QueueSettings {
     extension: Millis::minutes(5),
     claim_window: Millis::seconds(30),
     grace: Millis::seconds(60),
+    invite_only: false,
+    exclusive: false,
 };
 const ROOM: Room = Room {
     settings: SETTINGS,
@@ -51,6 +53,7 @@ const ROOM: Room = Room {
     open: true,
     upcoming: false,
     draw: DrawStage::None,
+    halted: false,
     dice: 7,
     shares: Shares { precedence: Precedence::Weighted, weights: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0] },
 };

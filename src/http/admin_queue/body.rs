@@ -50,6 +50,10 @@ pub struct QueueReport {
     pub notice: Option<NoticeBody>,
     /// How many fans were moved by hand, ever.
     pub manual_moves: u64,
+    /// The event's own kill switch is on.
+    pub halted: bool,
+    /// The kill switch over all events is on.
+    pub all_halted: bool,
     /// Class by class, each in its order.
     pub members: Vec<Member>,
     /// `after` for the next page.

@@ -77,7 +77,7 @@ async fn allowed(app: &App, acting: &Acting, id: EventId) -> Result<(), Problem>
 
 async fn look(app: &App, id: EventId) -> Result<QueueReport, Problem> {
     let handles = app.directory.event(id).await?;
-    report(&handles, None, DEFAULT_MEMBERS).await
+    report(app, &handles, None, DEFAULT_MEMBERS).await
 }
 
 fn refused(name: &str, code: &str) -> Event {

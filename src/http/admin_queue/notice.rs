@@ -14,6 +14,7 @@ use crate::{
     domain::{
         id::EventId,
         inventory::notice::{MAX_LANGUAGE_LEN, MAX_LANGUAGES, MAX_TEXT_LEN, Notice, is_language},
+        time::EventTime,
     },
     http::{
         acting::Acting,
@@ -38,20 +39,7 @@ pub struct NoticeChange {
 impl NoticeChange {
     fn check(&self) -> Result<(), Vec<FieldError>> {
         let mut wrong = Wrong::default();
-        wrong.number("texts", self.texts.len(), 0..=MAX_LANGUAGES);
-        let mut named = BTreeSet::new();
-        for (language, text) in &self.texts {
-            if !is_language(language) {
-                let message =
-                    format!("a language is expected, such as en or pt-BR, of at most {MAX_LANGUAGE_LEN} characters");
-                wrong.add("texts", message);
-                continue;
-            }
-            if !named.insert(language.to_ascii_lowercase()) {
-                wrong.add(format!("texts.{language}"), "the language is named twice");
-            }
-            wrong.text(&format!("texts.{language}"), text, 1..=MAX_TEXT_LEN, false);
-        }
+        wrong_texts(&mut wrong, &self.texts);
         wrong.add_reason(&self.reason);
         wrong.or(())
     }
@@ -62,6 +50,30 @@ impl NoticeChange {
         let languages = if languages.is_empty() { "none".to_owned() } else { languages.join(", ") };
         format!("{languages}: {}", self.reason)
     }
+}
+
+/// In each language once, and no longer than a notice may be.
+pub fn wrong_texts<'a>(wrong: &mut Wrong, texts: impl IntoIterator<Item = (&'a String, &'a String)>) {
+    let mut named = BTreeSet::new();
+    for (language, text) in texts {
+        if !is_language(language) {
+            let message =
+                format!("a language is expected, such as en or pt-BR, of at most {MAX_LANGUAGE_LEN} characters");
+            wrong.add("texts", message);
+            continue;
+        }
+        if !named.insert(language.to_ascii_lowercase()) {
+            wrong.add(format!("texts.{language}"), "the language is named twice");
+        }
+        wrong.text(&format!("texts.{language}"), text, 1..=MAX_TEXT_LEN, false);
+    }
+    wrong.number("texts", named.len(), 0..=MAX_LANGUAGES);
+}
+
+/// By the configuration of this version; no texts are no notice.
+pub fn of(version: u32, at: EventTime, texts: &BTreeMap<String, String>) -> Option<Arc<Notice>> {
+    let notice = Notice { version, at, texts: texts.clone() };
+    Some(notice).filter(|notice| !notice.texts.is_empty()).map(Arc::new)
 }
 
 /// Tells all who wait, in each language that is given; instead of what they were told before.
@@ -76,8 +88,7 @@ pub async fn set_notice(
     body.check()?;
     let (reason, at) = (body.told(), now());
     set(app, acting, event, "queue.notice", &reason, |event| {
-        let notice = Notice { version: event.version + 1, at, texts: body.texts.clone() };
-        event.notice = Some(notice).filter(|notice| !notice.texts.is_empty()).map(Arc::new);
+        event.notice = of(event.version + 1, at, &body.texts);
     })
     .await
 }

@@ -240,6 +240,7 @@ impl NewEvent {
             beacon: self.draw_beacon.clone(),
             notice: None,
             classes: self.queue.classes_applied(&Arc::default()),
+            halted: false,
         }
     }
 

@@ -43,6 +43,10 @@ impl From<Refusal> for Problem {
             Refusal::Draw(_) => Self::new(Code::DrawState),
             Refusal::UnknownClass { code } => Self::new(Code::InvalidBody).with("class", code.as_str()),
             Refusal::TooManyMembers { max } => Self::new(Code::InvalidBody).with("max", max),
+            Refusal::Halted => Self::halted(),
+            Refusal::InviteUsed => Self::new(Code::InviteUsed),
+            Refusal::InviteWithdrawn => Self::new(Code::InvalidInvite),
+            Refusal::TooManyInvites => Self::new(Code::TooManyInvites),
         };
         problem.detail(text)
     }

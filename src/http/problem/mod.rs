@@ -46,6 +46,11 @@ impl Problem {
         Self(Box::new(Inner { code, detail: None, retry_after_s, rate: None, more: Map::new() }))
     }
 
+    /// Nobody knows when it is lifted: a rush of tries would only be in the way.
+    pub fn halted() -> Self {
+        Self::new(Code::Halted).retry_after(10)
+    }
+
     /// For people; never a source's text.
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
@@ -106,7 +111,12 @@ impl IntoResponse for Problem {
         }
         match self.status() {
             StatusCode::UNAUTHORIZED => {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                let scheme = match self.code() {
+                    Code::ProofNeeded => r#"DPoP algs="ES256 EdDSA""#,
+                    Code::InvalidProof => r#"DPoP error="invalid_dpop_proof", algs="ES256 EdDSA""#,
+                    _ => "Bearer",
+                };
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
             StatusCode::UPGRADE_REQUIRED => {
                 let to = [

@@ -16,8 +16,8 @@ use crate::{
     domain::id::EventId,
     http::{
         app::App,
-        challenge,
         extract::{ClientAddress, Fan, Path},
+        gates::{self, Comer},
         problem::{Code, Problem},
         shapes::Timestamp,
         sse::{self, Event, Events, event},
@@ -36,13 +36,13 @@ const WAITING: usize = 8;
         ("onsale-queue-ticket" = Option<String>, Header, description = "as for joining")),
     security(("bearer" = [])), responses(
     (status = 200, description = "a stream of events; the first one comes at once", content_type = "text/event-stream", body = String),
-    (status = 400, description = "invalid_queue_ticket"),
+    (status = 400, description = "invalid_queue_ticket or invalid_invite"),
     (status = 401, description = "unauthenticated"),
-    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again"),
+    (status = 403, description = "forbidden: the queue ticket is another's; challenge_required: solve `challenge` with `bits`, and come again; captcha_required; invite_needed; invite_used; account_needed"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "not_on_sale: the event has ended or was cancelled"),
+    (status = 409, description = "not_on_sale: the event has ended or was cancelled; waits_elsewhere, with `event`"),
     (status = 429, description = "rate_limited"),
-    (status = 503, description = "event_unavailable"),
+    (status = 503, description = "event_unavailable, captcha_unavailable"),
 ))]
 pub async fn open(
     State(app): State<Arc<App>>,
@@ -54,9 +54,8 @@ pub async fn open(
     app.limits.joining(address, fan.id)?;
     let handles = open_event(&app, event).await?;
     let place = ticket::shown(&app, event, fan.id, &headers).await?;
-    if place.is_none() {
-        challenge::pass(&app, &handles, event, fan.id, &headers).await?;
-    }
+    let comer = Comer { fan: fan.id, address, headers: &headers, had_place: place.is_some() };
+    gates::pass(&app, &handles, event, comer).await?;
     let seat = app.sockets.take_seat(fan.id);
     let (say, outgoing) = mpsc::channel(WAITING);
     let started = connection::start_at(app.directory.clone(), event, fan.id, place, say).await;
@@ -64,7 +63,9 @@ pub async fn open(
         tracing::error!(%error, "a connection did not start");
         Problem::new(Code::Internal)
     })?;
-    let teller = Teller::new(app.tokens.clone(), event, fan.id).telling_tickets_once();
+    let more_time = app.database.needs_more_time(fan.id);
+    let teller = Teller::new(app.tokens.clone(), event, fan.id).bound_to(fan.key).with_more_time(more_time);
+    let teller = teller.telling_tickets_once();
     let (events, response) = sse::open();
     let stream = Stream { connection, teller, outgoing, events };
     app.tasks.spawn(stream.run(app.clone(), seat, fan.expires_at));
@@ -111,7 +112,7 @@ impl Stream {
                     let opens_at = notice.opens_at().map(Timestamp::from);
                     event("queue.notice", &json!({"code": notice.name(), "opensAt": opens_at}))
                 }
-                Some(Outgoing::Goaway) => event("goaway", &json!({})),
+                Some(Outgoing::Goaway(_)) => event("goaway", &json!({})),
             };
             if self.events.tell(event).await.is_err() {
                 return;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
 use utoipa::IntoParams;
 
-use super::{Entry, attend, begin, enter, goodbye, line::Line, part, speaker::Speaker};
+use super::{Entry, attend, begin, enter, goodbye, heard_by, line::Line, part, speaker::Speaker};
 use crate::{
     actors::connection::{Handle, Outgoing, Outlet, Put},
     domain::{id::EventId, queue::Standing},
@@ -67,8 +67,9 @@ async fn serve(app: Arc<App>, Entry { event, opener, place, seat, upgraded }: En
     let begun = Box::pin(begin(&app, event, &opener, place, upgraded, outlet)).await;
     let Some((line, connection)) = begun else { return };
     let goodbye = goodbye(app.closing.clone(), app.operations.state());
+    let mut hear = |said| heard_by(&connection, said);
     let is_told = tokio::select! {
-        is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced) => is_told,
+        is_told = attend(&line, &connection, &opener, goodbye, &seat.displaced, &mut hear) => is_told,
         () = claim(is_called, &connection) => true,
     };
     drop(connection);
@@ -97,7 +98,7 @@ impl Outlet for FirstVersion {
         let standing = match &outgoing {
             Outgoing::Update(update) => update.standing,
             Outgoing::Close(_) => return self.speaker.put(outgoing),
-            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway => return Put::Taken,
+            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway(_) => return Put::Taken,
         };
         let put = self.speaker.put(outgoing);
         if let (Put::Taken, Some((code, reason))) = (put, last_word(standing)) {

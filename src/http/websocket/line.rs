@@ -74,6 +74,19 @@ impl Line {
         self.lock().send(bytes)
     }
 
+    /// What is encoded already, if nothing waits before it. Whether it is taken: what the client does not take of it stays here, as a
+    /// part of the bytes given.
+    pub fn send_if_clear(&self, frames: &Bytes) -> Result<bool, Broken> {
+        let mut wire = self.lock();
+        if wire.failed || wire.is_closed {
+            return Err(Broken);
+        }
+        if !wire.is_clear() {
+            return Ok(false);
+        }
+        wire.write(frames.clone()).map(|()| true)
+    }
+
     /// Sends the last frame. Says nothing if the last one has been sent.
     pub fn close(&self, code: u16, reason: &str) {
         self.close_with(Frame::close(code, reason.as_bytes()));
@@ -121,7 +134,8 @@ impl Line {
     }
 }
 
-fn encoded(mut frame: Frame<'_>) -> Vec<u8> {
+/// As it travels.
+pub fn encoded(mut frame: Frame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // It makes room for the longest header.
     let length = frame.write(&mut bytes).len();
@@ -146,11 +160,16 @@ impl Wire {
             self.unsent = [&*self.unsent, &*frame].concat().into();
             return Ok(());
         }
-        match self.stream.write_now(&frame) {
+        self.write(frame.into())
+    }
+
+    /// Nothing waits.
+    fn write(&mut self, mut frames: Bytes) -> Result<(), Broken> {
+        match self.stream.write_now(&frames) {
             Ok((written, is_flushed)) => {
                 self.is_unflushed = !is_flushed;
-                if written < frame.len() {
-                    self.unsent = Bytes::from(frame).split_off(written);
+                if written < frames.len() {
+                    self.unsent = frames.split_off(written);
                 }
                 if !self.is_clear() {
                     self.wake();

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{code, line::Line, masked::Masked, speaker};
-use crate::actors::connection;
+use crate::domain::stock::Mark;
 
 /// Bytes of one message.
 const MOST_BYTES: usize = 16 * 1024;
@@ -36,6 +36,52 @@ pub enum Said {
     Claim {},
     Extend {},
     Leave {},
+    /// Tell me the stock, from what I have seen on.
+    Stock(Seen),
+}
+
+/// Both, or neither: then all is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Numbers")]
+pub struct Seen(Option<Mark>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Numbers {
+    epoch: Option<u64>,
+    last_seq: Option<u64>,
+}
+
+impl TryFrom<Numbers> for Seen {
+    type Error = &'static str;
+
+    fn try_from(numbers: Numbers) -> Result<Self, Self::Error> {
+        match (numbers.epoch, numbers.last_seq) {
+            (Some(epoch), Some(seq)) => Ok(Self(Some(Mark { epoch, seq }))),
+            (None, None) => Ok(Self(None)),
+            _ => Err("epoch and lastSeq go together"),
+        }
+    }
+}
+
+impl Seen {
+    pub fn mark(self) -> Option<Mark> {
+        self.0
+    }
+}
+
+/// What a message is about whose rest cannot be read.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum About {
+    Stock {},
+}
+
+fn wrong(payload: &[u8]) -> &'static str {
+    match serde_json::from_slice(payload) {
+        Ok(About::Stock {}) => "invalid_last_seq",
+        Err(_) => "invalid_message",
+    }
 }
 
 /// Why no more frames are read.
@@ -46,8 +92,8 @@ pub enum Stop {
     Refused(u16),
 }
 
-/// Reads until the client is gone or has to be.
-pub async fn read(line: &Line, connection: &connection::Handle) -> Stop {
+/// Reads until the client is gone or has to be. `hear` says whether that can be said on this socket.
+pub async fn read(line: &Line, hear: &mut impl FnMut(Said) -> bool) -> Stop {
     let closed = AtomicBool::new(false);
     let mut close = |frame: Frame<'static>| {
         closed.store(true, Ordering::Relaxed);
@@ -68,10 +114,9 @@ pub async fn read(line: &Line, connection: &connection::Handle) -> Stop {
         match frame.opcode {
             OpCode::Text if frame.fin => match serde_json::from_slice(&frame.payload) {
                 Ok(Said::Ping {}) => speaker::pong(line),
-                Ok(Said::Claim {}) => connection.claim(),
-                Ok(Said::Extend {}) => connection.extend(),
-                Ok(Said::Leave {}) => connection.leave(),
-                Err(_) => speaker::error(line, "invalid_message"),
+                Ok(said) if hear(said) => {}
+                Ok(_) => speaker::error(line, "invalid_message"),
+                Err(_) => speaker::error(line, wrong(&frame.payload)),
             },
             // A client that floods us with pings faster than it reads our pongs is not served.
             OpCode::Ping if line.send(Frame::pong(Payload::Borrowed(&frame.payload))).is_err() => {
@@ -147,12 +192,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_says_four_things_and_nothing_else() {
+    fn a_client_says_five_things_and_nothing_else() {
         let said = |text: &str| serde_json::from_str::<Said>(text).ok();
         assert_eq!(said(r#"{"type": "ping"}"#), Some(Said::Ping {}));
         assert_eq!(said(r#"{"type": "claim"}"#), Some(Said::Claim {}));
         assert_eq!(said(r#"{"type": "extend"}"#), Some(Said::Extend {}));
         assert_eq!(said(r#"{"type": "leave"}"#), Some(Said::Leave {}));
+        let seen = |seen| Some(Said::Stock(Seen(seen)));
+        assert_eq!(said(r#"{"type": "stock"}"#), seen(None));
+        let mark = Some(Mark { epoch: 7, seq: 12 });
+        assert_eq!(said(r#"{"type": "stock", "epoch": 7, "lastSeq": 12}"#), seen(mark));
+        for half in
+            [r#""lastSeq": 12"#, r#""epoch": 7"#, r#""epoch": 7, "lastSeq": -1"#, r#""epoch": 7, "lastSeq": "a""#]
+        {
+            let text = format!(r#"{{"type": "stock", {half}}}"#);
+            assert_eq!((said(&text), wrong(text.as_bytes())), (None, "invalid_last_seq"), "{half}");
+        }
+        assert_eq!(wrong(br#"{"type": "claim", "fan": "1"}"#), "invalid_message");
         for wrong in ["", "null", "[]", "{}", r#"{"type": "admit"}"#, r#"{"type": "claim", "fan": "1"}"#] {
             assert_eq!(said(wrong), None, "{wrong}");
         }

@@ -11,6 +11,8 @@ pub const KEYS: &str = "onsale/keys";
 pub const OWNERS: &str = "onsale/own/";
 pub const DRAINED: &str = "onsale/drained/";
 pub const PINNED: &str = "onsale/pinned/";
+/// Value: since when all events are halted, and why.
+pub const HALTED: &str = "onsale/halted";
 
 /// Value: the owner's name. Its mod_revision is the epoch. Nothing but a claim writes it.
 pub fn owner(event: EventId) -> String {

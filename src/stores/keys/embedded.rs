@@ -1,8 +1,7 @@
 //! Generations of keys where there is one process: a file in the data directory (`keys.json`), written whole.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -10,7 +9,10 @@ use std::{
 use async_trait::async_trait;
 
 use super::{CHANGED, InForce, KeyStore, Stored, Version, parsed, written};
-use crate::{domain::keys::Schedule, stores::error::StoreError};
+use crate::{
+    domain::keys::Schedule,
+    stores::{data_dir, error::StoreError},
+};
 
 pub struct EmbeddedKeys {
     path: PathBuf,
@@ -42,22 +44,6 @@ impl EmbeddedKeys {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A crash leaves the old file or the new one.
-    fn write(&self, schedule: &Schedule) -> Result<(), StoreError> {
-        let new = self.path.with_extension("new");
-        let prepare = || {
-            let mut file = File::create(&new)?;
-            file.write_all(&written(schedule))?;
-            file.sync_all()
-        };
-        prepare().map_err(|error: io::Error| StoreError::ReadOnly(error.into()))?;
-        let swap = || {
-            fs::rename(&new, &self.path)?;
-            self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-        };
-        swap().map_err(|error: io::Error| StoreError::Unknown(error.into()))
-    }
 }
 
 #[async_trait]
@@ -74,7 +60,7 @@ impl KeyStore for EmbeddedKeys {
         if read != Version(held.version) {
             return Err(StoreError::Conflict(CHANGED));
         }
-        self.write(schedule)?;
+        data_dir::write_whole(&self.path, &written(schedule))?;
         held.schedule = schedule.clone();
         held.version += 1;
         Ok(())

@@ -38,7 +38,11 @@ pub struct Fleet {
 
 impl Fleet {
     pub async fn open(letters: &[char]) -> Option<Self> {
-        let (clan, database) = (Clan::new()?, database_of_its_own().await?);
+        Self::open_on(Clan::new()?, letters).await
+    }
+
+    pub async fn open_on(clan: Clan, letters: &[char]) -> Option<Self> {
+        let database = database_of_its_own().await?;
         let endpoints = [clan.etcd.clone()];
         let wishes = WishStore::new(Arc::new(Etcd::new(&endpoints).await.expect("an address")));
         let stores = open_etcd(&endpoints, "reader").await;

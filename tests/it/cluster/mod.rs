@@ -3,6 +3,7 @@
 mod bundles;
 mod clan;
 mod fleet;
+mod halts;
 mod haproxy;
 mod links;
 mod moves;

@@ -87,6 +87,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -99,6 +100,8 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             extension: Millis::minutes(5),
             claim_window: Millis::minutes(1),
             grace: Millis::minutes(1),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }

@@ -1,7 +1,7 @@
 //! Server-sent events: a fan's, and those of whoever steers the queue.
 
 use onsale::{domain::account::Role, http::config::Config};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::shop::Shop;
@@ -11,22 +11,25 @@ use crate::{
 };
 
 /// A stream, event by event.
-struct Events {
+pub struct Events {
     response: Response,
     text: String,
 }
 
 #[derive(Debug)]
-struct Event {
-    name: String,
-    id: Option<String>,
-    data: Value,
+pub struct Event {
+    pub name: String,
+    pub id: Option<String>,
+    pub data: Value,
 }
 
 impl Events {
     async fn open(shop: &Shop, base: &str, path: &str, access: &str) -> Self {
-        let response =
-            shop.served.client.get(format!("{base}{path}")).bearer_auth(access).send().await.expect("an answer");
+        Self::asked(shop.served.client.get(format!("{base}{path}")).bearer_auth(access)).await
+    }
+
+    pub async fn asked(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, text: String::new() }
@@ -37,7 +40,7 @@ impl Events {
     }
 
     /// `None`: the stream has ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Event> {
         in_time(async {
             loop {
                 while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -63,7 +66,7 @@ impl Events {
         .await
     }
 
-    async fn until(&mut self, what: impl Fn(&Event) -> bool) -> Event {
+    pub async fn until(&mut self, what: impl Fn(&Event) -> bool) -> Event {
         loop {
             let event = self.next().await.expect("before the end");
             if what(&event) {

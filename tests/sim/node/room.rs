@@ -192,7 +192,7 @@ impl World {
                             node.room.as_ref().and_then(|room| room.members(Some(last), 1).pop())
                     {
                         admittees.remove(0);
-                        admittees.push(Admittee { place, fan, present: true });
+                        admittees.push(Admittee { place, fan, present: true, needs_more_time: false });
                     }
                     let places: Vec<Place> = admittees.iter().map(|one| one.place).collect();
                     // Repeated, it is the same: who has come meanwhile is not in it.

@@ -42,7 +42,7 @@ impl Asked {
             Command::Release { order, .. } => vec![Self::Release(*order)],
             Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
             Command::Void { order } => vec![Self::Void(*order)],
-            Command::Draw(_) => Vec::new(),
+            Command::Draw(_) | Command::UseInvite { .. } | Command::WithdrawInvites(_) => Vec::new(),
         }
     }
 
@@ -68,7 +68,9 @@ impl Asked {
             | Entry::DrawStaged { .. }
             | Entry::DrawClosed { .. }
             | Entry::DrawBeacon { .. }
-            | Entry::DrawRevealed { .. } => None,
+            | Entry::DrawRevealed { .. }
+            | Entry::InviteUsed { .. }
+            | Entry::InvitesWithdrawn { .. } => None,
         }
     }
 }

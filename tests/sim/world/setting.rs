@@ -68,6 +68,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         beacon: swarm.beacon.then(|| "the lottery of the day".to_owned()),
         notice: None,
         classes: swarm.classes(),
+        halted: false,
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),
@@ -80,6 +81,8 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
             extension: Millis(swarm.session_ms / 2),
             claim_window: Millis(swarm.claim_window_ms),
             grace: Millis(swarm.grace_ms),
+            invite_only: false,
+            exclusive: false,
         },
         currency: Currency::EUR,
         sale_ends_at: None,

@@ -129,6 +129,11 @@ impl<Reply> Batcher<Reply> {
         }
     }
 
+    /// Whether all events of the installation are halted: holds for what is decided from now on.
+    pub fn halt_all(&mut self, halted: bool) {
+        self.inventory.halt_all(halted);
+    }
+
     /// The first commit of the epoch: `Activated`.
     pub fn activate(&mut self, now: EventTime, effects: &mut Vec<Effect<Reply>>) -> Result<(), Corrupt> {
         let mut draft = Draft::default();

@@ -24,6 +24,9 @@ impl Inventory {
         if !self.is_selling(now) {
             return Err(Refusal::NotOnSale);
         }
+        if self.is_halted() {
+            return Err(Refusal::Halted);
+        }
         if !self.may_hold(now, hold.admission, hold.fan) {
             return Err(Refusal::NotAdmitted);
         }

@@ -38,7 +38,7 @@ impl Inventory {
         match &request.command {
             Command::Configure(configuration) => self.decide_configure(configuration, identity),
             Command::Admit(admittees) => Ok(self.decide_admit(now, admittees)),
-            Command::Claim { place, fan } => self.decide_claim(now, *place, *fan),
+            Command::Claim { place, fan, needs_more_time } => self.decide_claim(now, *place, *fan, *needs_more_time),
             Command::ExtendAdmission { place, fan } => self.decide_extend_admission(now, *place, *fan),
             Command::EndAdmission { place, why } => self.decide_end_admission(*place, *why),
             Command::Hold(hold) => self.decide_hold(now, hold, identity),
@@ -49,6 +49,8 @@ impl Inventory {
             Command::Draw(command) => self.decide_draw(now, command),
             Command::Classify { fans, class } => self.decide_classify(fans, class.as_ref()),
             Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),
+            Command::UseInvite { invite, fan } => self.decide_use_invite(*invite, *fan),
+            Command::WithdrawInvites(invites) => self.decide_withdraw_invites(invites),
         }
     }
 

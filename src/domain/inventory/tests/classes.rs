@@ -118,7 +118,7 @@ fn moves_are_counted_and_a_snapshot_keeps_the_count_and_the_members() {
 fn what_was_admitted_in_one_class_is_used_up_in_all() {
     let mut sale = sale();
     let place = Place::new(1, 9).in_class(Class(1));
-    let admittee = Admittee { place, fan: fan(1), present: true };
+    let admittee = Admittee { place, fan: fan(1), present: true, needs_more_time: false };
     sale.ask(Command::Admit(vec![admittee])).expect("admitted");
     assert!(Class::all().all(|class| sale.state.was_admitted(place.in_class(class))));
     assert!(!sale.state.was_admitted(Place::new(1, 10)));

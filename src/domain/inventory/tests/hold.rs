@@ -171,6 +171,26 @@ fn holds_are_given_only_while_the_event_sells() {
 }
 
 #[test]
+fn a_halt_stops_what_is_new_and_nothing_else() {
+    let mut sale = Sale::seated(&[]);
+    let held = sale.hold(1, quantity("GA", 1));
+    let waits = Admittee { place: Place(77), fan: fan(77), present: true, needs_more_time: false };
+    for all in [false, true] {
+        sale.reconfigure(|c| c.halted = !all).expect("allowed");
+        sale.state.halt_all(all);
+        assert_eq!(sale.hold_refused(1, quantity("GA", 1)), Refusal::Halted);
+        assert_eq!(sale.ask(Command::Admit(vec![waits])), Ok(Answer::Admitted(Vec::new())));
+    }
+    let extended = sale.ask(Command::Extend { fan: fan(1), order: held.order });
+    assert!(matches!(extended, Ok(Answer::Held(view)) if view.extended));
+    assert_eq!(sale.ask(Command::Release { fan: fan(1), order: held.order }), Ok(Answer::Released));
+    sale.state.halt_all(false);
+    assert_eq!(sale.hold(1, quantity("GA", 1)).state, HoldState::Held);
+    assert!(matches!(sale.ask(Command::Admit(vec![waits])), Ok(Answer::Admitted(admitted)) if admitted.len() == 1));
+    sale.check_replay();
+}
+
+#[test]
 fn a_hold_needs_the_fans_own_claimed_live_admission() {
     let mut sale = Sale::seated(&[]);
     let hold = |n: u64, place: u64| {
@@ -180,10 +200,10 @@ fn a_hold_needs_the_fans_own_claimed_live_admission() {
     };
     assert_eq!(sale.refused(hold(1, 2)), Refusal::NotAdmitted, "another's place");
     assert_eq!(sale.refused(hold(1, 99)), Refusal::NotAdmitted, "no such place");
-    let called = Admittee { place: Place(20), fan: fan(20), present: false };
+    let called = Admittee { place: Place(20), fan: fan(20), present: false, needs_more_time: false };
     sale.ask(Command::Admit(vec![called])).expect("admits");
     assert_eq!(sale.refused(hold(20, 20)), Refusal::NotAdmitted, "called, not claimed");
-    sale.ask(Command::Claim { place: Place(20), fan: fan(20) }).expect("in time");
+    sale.ask(Command::Claim { place: Place(20), fan: fan(20), needs_more_time: false }).expect("in time");
     sale.ask(hold(20, 20)).expect("claimed");
     // Its end is not in the journal yet, but its time is up.
     sale.now = sale.now + SESSION;

@@ -7,6 +7,7 @@ mod configure;
 mod confirm;
 mod draw;
 mod hold;
+mod invites;
 mod journal;
 mod model;
 mod remembered;
@@ -86,6 +87,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         beacon: None,
         notice: None,
         classes: Arc::default(),
+        halted: false,
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -98,6 +100,8 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
             extension: EXTENSION,
             claim_window: CLAIM_WINDOW,
             grace: Millis::minutes(2),
+            invite_only: false,
+            exclusive: false,
         },
     }
 }
@@ -190,7 +194,7 @@ impl Sale {
     }
 
     pub fn admit(&mut self, n: u64) -> Answer {
-        let admittee = Admittee { place: Place(n), fan: fan(n.into()), present: true };
+        let admittee = Admittee { place: Place(n), fan: fan(n.into()), present: true, needs_more_time: false };
         self.ask(Command::Admit(vec![admittee])).expect("admit never refuses")
     }
 

@@ -43,9 +43,15 @@ impl<Reply> WaitingRoom<Reply> {
             self.schedule = Schedule::new(room.shares);
         }
         self.engage();
+        // Who cannot join cannot be asked to be here.
+        if room.halted {
+            self.grace_from = now;
+        }
+        let grace_runs = !room.halted && self.grace_from + room.settings.grace <= now;
         let overdue: Vec<_> = self
             .presence
             .overdue(now, room.settings.grace)
+            .take_while(|_| grace_runs)
             .filter(|&place| !self.is_fixed(place))
             .take(MAX_DROPPED)
             .collect();
@@ -80,8 +86,8 @@ impl<Reply> WaitingRoom<Reply> {
         let by_rate = if self.room.settings.paused { 0 } else { self.allowed() };
         let by_rate = u64::from(by_rate).min(self.served(now));
         let by_hand = u64::from(self.extra);
-        let wanted =
-            if self.room.selling && !self.awaits_draw() && !self.is_rebuilding(now) { by_rate + by_hand } else { 0 };
+        let is_open = self.room.selling && !self.room.halted;
+        let wanted = if is_open && !self.awaits_draw() && !self.is_rebuilding(now) { by_rate + by_hand } else { 0 };
         let room = u64::from(self.room.slots_free).min(self.room.tickets.free).min(MAX_PROPOSED as u64);
         let count = wanted.min(room) as usize;
         let places = self.next(count);
@@ -152,7 +158,9 @@ impl<Reply> WaitingRoom<Reply> {
         let near = if self.room.settings.mode == Mode::Passthrough || !self.engaged { JUST_NOW } else { Millis(0) };
         let admittee = |&(place, _): &(Place, u16)| {
             let fan = self.line.get(place)?;
-            Some(Admittee { place, fan, present: self.presence.is_near(now, fan, near) })
+            // The shell knows who needs more time.
+            let present = self.presence.is_near(now, fan, near);
+            Some(Admittee { place, fan, present, needs_more_time: false })
         };
         effects.push(Effect::Admit { admittees: places.iter().filter_map(admittee).collect() });
     }

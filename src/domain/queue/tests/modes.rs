@@ -195,3 +195,28 @@ fn without_a_threshold_there_is_always_a_queue() {
         assert!(bench.room.publish(EventTime(1)).conditions.engaged);
     }
 }
+
+#[test]
+fn while_it_is_halted_nobody_comes_in_nobody_is_called_and_nobody_is_given_up() {
+    let mut bench = Bench::with_waiting(2);
+    bench.join(3);
+    let halted = Room { halted: true, ..ROOM };
+    assert_eq!(numbers(&bench.run(Input::Tick { room: halted })), NOBODY);
+    assert_eq!(numbers(&bench.run(Input::AdmitNow { count: 2 })), NOBODY, "by hand neither");
+    assert_eq!(bench.join(4), [reply(4, Outcome::Halted)]);
+    assert_eq!(bench.join(2), [reply(2, Outcome::Waiting { place: place(2) })], "who has a place keeps it");
+    assert_eq!(bench.run(Input::Stored), [reply(3, Outcome::Waiting { place: place(3) })], "was taken before");
+    assert_eq!(bench.run(Input::Join { fan: fan(4), reply: 14 }), [reply(14, Outcome::Halted)]);
+    for number in [1, 2] {
+        bench.run(Input::Absent { fan: fan(number) });
+    }
+    bench.now = bench.now + SETTINGS.grace + SETTINGS.grace;
+    bench.run(Input::Tick { room: halted });
+    assert_eq!(bench.room.waiting(), 3, "nobody is here, and nobody can come");
+    let full = Room { slots_free: 0, ..ROOM };
+    bench.run(Input::Tick { room: full });
+    assert_eq!(bench.room.waiting(), 3, "grace begins anew");
+    bench.now = bench.now + SETTINGS.grace;
+    bench.run(Input::Tick { room: full });
+    assert_eq!(bench.room.waiting(), 0);
+}

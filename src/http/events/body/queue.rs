@@ -19,7 +19,10 @@ use crate::{
         },
         time::Millis,
     },
-    http::{shapes::Wrong, tokens::lives::ADMISSION_S},
+    http::{
+        shapes::Wrong,
+        tokens::lives::{ADMISSION_S, EXTENSION_S},
+    },
 };
 
 /// A field left out has its default in a new event, and stays in a change.
@@ -61,6 +64,12 @@ pub struct QueueBody {
     pub grace_seconds: Option<u32>,
     /// Lines beside the default one.
     pub classes: Option<ClassesBody>,
+    /// Who has no place yet needs an invite, and an account.
+    #[schema(default = false)]
+    pub invite_only: Option<bool>,
+    /// Nobody waits here and in another such queue of the same organizer; an account is needed.
+    #[schema(default = false)]
+    pub exclusive: Option<bool>,
 }
 
 /// How fans are let in.
@@ -91,6 +100,8 @@ pub(super) const DEFAULT: QueueSettings = QueueSettings {
     extension: Millis::minutes(5),
     claim_window: Millis::minutes(2),
     grace: Millis::minutes(5),
+    invite_only: false,
+    exclusive: false,
 };
 
 impl QueueBody {
@@ -108,6 +119,8 @@ impl QueueBody {
             claim_seconds: Some(seconds(queue.claim_window)),
             grace_seconds: Some(seconds(queue.grace)),
             classes: Some(ClassesBody::of(classes)),
+            invite_only: Some(queue.invite_only),
+            exclusive: Some(queue.exclusive),
         }
     }
 
@@ -123,6 +136,8 @@ impl QueueBody {
         set(&mut queue.extension, self.session_extension_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.claim_window, self.claim_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut queue.grace, self.grace_seconds.map(|s| Millis::seconds(s.into())));
+        set(&mut queue.invite_only, self.invite_only);
+        set(&mut queue.exclusive, self.exclusive);
         queue
     }
 
@@ -138,7 +153,7 @@ impl QueueBody {
         within(wrong, "queue.slots", self.slots, 1..=1_000_000);
         within(wrong, "queue.rate_per_minute", self.rate_per_minute, 1..=1_000_000);
         within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=ADMISSION_S);
-        within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=3600);
+        within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=EXTENSION_S);
         within(wrong, "queue.claim_seconds", self.claim_seconds, shortest.claim_seconds..=900);
         within(wrong, "queue.grace_seconds", self.grace_seconds, 0..=3600);
         if let Some(classes) = &self.classes {

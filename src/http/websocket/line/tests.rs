@@ -113,3 +113,36 @@ async fn a_client_that_takes_nothing_is_given_up_before_much_waits() {
         assert_eq!(line.tend().await, Err(Broken));
     }
 }
+
+/// As a lane does it: shared bytes, and nothing while something waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shared_is_taken_only_by_a_clear_line_and_arrives_whole() {
+    for tls in [false, true] {
+        let (line, mut client) = open(tls).await;
+        let bytes = Bytes::from(encoded(Frame::text(Payload::Owned(vec![b'x'; 50_000]))));
+        let mut taken = 0;
+        while line.send_if_clear(&bytes).expect("whole") {
+            taken += 1;
+            assert!(taken < 1_000, "the kernel takes little");
+        }
+        assert!(taken >= 1 && !line.is_clear());
+        let tending = tokio::spawn({
+            let line = line.clone();
+            async move { line.tend().await }
+        });
+        let mut read = vec![0; bytes.len()];
+        for _ in 0..taken {
+            client.read_exact(&mut read).await.expect("sent on");
+            assert!(read == bytes);
+        }
+        while !line.is_clear() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(line.send_if_clear(&bytes), Ok(true), "and takes more");
+        line.close(1000, "");
+        assert_eq!(line.send_if_clear(&bytes), Err(Broken));
+        client.read_exact(&mut read).await.expect("sent on");
+        assert!(read == bytes);
+        assert_eq!(tending.await.expect("ended"), Ok(()));
+    }
+}

@@ -177,6 +177,7 @@ impl Model {
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
+            Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
         }
     }
 
