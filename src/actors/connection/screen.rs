@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn a_socket_is_no_larger_for_notices() {
-        // Hours, entries and stock, and in the last eight bytes the rest.
-        assert_eq!(size_of::<Conditions>(), 64);
+        // Hours, entries and stock; the mode, four flags and a notice's version.
+        assert_eq!(size_of::<Conditions>(), 72);
     }
 
     #[test]

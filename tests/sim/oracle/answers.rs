@@ -25,7 +25,7 @@ impl World {
             Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
             Answer::Voided => self.model.orders.values().any(|order| order.state == HoldState::Voided),
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
-            Answer::Invited | Answer::InvitesWithdrawn { .. } => false,
+            Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };
         self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));
         let extended_to = match answer {

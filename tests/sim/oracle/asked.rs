@@ -42,7 +42,11 @@ impl Asked {
             Command::Release { order, .. } => vec![Self::Release(*order)],
             Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
             Command::Void { order } => vec![Self::Void(*order)],
-            Command::Draw(_) | Command::UseInvite { .. } | Command::WithdrawInvites(_) => Vec::new(),
+            Command::Draw(_)
+            | Command::UseInvite { .. }
+            | Command::WithdrawInvites(_)
+            | Command::Classify { .. }
+            | Command::CountMoves(_) => Vec::new(),
         }
     }
 
@@ -70,7 +74,9 @@ impl Asked {
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. }
             | Entry::InviteUsed { .. }
-            | Entry::InvitesWithdrawn { .. } => None,
+            | Entry::InvitesWithdrawn { .. }
+            | Entry::Classified { .. }
+            | Entry::QueueMoved { .. } => None,
         }
     }
 }
