@@ -57,7 +57,12 @@ impl Queue<'_> {
     }
 
     async fn state(&self, fan: &SignedIn) -> Value {
-        self.shop.served.get(&self.path(), Some(&fan.access)).await.expect(StatusCode::OK)
+        // The event is away for a moment when its room has ended.
+        eventually("a state", async || {
+            let answer = self.shop.served.get(&self.path(), Some(&fan.access)).await;
+            (answer.status == StatusCode::OK).then(|| answer.json())
+        })
+        .await
     }
 
     async fn place(&self, state: &Value) -> Place {
