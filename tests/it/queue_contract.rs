@@ -312,7 +312,7 @@ async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_an
         let mut expected = all.clone();
         expected.sort();
         assert_eq!(store.open(event, 1).await.expect("open"), expected, "class by class");
-        assert_eq!(store.count(event, 1).await.expect("count"), 30);
+        assert_eq!(store.count(event, 1).await.expect("count").places, 30);
 
         let moves = [(2, 2, 9), (3, 3, 0), (10, 0, 1)].map(|(n, from, to): (u32, u8, u8)| Move {
             fan: fan(1, n),
@@ -329,7 +329,7 @@ async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_an
         expected.extend(moves.map(|one| (one.to, one.fan)));
         expected.sort();
         assert_eq!(home.open().await.open(event, 2).await.expect("reopened"), expected);
-        assert_eq!(store.count(event, 2).await.expect("count"), expected.len());
+        assert_eq!(store.count(event, 2).await.expect("count").places, expected.len());
         let refused = store.relocate(event, 1, &moves).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
         assert_eq!(store.open(event, 2).await.expect("open"), expected);
