@@ -203,6 +203,8 @@ const UNAUTHENTICATED: i32 = 16;
 /// Whether asking again cannot help. What was sent before may have been done all the same.
 fn is_final(error: &Error) -> bool {
     match error {
+        // Of our own end, where a connection was lost or given up: a member never said it.
+        Error::GRpcStatus(status) if std::error::Error::source(status).is_some() => false,
         Error::GRpcStatus(status) => match status.code() as i32 {
             // No space, or a message over a limit; but also a momentary overload.
             RESOURCE_EXHAUSTED => !status.message().contains("too many requests"),

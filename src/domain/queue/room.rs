@@ -165,8 +165,7 @@ impl<Reply> WaitingRoom<Reply> {
                 self.remove(now, places, reply, effects);
             }
             Input::RemoveFirst { count, reply } => {
-                let first = self.in_order(count as usize, |_| true);
-                let places = first.into_iter().map(|(place, _)| place).collect();
+                let places = self.front(count as usize);
                 self.remove(now, places, reply, effects);
             }
             Input::Clear { reply } => {
@@ -210,6 +209,11 @@ impl<Reply> WaitingRoom<Reply> {
     /// Waiting fans in order, `limit` of them from `after` on.
     pub fn members(&self, after: Option<Place>, limit: usize) -> Vec<(Place, FanId)> {
         self.line.iter(after).take(limit).collect()
+    }
+
+    /// The first, in the order in which all would be called.
+    pub fn front(&self, count: usize) -> Vec<Place> {
+        self.in_order(count, |_| true).into_iter().map(|(place, _)| place).collect()
     }
 
     /// The place by which the queue's store knows this one: a drawn place is worked out from the journal, never stored.

@@ -121,14 +121,13 @@ impl World {
     /// An admin takes places away, all but those that are proposed just now.
     pub fn remove(&mut self, id: u32, node: &mut Node, who: Removal, attempt: usize) {
         let Some(room) = &node.room else { return };
-        let named = |number: usize, fan: FanId| match &who {
-            Removal::First(count) => number < *count as usize,
-            Removal::Fans(fans) => fans.contains(&fan),
-            Removal::All => true,
+        let members = room.members(None, usize::MAX).into_iter();
+        let named: Vec<Place> = match &who {
+            Removal::First(count) => room.front(*count as usize),
+            Removal::Fans(fans) => members.filter(|(_, fan)| fans.contains(fan)).map(|(place, _)| place).collect(),
+            Removal::All => members.map(|(place, _)| place).collect(),
         };
-        let members = room.members(None, usize::MAX).into_iter().enumerate();
-        let named = members.filter(|&(number, (_, fan))| named(number, fan)).map(|(_, (place, _))| place);
-        let removed: Vec<Place> = named.filter(|place| !node.proposed.contains(place)).collect();
+        let removed: Vec<Place> = named.into_iter().filter(|place| !node.proposed.contains(place)).collect();
         self.trace.note(self.now, "remove", &[id.into(), removed.len() as u64]);
         self.out.extend(removed.iter().map(|&place| (place, (id, "removed"))));
         if !removed.is_empty() {
