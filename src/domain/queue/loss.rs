@@ -52,7 +52,9 @@ impl Lost {
 
     /// Whether the place may come back, if nobody has it.
     pub fn has(&self, place: Place) -> bool {
-        self.concerns(place) && !self.spent.contains(&place.arrival()) && !self.admitted.contains(place)
+        // It is used up in all classes.
+        let arrival = place.arrival();
+        self.concerns(place) && !self.spent.contains(&arrival) && !self.admitted.contains(arrival)
     }
 
     pub fn spend(&mut self, places: &[Place]) {
@@ -72,5 +74,25 @@ impl Lost {
 
     pub fn came_back(&mut self, fan: FanId) {
         self.drawn.remove(&fan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::queue::Class;
+
+    #[test]
+    fn what_was_used_up_in_one_class_comes_back_in_none() {
+        let (admitted, spent, missing) = (Place::new(1, 7), Place::new(1, 8), Place::new(1, 9));
+        let mut places = AdmittedPlaces::default();
+        places.insert(admitted);
+        let loss = Loss { before_term: 2, admitted: places, ..Loss::default() };
+        let mut lost = Lost::new(EventTime(0), loss);
+        lost.spend(&[spent.in_class(Class(3))]);
+        for class in Class::all() {
+            let has = [admitted, spent, missing].map(|place| lost.has(place.in_class(class)));
+            assert_eq!(has, [false, false, true], "{class:?}");
+        }
     }
 }
