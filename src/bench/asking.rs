@@ -54,8 +54,8 @@ impl Asking {
             .take(fans.end)
             .skip(fans.start)
             .map(|(n, fan)| {
-                let claim = AdmissionClaim { evt: event, plc: stage::place(n) };
-                let access = tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] });
+                let claim = AdmissionClaim::of(event, stage::place(n));
+                let access = tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access::of(1, vec![Role::Fan]));
                 (access, tokens.sign(Kind::Admission, *fan, TOKEN_SECONDS, claim))
             })
             .collect();

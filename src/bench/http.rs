@@ -36,9 +36,9 @@ pub async fn run(
     stage.admit(&inventory, stage.fans()).await?;
     let tokens = &stage.node().app().tokens;
     let file = load::file_of(stage.fans().iter().zip(1..).map(|(fan, n)| {
-        let claim = AdmissionClaim { evt: event, plc: stage::place(n) };
+        let claim = AdmissionClaim::of(event, stage::place(n));
         Fan {
-            access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] }),
+            access: tokens.sign(Kind::Access, *fan, TOKEN_SECONDS, Access::of(1, vec![Role::Fan])),
             admission: tokens.sign(Kind::Admission, *fan, TOKEN_SECONDS, claim),
         }
     }))?;

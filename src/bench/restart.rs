@@ -136,8 +136,7 @@ async fn fill(stage: &Stage, options: &Options) -> Result<Asked, Failure> {
         // Nobody else ends it.
         inventory.drain().await;
     }
-    let access =
-        stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access { sv: 1, roles: vec![Role::Fan] });
+    let access = stage.node().app().tokens.sign(Kind::Access, first, TOKEN_SECONDS, Access::of(1, vec![Role::Fan]));
     Ok(Asked { event, reference: OrderRef { event, order: hold.order }, access })
 }
 

@@ -277,8 +277,11 @@ impl Stage {
 
     /// Admits these fans; fan number n has place number n+1 of the first term.
     pub async fn admit(&self, inventory: &inventory::Handle, fans: &[FanId]) -> Result<(), Failure> {
-        let all: Vec<Admittee> =
-            fans.iter().zip(1..).map(|(&fan, n)| Admittee { place: place(n), fan, present: true }).collect();
+        let all: Vec<Admittee> = fans
+            .iter()
+            .zip(1..)
+            .map(|(&fan, n)| Admittee { place: place(n), fan, present: true, needs_more_time: false })
+            .collect();
         for some in all.chunks(ADMIT_AT_ONCE) {
             let request = Request { identity: None, command: Command::Admit(some.to_vec()) };
             match inventory.ask(request).await? {

@@ -1,5 +1,7 @@
 //! What each kind of token says. Signing and verifying is `http::tokens`; here is only the content.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -68,18 +70,48 @@ pub struct Claims<T> {
     pub about: T,
 }
 
+/// The key without which a token is worth nothing (RFC 7800, RFC 9449).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// Its thumbprint: RFC 7638, SHA-256, base64url.
+    pub jkt: Arc<str>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     /// Must equal the account's: password change, logout and role change raise it.
     pub sv: u32,
     /// The account's, at that version.
     pub roles: Vec<Role>,
+    /// When the password was given, in seconds since 1970; a refreshed token does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<u64>,
+    /// Admission tokens that are given for this one are bound to this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+impl Access {
+    /// Of who has just these.
+    pub fn of(sv: u32, roles: Vec<Role>) -> Self {
+        Self { sv, roles, auth_time: None, cnf: None }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdmissionClaim {
     pub evt: EventId,
     pub plc: Place,
+    /// Holds show that they have this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+impl AdmissionClaim {
+    /// Bound to no key.
+    pub fn of(evt: EventId, plc: Place) -> Self {
+        Self { evt, plc, cnf: None }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +122,9 @@ pub struct SocketClaim {
     pub end: u64,
     /// Of that access token.
     pub sv: u32,
+    /// What its admission token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
 }
 
 /// What the socket stood for that is to be opened again. The place is not in it: that is the account's.
@@ -98,6 +133,22 @@ pub struct ResumeClaim {
     pub evt: EventId,
     #[serde(flatten)]
     pub socket: SocketClaim,
+    /// What was told on it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenClaim>,
+}
+
+/// From where a socket goes on that stands for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenClaim {
+    /// Of the last state.
+    pub seq: u64,
+    /// A hash of what that said, beside time and outflow.
+    pub dig: u64,
+    /// The notice that was told, by its version.
+    pub ntc: u32,
+    /// The place whose ticket was told.
+    pub plc: Option<Place>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    acting::Acting,
+    acting::{self, Acting},
     app::App,
     extract::{Json, Path, Query},
     now,
@@ -100,9 +100,10 @@ pub async fn list(
     acting: Acting,
     Query(query): Query<AccountsQuery>,
 ) -> Result<Json<Page<AccountRow>>, Problem> {
-    acting.as_one_of(&[Role::Admin])?;
+    let role = acting.as_one_of(&[Role::Admin])?;
     let (cursor, limit) = page::checked(query.cursor.as_deref(), query.limit)?;
     let q = page::search("q", query.q)?.unwrap_or_default();
+    acting::record(&app, &acting.act(role, "account.list", &q, "")).await?;
     let page = accounts::list(&app.database, &q, cursor.as_ref(), limit).await?;
     Ok(Json(Page::of(page, AccountRow::from)))
 }
@@ -115,7 +116,8 @@ pub async fn get(
     acting: Acting,
     Path(id): Path<FanId>,
 ) -> Result<Json<AccountRow>, Problem> {
-    acting.as_one_of(&[Role::Admin])?;
+    let role = acting.as_one_of(&[Role::Admin])?;
+    acting::record(&app, &acting.act(role, "account.read", id, "")).await?;
     Ok(Json(read(&app, id).await?))
 }
 
@@ -130,6 +132,7 @@ pub async fn set_roles(
     Json(body): Json<RolesChange>,
 ) -> Result<Json<AccountRow>, Problem> {
     let role = acting.as_one_of(&[Role::Admin])?;
+    acting.with_password()?;
     Wrong::reason(&body.reason)?;
     let mut roles = body.roles;
     roles.sort_unstable();

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Seconds in which a password that was given counts for acts of weight.
+const STEP_UP_S: u64 = 10 * 60;
+
 /// A signed-in account with its roles as of now, and where the request came from.
 #[derive(Debug, Clone)]
 pub struct Acting {
@@ -46,14 +49,24 @@ impl Acting {
         roles.iter().chain(&[Role::Admin]).copied().find(has).ok_or_else(|| Code::Forbidden.into())
     }
 
+    /// For acts of weight: refused unless the password was given for this token, not long ago.
+    pub fn with_password(&self) -> Result<(), Problem> {
+        match self.signed_in.access.auth_time {
+            Some(at) if at + STEP_UP_S > unix_now() => Ok(()),
+            _ => Err(Problem::new(Code::StepUpNeeded).detail(
+                "this needs the password, given within the last ten minutes: POST /api/v1/auth/step-up gives an access token for it",
+            )),
+        }
+    }
+
     /// The same with its roles as of now; refused once its token has expired or its session has ended.
     pub async fn renewed(&self, app: &App) -> Result<Self, Problem> {
-        let SignedIn { account, access, expires_at } = &self.signed_in;
+        let SignedIn { account, access, expires_at, key: _ } = &self.signed_in;
         if *expires_at <= unix_now() {
             return Err(Code::TokenExpired.into());
         }
         let roles = app.sessions.roles(&app.database, *account, access.sv).await?;
-        let signed_in = SignedIn { access: Access { sv: access.sv, roles }, ..self.signed_in.clone() };
+        let signed_in = SignedIn { access: Access { roles, ..access.clone() }, ..self.signed_in.clone() };
         Ok(Self { signed_in, ..self.clone() })
     }
 

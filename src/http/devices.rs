@@ -83,5 +83,5 @@ pub async fn tie(
         Outcome::NotHere => Standing::NotHere,
         outcome => standing_after(outcome)?,
     };
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    Ok(Json(tell(&app, &handles, event, &signed_in.into(), standing)))
 }

@@ -143,9 +143,11 @@ pub async fn export(
     acting: Acting,
     Path(event): Path<EventId>,
 ) -> Result<Json<DrawFile>, Problem> {
-    steered(&app, &acting, event, &STEERERS).await?;
+    let (_, role) = steered(&app, &acting, event, &STEERERS).await?;
+    acting.with_password()?;
     let handles = app.directory.event(event).await?;
     let Revealed { commitment, beacon, closed: Closed { root, .. }, seed } = Revealed::of(&handles)?;
+    acting::record(&app, &acting.act(role, "queue.draw_export", event, "")).await?;
     let fans = handles.inventory.entrants().await?;
     let value = beacon.as_ref().map(|beacon| beacon.value.clone()).unwrap_or_default();
     // Some hashes for each of perhaps a million.

@@ -216,7 +216,9 @@ pub async fn steered(app: &App, acting: &Acting, id: EventId, others: &[Role]) -
 #[utoipa::path(patch, path = "/events/{event}", tag = "events", params(("event" = String, Path)),
     request_body = EventChange, security(("bearer" = [])), responses(
     (status = 200, body = EventAnswer),
-    NotAllowed,
+    (status = 403, description = "forbidden; step_up_needed: what was published gets another price"),
+    (status = 401, description = "unauthenticated"),
+    (status = 404, description = "not_found"),
     (status = 409, description = "stale_version, below_taken or invalid_transition"),
     (status = 422, description = "invalid_body, with `errors` naming each field, or invalid_event"),
     (status = 503, description = "event_unavailable or outcome_unknown"),
@@ -231,7 +233,14 @@ pub async fn update(
     let shortest = shortest(&app);
     let act = acting.act(role, "event.change", id, "");
     let event = configure(&app, event, body.version, act, |details, configuration| {
-        Ok(body.applied(details, configuration, shortest)?)
+        let (is_draft, before) = (configuration.phase == Phase::Draft, configuration.prices());
+        let (details, configuration) = body.applied(details, configuration, shortest)?;
+        let is_repriced =
+            configuration.prices().iter().any(|now| before.iter().any(|was| was.0 == now.0 && was != now));
+        if !is_draft && is_repriced {
+            acting.with_password()?;
+        }
+        Ok((details, configuration))
     })
     .await?;
     Ok(Json(told(&app, event).await))

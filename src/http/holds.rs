@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
+use metrics::counter;
 use uuid::Uuid;
 
 use self::body::{Hold, HoldBody};
@@ -18,7 +19,9 @@ use super::{
     app::App,
     extract::{IdempotencyKey, Json, Path, SignedIn},
     idempotency::identity,
+    metrics::TOKENS_MISUSED,
     problem::{Code, Problem},
+    proof::Asked,
     refusals::{NotMoved, NotYours},
     tokens::Refused,
 };
@@ -39,11 +42,12 @@ pub const ADMISSION_HEADER: &str = "onsale-admission";
 /// A repeat with the same key gets the same order; only `server_now` is the time of the answer.
 #[utoipa::path(post, path = "/events/{event}/holds", tag = "sale", request_body = HoldBody, security(("bearer" = [])),
     params(("event" = String, Path), ("Idempotency-Key" = String, Header),
-        ("Onsale-Admission" = String, Header, description = "admission token of this event")),
+        ("Onsale-Admission" = String, Header, description = "admission token of this event"),
+        ("DPoP" = Option<String>, Header, description = "where that is bound to a key: proof of it, RFC 9449")),
     responses(
     (status = 201, body = Hold),
     (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
-    (status = 401, description = "unauthenticated, invalid_token or token_expired"),
+    (status = 401, description = "unauthenticated, invalid_token or token_expired; proof_needed or invalid_proof"),
     (status = 403, description = "not_admitted or admission_invalid"),
     (status = 404, description = "not_found"),
     (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale"),
@@ -55,11 +59,12 @@ pub async fn create(
     signed_in: SignedIn,
     Path(event): Path<EventId>,
     key: IdempotencyKey,
+    asked: Asked,
     headers: HeaderMap,
     Json(body): Json<HoldBody>,
 ) -> Result<Response, Problem> {
     let fan = signed_in.account;
-    let admission = admission(&app, &headers, fan, event).await?;
+    let admission = admission(&app, &asked, &headers, fan, event).await?;
     let identity = identity(fan, &format!("/events/{event}/holds"), &key, &body);
     let (channel, seen_version) = (body.channel.clone(), body.event_version);
     let command = Command::Hold(HoldCommand {
@@ -77,8 +82,15 @@ pub async fn create(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(hold)).into_response())
 }
 
-/// The place that the token admits, if it is this fan's and for this event. Whether it is live, the inventory knows.
-pub async fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventId) -> Result<Place, Problem> {
+/// The place that the token admits, if it is this fan's and for this event, and its key is there. Whether it is live, the
+/// inventory knows.
+pub async fn admission(
+    app: &App,
+    asked: &Asked,
+    headers: &HeaderMap,
+    fan: FanId,
+    event: EventId,
+) -> Result<Place, Problem> {
     let mut values = headers.get_all(ADMISSION_HEADER).iter();
     let Some(value) = values.next() else {
         return Err(Problem::new(Code::NotAdmitted).detail("an admission token is needed in Onsale-Admission"));
@@ -93,7 +105,11 @@ pub async fn admission(app: &App, headers: &HeaderMap, fan: FanId, event: EventI
         verified => verified.map_err(|_| invalid())?,
     };
     if claims.sub != fan || claims.about.evt != event {
+        counter!(TOKENS_MISUSED, "kind" => "admission").increment(1);
         return Err(invalid());
+    }
+    if let Some(bound) = &claims.about.cnf {
+        app.proofs.check(bound, token, asked, headers)?;
     }
     Ok(claims.about.plc)
 }

@@ -18,6 +18,7 @@ use super::app::App;
 const REQUESTS: &str = "onsale_http_requests_total";
 const DURATION: &str = "onsale_http_request_duration_seconds";
 pub const CONNECTIONS: &str = "onsale_http_connections";
+pub const TOKENS_MISUSED: &str = "onsale_tokens_misused_total";
 pub const WEBHOOKS_REFUSED: &str = "onsale_webhooks_refused_total";
 /// Seconds: from half a millisecond to the longest that a request may take.
 const SECONDS: [f64; 14] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -38,6 +39,7 @@ pub fn recorder() -> &'static PrometheusHandle {
         }
         describe_counter!(REQUESTS, "Requests answered, by method, route and status.");
         describe_histogram!(DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
+        describe_counter!(TOKENS_MISUSED, "Good tokens sent by another account or for another event, by kind.");
         describe_counter!(WEBHOOKS_REFUSED, "Messages of payment providers refused, by reason.");
         crate::actors::measures::describe();
         describe_gauge!(CONNECTIONS, "Open connections, sockets included, by listener.");

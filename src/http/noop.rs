@@ -11,6 +11,7 @@ use super::{
     extract::{IdempotencyKey, Json, Path, SignedIn},
     holds::{self, body::HoldBody},
     problem::Problem,
+    proof::Asked,
     routes::API,
 };
 use crate::domain::{id::EventId, queue::Place};
@@ -30,9 +31,10 @@ async fn noop(
     signed_in: SignedIn,
     Path(event): Path<EventId>,
     _key: IdempotencyKey,
+    asked: Asked,
     headers: HeaderMap,
     Json(_body): Json<HoldBody>,
 ) -> Result<(StatusCode, Json<Nothing>), Problem> {
-    let place = holds::admission(&app, &headers, signed_in.account, event).await?;
+    let place = holds::admission(&app, &asked, &headers, signed_in.account, event).await?;
     Ok((StatusCode::CREATED, Json(Nothing { event, place })))
 }

@@ -25,7 +25,7 @@ use crate::{
     actors::directory::EventHandles,
     domain::{
         event::Status,
-        id::{EventId, FanId},
+        id::EventId,
         queue::{Outcome, Standing},
     },
 };
@@ -53,7 +53,7 @@ pub async fn join(
     let handles = open_event(&app, event).await?;
     challenge::pass(&app, &handles, event, fan.id, &headers).await?;
     let standing = standing_after(handles.waiting_room.join(fan.id).await?)?;
-    Ok((left, Json(tell(&app, &handles, event, fan.id, standing))).into_response())
+    Ok((left, Json(tell(&app, &handles, event, &fan, standing))).into_response())
 }
 
 /// An event that is sold or will be.
@@ -82,10 +82,12 @@ pub fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
     }
 }
 
-pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: FanId, standing: Standing) -> QueueState {
+pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: &Fan, standing: Standing) -> QueueState {
     let queue = handles.waiting_room.queue().borrow().clone();
     let told = Told::of(standing, &queue, handles.inventory.clock().now());
-    Teller::new(app.tokens.clone(), event, fan).with_total(queue.ranks.total()).tell(told)
+    let teller = Teller::new(app.tokens.clone(), event, fan.id).bound_to(fan.key.clone());
+    let teller = teller.with_more_time(app.database.needs_more_time(fan.id));
+    teller.with_total(queue.ranks.total()).tell(told)
 }
 
 /// Tells where the fan stands, and counts as being here.
@@ -103,7 +105,7 @@ pub async fn read(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = handles.waiting_room.poll(fan.id).await?;
-    Ok(Json(tell(&app, &handles, event, fan.id, standing)))
+    Ok(Json(tell(&app, &handles, event, &fan, standing)))
 }
 
 /// Takes up the admission of a fan who was called.
@@ -122,7 +124,7 @@ pub async fn claim(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = standing_after(handles.waiting_room.claim(signed_in.account).await?)?;
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    Ok(Json(tell(&app, &handles, event, &signed_in.into(), standing)))
 }
 
 /// The one extension of an admission; asked again, it is told again.
@@ -141,7 +143,7 @@ pub async fn extend(
 ) -> Result<Json<QueueState>, Problem> {
     let handles = public_event(&app, event).await?;
     let standing = standing_after(handles.waiting_room.extend(signed_in.account).await?)?;
-    Ok(Json(tell(&app, &handles, event, signed_in.account, standing)))
+    Ok(Json(tell(&app, &handles, event, &signed_in.into(), standing)))
 }
 
 /// Gives up the place or the admission.

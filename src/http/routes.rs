@@ -9,7 +9,7 @@ use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
     audit, auth, availability, checkout, devices, draw, events, first_version, health, holds, keys, metrics, openapi,
-    orders, payments,
+    orders, pass, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, ticket_keys, tickets, websocket,
 };
@@ -26,7 +26,9 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
+        .routes(routes!(auth::profile, auth::set_profile))
         .routes(routes!(auth::change_password))
+        .routes(routes!(auth::step_up))
         .routes(routes!(auth::socket_ticket))
         // events
         .routes(routes!(events::list, events::create))
@@ -43,6 +45,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(devices::tie))
         .routes(routes!(queue::claim))
         .routes(routes!(queue::extend))
+        .routes(routes!(pass::read))
+        .routes(routes!(pass::introspect))
         .routes(routes!(draw::read))
         .routes(routes!(draw::proof))
         .routes(routes!(websocket::open))
@@ -100,6 +104,11 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::rotate))
 }
 
+/// Public listener, where RFC 8615 has it looked for.
+pub fn well_known() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(pass::keys))
+}
+
 /// Public listener, where clients of the first version look.
 pub fn first_public() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(websocket::first_version::open))
@@ -116,7 +125,8 @@ pub fn first_admin() -> OpenApiRouter<Arc<App>> {
 
 /// What the public listener serves, and its paths as the router names them.
 pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<String>) {
-    let (api, described) = OpenApiRouter::new().nest(API, public()).merge(first_public()).split_for_parts();
+    let (api, described) =
+        OpenApiRouter::new().nest(API, public()).merge(well_known()).merge(first_public()).split_for_parts();
     let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod membership;
 pub mod order_bus;
 pub mod ownership;
+pub mod pass_key;
 pub mod queue;
 pub mod redis;
 pub mod secret;

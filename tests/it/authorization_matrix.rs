@@ -34,13 +34,16 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 82] = [
+const ROWS: [(&str, &str, May); 88] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
     ("post", "/api/v1/auth/logout", Anybody),
     ("get", "/api/v1/auth/me", AnyAccount),
+    ("get", "/api/v1/auth/profile", AnyAccount),
+    ("put", "/api/v1/auth/profile", AnyAccount),
     ("put", "/api/v1/auth/password", AnyAccount),
+    ("post", "/api/v1/auth/step-up", AnyAccount),
     ("post", "/api/v1/auth/socket-ticket", AnyAccount),
     ("get", "/api/v1/events", Anybody),
     ("post", "/api/v1/events", AnOrganizer),
@@ -57,6 +60,9 @@ const ROWS: [(&str, &str, May); 82] = [
     ("post", "/api/v1/events/{event}/queue/tie", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/claim", AnyAccount),
     ("post", "/api/v1/events/{event}/queue/extend", AnyAccount),
+    ("get", "/api/v1/events/{event}/queue/pass", AnyAccount),
+    ("post", "/api/v1/events/{event}/queue/pass/introspect", Anybody),
+    ("get", "/.well-known/jwks.json", Anybody),
     ("delete", "/api/v1/events/{event}/queue", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/socket", AnyAccount),
     ("get", "/api/v1/events/{event}/queue/stream", AnyAccount),
@@ -178,6 +184,8 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         (_, "/api/v1/auth/login", _) => json!({"email": "its-fan@example.org", "password": PASSWORD}),
         (_, "/api/v1/auth/refresh" | "/api/v1/auth/logout", _) => json!({"refresh_token": "nobody's"}),
+        (_, "/api/v1/auth/step-up", _) => json!({"password": PASSWORD}),
+        ("put", "/api/v1/auth/profile", _) => json!({"needs_more_time": true}),
         (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
         ("post", "/api/v1/events", _) => concert(),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
@@ -185,6 +193,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
+        ("post", _, "introspect") => json!({"pass": "of nobody"}),
         ("post", _, "tie") => json!({"deviceKey": "of no device"}),
         (_, _, "admit" | "remove" | "synthetic") => json!({"count": 1, "reason": reason}),
         (_, _, "revoke") => json!({"fans": ["00000000000040008000000000000000"], "reason": reason}),

@@ -3,6 +3,7 @@
 mod accounts;
 mod idempotency;
 mod limits;
+mod privileges;
 mod server;
 mod sessions;
 mod supply;

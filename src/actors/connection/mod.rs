@@ -20,7 +20,10 @@ mod message;
 mod screen;
 mod state;
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -69,8 +72,8 @@ pub enum Outgoing {
     /// The fan is called: claim until `claim_by`.
     Turn(crate::domain::inventory::request::Admission),
     Notice(Notice),
-    /// This node goes down: open another socket elsewhere.
-    Goaway,
+    /// This node goes down: open another socket elsewhere, which can go on from what was told last.
+    Goaway(Option<Seen>),
     /// Nothing follows.
     Close(Close),
 }
@@ -88,6 +91,28 @@ pub struct Update {
     pub conditions: Conditions,
     /// The organizer's notice, or that there is none any more; `None`: as told before.
     pub notice: Option<Option<Arc<notice::Notice>>>,
+}
+
+impl Update {
+    /// Of what is told beside time and outflow. Two nodes of one build have the same for the same.
+    pub fn digest(&self) -> u64 {
+        digest(self.standing, self.position, self.conditions)
+    }
+}
+
+/// The last update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    pub seq: u64,
+    /// Version of the notice that was told.
+    pub notice: u32,
+    pub digest: u64,
+}
+
+fn digest(standing: Standing, position: Option<Position>, conditions: Conditions) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{standing:?} {position:?} {conditions:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

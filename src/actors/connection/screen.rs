@@ -10,7 +10,7 @@ use std::{
 
 use ractor::ActorRef;
 
-use super::{Clock, Conditions, Outgoing, Outlet, Position, Put, Standing, Update, message::Message};
+use super::{Clock, Conditions, Outgoing, Outlet, Position, Put, Seen, Standing, Update, digest, message::Message};
 use crate::{
     actors::{
         measures::Share,
@@ -112,6 +112,19 @@ impl Screen {
         let mut shown = self.lock();
         shown.standing = standing;
         self.update(&mut shown, queue)
+    }
+
+    /// Another socket can go on from what this one was told.
+    pub fn goaway(&self) -> Result<(), Lost> {
+        let seen = {
+            let shown = self.lock();
+            let seen = |told: &Told| {
+                let Told { standing, position, conditions, .. } = *told;
+                Seen { seq: shown.seq, notice: conditions.notice, digest: digest(standing, position, conditions) }
+            };
+            shown.told.as_ref().map(seen)
+        };
+        self.say(Outgoing::Goaway(seen))
     }
 
     /// Must arrive.

@@ -240,7 +240,7 @@ impl State {
     }
 
     fn goaway(&mut self) -> Result<(), Lost> {
-        self.screen.say(Outgoing::Goaway)?;
+        self.screen.goaway()?;
         self.close(Close::GoingAway)
     }
 

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Directory, DirectoryError, EventHandles, Part, Slot,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     actors::{config::Config, foundation::Foundation},
     domain::id::EventId,
-    stores::{Stores, error::StoreError, journal::Epoch, keys::ring::KeyRing},
+    stores::{Stores, database::more_time, error::StoreError, journal::Epoch, keys::ring::KeyRing},
 };
 
 /// The map that both the directory and the root actor hold. Changed when an event starts or ends, read by every request.
@@ -31,6 +32,7 @@ pub struct LocalDirectory {
     slots: Slots,
     root: ActorRef<Message>,
     deadline: Duration,
+    _more_time: AbortOnDropHandle<()>,
 }
 
 /// An event that runs here, as of now.
@@ -91,7 +93,8 @@ impl LocalDirectory {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
         let (slots, on) = (Slots::default(), Foundation::new(stores, keys, config));
         let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
-        Ok(Arc::new(Self { slots, root, deadline }))
+        let more_time = tokio::spawn(more_time::follow(stores.database.clone()));
+        Ok(Arc::new(Self { slots, root, deadline, _more_time: AbortOnDropHandle::new(more_time) }))
     }
 
     async fn find(&self, event: EventId, mut take: bool) -> Result<EventHandles, DirectoryError> {

@@ -316,6 +316,7 @@ impl State {
             begun,
             store: Arc::clone(&self.on.queue),
             ownership: Arc::clone(&self.on.ownership),
+            database: self.on.database.clone(),
             config: (*self.on.config).clone(),
             admissions,
             seeds: self

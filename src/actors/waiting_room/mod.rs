@@ -46,7 +46,7 @@ use crate::{
         id::EventId,
         queue::{self, Queue, Room},
     },
-    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
+    stores::{database::Database, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -69,6 +69,7 @@ pub(super) struct Arguments {
     pub begun: Begun,
     pub store: Arc<dyn QueueStore>,
     pub ownership: Arc<dyn Ownership>,
+    pub database: Database,
     pub config: Config,
     pub admissions: mpsc::UnboundedReceiver<AdmissionChange>,
     /// What the draw can be made from: of each root secret, the one that signs first. Told to nobody before its time.

@@ -37,7 +37,7 @@ use crate::{
         inventory::request::{self, Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
         queue::{Effect, Input, Outcome, Place, Queue, Room, Standing, WaitingRoom},
     },
-    stores::{journal::Epoch, ownership::Ownership, queue::QueueStore},
+    stores::{database::Database, journal::Epoch, ownership::Ownership, queue::QueueStore},
 };
 
 /// More places than this are not told at once.
@@ -51,6 +51,8 @@ pub(super) struct State {
     inventory: inventory::Handle,
     store: Arc<dyn QueueStore>,
     ownership: Arc<dyn Ownership>,
+    /// Knows who needs more time.
+    database: Database,
     room: WaitingRoom<Caller>,
     effects: Vec<Effect<Caller>>,
     sockets: Sockets,
@@ -86,8 +88,19 @@ impl State {
         room: WaitingRoom<Caller>,
         queue: watch::Sender<Arc<Queue>>,
     ) -> Self {
-        let Arguments { event, epoch, clock, inventory, begun, store, ownership, config, mut admissions, seeds } =
-            arguments;
+        let Arguments {
+            event,
+            epoch,
+            clock,
+            inventory,
+            begun,
+            store,
+            ownership,
+            database,
+            config,
+            mut admissions,
+            seeds,
+        } = arguments;
         let publish_every = Duration::from_millis(config.queue_publish_ms);
         let mut beside = JoinSet::new();
         let (pump, room_of_sockets) = (me.clone(), me.clone());
@@ -104,6 +117,7 @@ impl State {
             inventory,
             store,
             ownership,
+            database,
             room,
             effects: Vec::new(),
             sockets: Sockets::new(Arc::new(move |fan, socket| {
@@ -311,7 +325,8 @@ impl State {
             Standing::Waiting(place) => return caller.tell(self.if_sure(Outcome::Waiting { place })),
             Standing::NotHere => return caller.tell(self.if_sure(Outcome::NotHere)),
         };
-        self.ask_for_change(me, Command::Claim { place: admission.place, fan }, caller);
+        let needs_more_time = self.database.needs_more_time(fan);
+        self.ask_for_change(me, Command::Claim { place: admission.place, fan, needs_more_time }, caller);
     }
 
     fn extend(&mut self, me: &ActorRef<Message>, fan: FanId, caller: Caller) {
@@ -405,7 +420,10 @@ impl State {
         if self.ownership.is_sure(self.epoch) { Ok(answer) } else { Err(WaitError::Unavailable) }
     }
 
-    fn admit(&mut self, me: &ActorRef<Message>, admittees: Vec<Admittee>) {
+    fn admit(&mut self, me: &ActorRef<Message>, mut admittees: Vec<Admittee>) {
+        for admittee in &mut admittees {
+            admittee.needs_more_time = self.database.needs_more_time(admittee.fan);
+        }
         let inventory = self.inventory.clone();
         self.admitting = Some(beside::run(me, async move {
             Message::AdmitReturned(inventory.ask(plain(Command::Admit(admittees))).await)

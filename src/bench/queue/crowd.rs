@@ -41,7 +41,7 @@ pub fn paused() -> Configuration {
 
 /// What signing in gives an account, without the password's hash.
 pub fn access(stage: &Stage, fan: FanId) -> String {
-    let access = Access { sv: 1, roles: vec![Role::Fan] };
+    let access = Access::of(1, vec![Role::Fan]);
     stage.node().app().tokens.sign(Kind::Access, fan, TOKEN_SECONDS, access)
 }
 

@@ -146,7 +146,7 @@ fn tokens(stage: &Stage, count: u32) -> Result<NamedTempFile, Failure> {
     let file = NamedTempFile::with_prefix("onsale-bench-fans-")?;
     let mut lines = BufWriter::new(&file);
     for _ in 0..count {
-        let access = Access { sv: 1, roles: vec![Role::Fan] };
+        let access = Access::of(1, vec![Role::Fan]);
         let fan = FanId::random(rand::random());
         writeln!(lines, "{}", stage.node().app().tokens.sign(Kind::Access, fan, TOKEN_SECONDS, access))?;
     }

@@ -186,7 +186,29 @@ pub const MAX_BEACON_LEN: usize = 200;
 /// Tickets of one fan, and so of one order.
 pub const MAX_PER_FAN: u16 = 20;
 
+/// How many times as long as others' are the claim window and the session of who needs more time.
+pub const MORE_TIME: u32 = 2;
+
+impl QueueSettings {
+    pub fn session_of(&self, needs_more_time: bool) -> Millis {
+        longer(self.session, needs_more_time)
+    }
+
+    pub fn claim_window_of(&self, needs_more_time: bool) -> Millis {
+        longer(self.claim_window, needs_more_time)
+    }
+}
+
+fn longer(time: Millis, needs_more_time: bool) -> Millis {
+    if needs_more_time { Millis(time.0.saturating_mul(MORE_TIME.into())) } else { time }
+}
+
 impl Configuration {
+    /// Of each ticket type.
+    pub fn prices(&self) -> Vec<(Code, i64)> {
+        self.ticket_types.iter().map(|ticket_type| (ticket_type.code.clone(), ticket_type.price_minor)).collect()
+    }
+
     /// Checks everything that does not depend on what is held or sold.
     pub fn validate(&self) -> Result<(), Invalid> {
         in_range("version", self.version, 1, u32::MAX)?;

@@ -40,6 +40,7 @@ pub enum Command {
     Claim {
         place: Place,
         fan: FanId,
+        needs_more_time: bool,
     },
     /// The one extension of a live, claimed admission; again: the same answer.
     ExtendAdmission {
@@ -95,6 +96,10 @@ pub struct Admittee {
     pub fan: FanId,
     /// Whether the fan is here and so claims at once; otherwise the claim window runs.
     pub present: bool,
+    /// Has declared so: claim window and session are [`MORE_TIME`] times as long.
+    ///
+    /// [`MORE_TIME`]: super::configuration::MORE_TIME
+    pub needs_more_time: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,20 +7,22 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Account;
+use super::{Account, access_token};
 use crate::{
     domain::{
         account::Role,
         claims::{Kind, SocketClaim},
+        id::FanId,
     },
     http::{
-        acting::Acting,
+        acting::{self, Acting},
         app::App,
-        extract::{Fan, Json, SignedIn},
+        extract::{ClientAddress, Fan, Json, SignedIn},
+        limits::Left,
         now,
         password::{Checked, Password},
         problem::{Code, Problem},
-        tokens::lives::SOCKET_S,
+        tokens::{lives::SOCKET_S, unix_now},
     },
     stores::database::{accounts, audit, sessions},
 };
@@ -33,6 +35,20 @@ pub struct PasswordChange {
     /// 8 to 256 characters.
     #[schema(value_type = String)]
     pub new_password: Password,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepUp {
+    #[schema(value_type = String)]
+    pub password: Password,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccessToken {
+    pub access_token: String,
+    /// Seconds.
+    pub expires_in: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,13 +82,7 @@ pub async fn change_password(
 ) -> Result<StatusCode, Problem> {
     body.new_password.check_strength()?;
     let id = acting.signed_in.account;
-    let account = accounts::by_id(&app.database, id).await?.ok_or(Code::InvalidToken)?;
-    // A stolen access token must not be good for guessing the password.
-    tokio::time::sleep(app.limits.guessing_delay(&account.email)).await;
-    if app.passwords.check(body.current_password, Some(account.password_hash)).await? == Checked::Wrong {
-        app.limits.guessed_wrong(&account.email);
-        return Err(Code::WrongCredentials.into());
-    }
+    check_own(&app, id, body.current_password).await?;
     let hash = app.passwords.hash(body.new_password).await?;
     let now = now();
     let mut write = app.database.begin().await?;
@@ -82,6 +92,40 @@ pub async fn change_password(
     write.commit().await?;
     app.sessions.end(ended);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The account, if this is its password.
+async fn check_own(app: &App, id: FanId, password: Password) -> Result<accounts::Account, Problem> {
+    let account = accounts::by_id(&app.database, id).await?.ok_or(Code::InvalidToken)?;
+    // A stolen access token must not be good for guessing the password.
+    tokio::time::sleep(app.limits.guessing_delay(&account.email)).await;
+    if app.passwords.check(password, Some(account.password_hash.clone())).await? == Checked::Wrong {
+        app.limits.guessed_wrong(&account.email);
+        return Err(Code::WrongCredentials.into());
+    }
+    app.limits.guessed_right(&account.email);
+    Ok(account)
+}
+
+/// The password once more, for an access token with which acts of weight can be done for ten minutes: prices, roles, exports.
+#[utoipa::path(post, path = "/auth/step-up", tag = "auth", security(("bearer" = [])), request_body = StepUp,
+    responses(
+        (status = 200, description = "A new access token; the session stays as it is.", body = AccessToken),
+        (status = 401, description = "`wrong_credentials`, or not signed in."),
+        (status = 429, description = "`rate_limited` or `password_queue_full`."),
+    ))]
+pub async fn step_up(
+    State(app): State<Arc<App>>,
+    ClientAddress(address): ClientAddress,
+    acting: Acting,
+    Json(body): Json<StepUp>,
+) -> Result<(Left, Json<AccessToken>), Problem> {
+    let left = app.limits.login.check(address)?;
+    let id = acting.signed_in.account;
+    let account = check_own(&app, id, body.password).await?;
+    acting::record(&app, &acting.act(Role::Fan, "account.step_up", id, "")).await?;
+    let access_token = access_token(&app, &account, acting.signed_in.key, Some(unix_now()));
+    Ok((left, Json(AccessToken { access_token, expires_in: app.config.access_ttl })))
 }
 
 /// A ticket that opens one socket, bound to the page's origin if there is one: browsers cannot send an Authorization header
@@ -95,7 +139,7 @@ pub async fn socket_ticket(
     fan: Fan,
     headers: HeaderMap,
 ) -> Result<Json<SocketTicket>, Problem> {
-    let claim = SocketClaim { org: app.origins.check(&headers)?, end: fan.expires_at, sv: fan.sv };
+    let claim = SocketClaim { org: app.origins.check(&headers)?, end: fan.expires_at, sv: fan.sv, cnf: fan.key };
     let ticket = app.tokens.sign(Kind::Socket, fan.id, SOCKET_S, claim);
     Ok(Json(SocketTicket { ticket, expires_in: SOCKET_S }))
 }

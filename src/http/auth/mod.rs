@@ -3,18 +3,19 @@
 //! Owns what the answers say. Passwords are `password`'s, access tokens `tokens`', refresh tokens [`refresh`]'s.
 
 mod account;
+mod profile;
 mod refresh;
 mod sign_in;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::{account::*, refresh::*, sign_in::*};
+pub use self::{account::*, profile::*, refresh::*, sign_in::*};
 use super::app::App;
 use crate::{
     domain::{
         account::Role,
-        claims::{Access, Kind},
+        claims::{Access, Confirmation, Kind},
         id::FanId,
     },
     stores::database::accounts,
@@ -61,7 +62,9 @@ pub struct RefreshTokenBody {
     pub refresh_token: String,
 }
 
-fn access_token(app: &App, account: &accounts::Account) -> String {
-    let access = Access { sv: account.session_version, roles: account.roles.clone() };
+/// Where the client names a key, what it gets for this token is bound to that. `auth_time`: when the password was given, if it
+/// was for this token.
+fn access_token(app: &App, account: &accounts::Account, key: Option<Confirmation>, auth_time: Option<u64>) -> String {
+    let access = Access { sv: account.session_version, roles: account.roles.clone(), auth_time, cnf: key };
     app.tokens.sign(Kind::Access, account.id, app.config.access_ttl, access)
 }

@@ -20,6 +20,7 @@ use crate::{
         limits::{Left, Network},
         now,
         problem::{Code, Problem},
+        proof::session_key,
     },
     stores::{
         database::{
@@ -83,6 +84,7 @@ pub async fn refresh(
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<(Left, Json<TokenPair>), Problem> {
     let left = app.limits.refresh.check(address)?;
+    let key = session_key(&headers)?;
     let token = presented(&body.refresh_token)?;
     let successor = app.refresh_tokens.successor(token);
     let client = Client { address, headers: &headers };
@@ -117,7 +119,7 @@ pub async fn refresh(
     if account.status != accounts::Status::Active {
         return Err(Code::AccountDisabled.into());
     }
-    let access_token = access_token(&app, &account);
+    let access_token = access_token(&app, &account, key, None);
     let pair = TokenPair { access_token, refresh_token: successor, expires_in: app.config.access_ttl };
     Ok((left, Json(pair)))
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Account, Client, SignedInAs, TokenPair, access_token, start_family};
 use crate::{
-    domain::{account::Role, id::FanId},
+    domain::{account::Role, claims::Confirmation, id::FanId},
     http::{
         app::App,
         extract::{ClientAddress, Json},
@@ -18,6 +18,8 @@ use crate::{
         now,
         password::{Checked, Password},
         problem::{Code, Problem},
+        proof::session_key,
+        tokens::unix_now,
     },
     stores::{database::accounts, error::StoreError},
 };
@@ -59,6 +61,7 @@ pub async fn register(
     Json(body): Json<Registration>,
 ) -> Result<(StatusCode, Left, Json<SignedInAs>), Problem> {
     let left = app.limits.register.check(address)?;
+    let key = session_key(&headers)?;
     let email = email(&body.email)?;
     let name = name(&body.name)?;
     let language = language(&body.language)?;
@@ -89,7 +92,7 @@ pub async fn register(
     }
     let refresh_token = start_family(&mut write, &app.config, account.id, &client).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, left, Json(signed_in(&app, account, refresh_token))))
+    Ok((StatusCode::CREATED, left, Json(signed_in(&app, account, key, refresh_token))))
 }
 
 /// Signs in. An unknown address and a wrong password get the same answer after the same work.
@@ -106,6 +109,7 @@ pub async fn login(
     Json(body): Json<Login>,
 ) -> Result<(Left, Json<SignedInAs>), Problem> {
     let left = app.limits.login.check(address)?;
+    let key = session_key(&headers)?;
     // What cannot be an address is nobody's.
     let email = email(&body.email).map_err(|_| Problem::new(Code::WrongCredentials).rate(left))?;
     let account = verified(&app, &email, body.password).await.map_err(|problem| problem.rate(left))?;
@@ -113,7 +117,7 @@ pub async fn login(
     let mut write = app.database.begin().await?;
     let refresh_token = start_family(&mut write, &app.config, account.id, &client).await?;
     write.commit().await?;
-    Ok((left, Json(signed_in(&app, account, refresh_token))))
+    Ok((left, Json(signed_in(&app, account, key, refresh_token))))
 }
 
 /// The account of this address and password, after the delay that guessing has earned.
@@ -140,8 +144,8 @@ async fn verified(app: &App, email: &str, password: Password) -> Result<accounts
     Ok(account)
 }
 
-fn signed_in(app: &App, account: accounts::Account, refresh_token: String) -> SignedInAs {
-    let access_token = access_token(app, &account);
+fn signed_in(app: &App, account: accounts::Account, key: Option<Confirmation>, refresh_token: String) -> SignedInAs {
+    let access_token = access_token(app, &account, key, Some(unix_now()));
     let tokens = TokenPair { access_token, refresh_token, expires_in: app.config.access_ttl };
     SignedInAs { account: Account::from(account), tokens }
 }

@@ -7,10 +7,11 @@ use http::request::Parts;
 
 use super::signed_in::{SignedIn, bearer};
 use crate::{
-    domain::id::FanId,
+    domain::{claims::Confirmation, id::FanId},
     http::{
         app::App,
         problem::{Code, Problem},
+        proof::session_key,
         tokens::Refused,
     },
 };
@@ -23,11 +24,13 @@ pub struct Fan {
     pub expires_at: u64,
     /// Of the account's session; a device has none.
     pub sv: u32,
+    /// To which an admission token is bound that it is given.
+    pub key: Option<Confirmation>,
 }
 
 impl From<SignedIn> for Fan {
-    fn from(SignedIn { account, access, expires_at }: SignedIn) -> Self {
-        Self { id: account, expires_at, sv: access.sv }
+    fn from(SignedIn { account, access, expires_at, key }: SignedIn) -> Self {
+        Self { id: account, expires_at, sv: access.sv, key }
     }
 }
 
@@ -37,7 +40,10 @@ impl FromRequestParts<Arc<App>> for Fan {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         match app.tokens.verify_device(token).await {
-            Ok(claims) => Ok(Self { id: claims.sub, expires_at: claims.exp, sv: 0 }),
+            Ok(claims) => {
+                let key = session_key(&parts.headers)?;
+                Ok(Self { id: claims.sub, expires_at: claims.exp, sv: 0, key })
+            }
             Err(Refused::Invalid) => {
                 let signed_in = <SignedIn as FromRequestParts<_>>::from_request_parts(parts, app).await?;
                 Ok(signed_in.into())

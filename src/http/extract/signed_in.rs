@@ -6,10 +6,15 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderMap, header, request::Parts};
 
 use crate::{
-    domain::{account::Role, claims::Access, id::FanId},
+    domain::{
+        account::Role,
+        claims::{Access, Confirmation},
+        id::FanId,
+    },
     http::{
         app::App,
         problem::{Code, Problem},
+        proof::session_key,
     },
 };
 
@@ -20,6 +25,8 @@ pub struct SignedIn {
     pub access: Access,
     /// When the access token ends, in seconds since 1970: a socket ends with it.
     pub expires_at: u64,
+    /// To which an admission token is bound that it is given: the session's, or what the request names.
+    pub key: Option<Confirmation>,
 }
 
 impl SignedIn {
@@ -36,7 +43,9 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         let claims = app.tokens.verify_access(token).await?;
         app.sessions.stands(&app.database, claims.sub, claims.about.sv).await?;
-        Ok(Self { account: claims.sub, access: claims.about.clone(), expires_at: claims.exp })
+        let access = claims.about.clone();
+        let key = if access.cnf.is_some() { access.cnf.clone() } else { session_key(&parts.headers)? };
+        Ok(Self { account: claims.sub, access, expires_at: claims.exp, key })
     }
 }
 
@@ -62,9 +71,10 @@ impl FromRequestParts<Arc<App>> for Privileged {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
         let claims = app.tokens.verify_access(token).await?;
-        let sv = claims.about.sv;
-        let roles = app.sessions.roles(&app.database, claims.sub, sv).await?;
-        Ok(Self(SignedIn { account: claims.sub, access: Access { sv, roles }, expires_at: claims.exp }))
+        let roles = app.sessions.roles(&app.database, claims.sub, claims.about.sv).await?;
+        let access = Access { roles, ..claims.about.clone() };
+        let key = access.cnf.clone();
+        Ok(Self(SignedIn { account: claims.sub, access, expires_at: claims.exp, key }))
     }
 }
 

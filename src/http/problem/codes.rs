@@ -12,11 +12,15 @@ pub enum Code {
     MethodNotAllowed,
     Unauthenticated,
     InvalidToken,
+    InvalidSessionKey,
+    ProofNeeded,
+    InvalidProof,
     TokenExpired,
     WrongCredentials,
     RefreshReused,
     AccountDisabled,
     Forbidden,
+    StepUpNeeded,
     OriginNotAllowed,
     EmailTaken,
     WeakPassword,
@@ -95,7 +99,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 74] = [
+pub const TABLE: [Row; 78] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -105,11 +109,21 @@ pub const TABLE: [Row; 74] = [
     row(Code::MethodNotAllowed, "method_not_allowed", 405, false, "The path does not take this method."),
     row(Code::Unauthenticated, "unauthenticated", 401, false, "Sign in first: an access token is needed."),
     row(Code::InvalidToken, "invalid_token", 401, false, "The token is not valid here."),
+    row(Code::InvalidSessionKey, "invalid_session_key", 400, false, "This is no thumbprint of a key."),
+    row(
+        Code::ProofNeeded,
+        "proof_needed",
+        401,
+        false,
+        "The admission token is bound to a key: a DPoP proof is needed.",
+    ),
+    row(Code::InvalidProof, "invalid_proof", 401, false, "The DPoP proof is not good for this request and token."),
     row(Code::TokenExpired, "token_expired", 401, false, "The token has expired, or its session has ended."),
     row(Code::WrongCredentials, "wrong_credentials", 401, false, "The e-mail address or the password is wrong."),
     row(Code::RefreshReused, "refresh_reused", 401, false, "The refresh token was used before: its session has ended."),
     row(Code::AccountDisabled, "account_disabled", 403, false, "The account is disabled."),
     row(Code::Forbidden, "forbidden", 403, false, "Your account may not do this."),
+    row(Code::StepUpNeeded, "step_up_needed", 403, false, "Your password is needed once more: POST /auth/step-up."),
     row(Code::OriginNotAllowed, "origin_not_allowed", 403, false, "The page's origin may not do this."),
     row(Code::EmailTaken, "email_taken", 409, false, "An account with this e-mail address exists."),
     row(Code::WeakPassword, "weak_password", 422, false, "The password must have 8 to 256 characters."),

@@ -106,7 +106,12 @@ impl IntoResponse for Problem {
         }
         match self.status() {
             StatusCode::UNAUTHORIZED => {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                let scheme = match self.code() {
+                    Code::ProofNeeded => r#"DPoP algs="ES256 EdDSA""#,
+                    Code::InvalidProof => r#"DPoP error="invalid_dpop_proof", algs="ES256 EdDSA""#,
+                    _ => "Bearer",
+                };
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
             StatusCode::UPGRADE_REQUIRED => {
                 let to = [

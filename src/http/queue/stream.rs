@@ -59,7 +59,9 @@ pub async fn open(
         tracing::error!(%error, "a connection did not start");
         Problem::new(Code::Internal)
     })?;
-    let teller = Teller::new(app.tokens.clone(), event, fan.id).telling_tickets_once();
+    let more_time = app.database.needs_more_time(fan.id);
+    let teller = Teller::new(app.tokens.clone(), event, fan.id).bound_to(fan.key).with_more_time(more_time);
+    let teller = teller.telling_tickets_once();
     let (events, response) = sse::open();
     let stream = Stream { connection, teller, outgoing, events };
     app.tasks.spawn(stream.run(app.clone(), seat, fan.expires_at));
@@ -106,7 +108,7 @@ impl Stream {
                     let opens_at = notice.opens_at().map(Timestamp::from);
                     event("queue.notice", &json!({"code": notice.name(), "opensAt": opens_at}))
                 }
-                Some(Outgoing::Goaway) => event("goaway", &json!({})),
+                Some(Outgoing::Goaway(_)) => event("goaway", &json!({})),
             };
             if self.events.tell(event).await.is_err() {
                 return;

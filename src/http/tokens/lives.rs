@@ -1,9 +1,13 @@
 //! How long each kind of token lives at most: so long its keys are believed after they sign no more.
 
-use crate::domain::{claims::Kind, time::Millis};
+use crate::domain::{claims::Kind, inventory::configuration::MORE_TIME, time::Millis};
 
-/// Seconds of the longest admission that an event can be given.
+/// Seconds of the longest session that an event can give,
 pub const ADMISSION_S: u32 = 7_200;
+/// and of its longest extension.
+pub const EXTENSION_S: u32 = 3_600;
+/// Seconds of the longest admission, of who needs more time: a token is signed for its end.
+pub const LONGEST_ADMISSION_S: u32 = ADMISSION_S * MORE_TIME + EXTENSION_S;
 /// Seconds in which a socket ticket must be used.
 pub const SOCKET_S: u64 = 30;
 /// Seconds in which a queue ticket proves a place: longer than any sale lasts.
@@ -27,7 +31,7 @@ impl Lives {
     pub const fn of(self, kind: Kind) -> Millis {
         Millis::seconds(match kind {
             Kind::Access => self.access_s,
-            Kind::Admission => ADMISSION_S as u64,
+            Kind::Admission => LONGEST_ADMISSION_S as u64,
             Kind::Socket => SOCKET_S,
             Kind::QueueTicket => QUEUE_TICKET_S,
             Kind::Resume => RESUME_S,

@@ -96,6 +96,10 @@ impl Tokens {
         self.0.lives
     }
 
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
     /// Signs with the generation whose turn it is. `ttl_s` from now on.
     pub fn sign<T: Serialize>(&self, kind: Kind, sub: FanId, ttl_s: u64, about: T) -> String {
         let now = unix_now();

@@ -350,7 +350,7 @@ async fn s_03_what_another_node_has_just_made_is_looked_for_and_what_nobody_made
 #[tokio::test]
 async fn s_03_a_token_that_was_found_good_is_remembered_and_ends_all_the_same() {
     let tokens = tokens();
-    let claim = AdmissionClaim { evt: EventId::from_u128(7), plc: Place(5) };
+    let claim = AdmissionClaim::of(EventId::from_u128(7), Place(5));
     let now = unix_now();
     let token = tokens.sign_until(Kind::Admission, FAN, now, now + 6, claim);
     let first = tokens.verify_admission(&token).await.expect("good");

@@ -2,7 +2,7 @@
 //!
 //! The outlet of its connection: signs what is told, and gives the frames to the [`Line`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastwebsockets::{Frame, Payload};
 use serde::Serialize;
@@ -13,8 +13,8 @@ use super::{
     opener::Opener,
 };
 use crate::{
-    actors::connection::{Outgoing, Outlet, Put, Update},
-    domain::id::EventId,
+    actors::connection::{Outgoing, Outlet, Put, Seen, Update},
+    domain::{claims::SeenClaim, id::EventId},
     http::{
         now,
         queue::state::{QueueState, Teller},
@@ -28,6 +28,9 @@ use crate::{
 enum Said<'a> {
     #[serde(rename = "queue.update")]
     Update(&'a QueueState),
+    /// Nothing has changed since the last state that was told on the socket before.
+    #[serde(rename = "resumed", rename_all = "camelCase")]
+    Resumed { seq: u64, server_now: Timestamp },
     #[serde(rename = "queue.turn", rename_all = "camelCase")]
     Turn { claim_by: Option<Timestamp> },
     #[serde(rename = "queue.notice", rename_all = "camelCase")]
@@ -46,24 +49,60 @@ enum Said<'a> {
 
 pub struct Speaker {
     line: Arc<Line>,
-    teller: Mutex<Teller>,
+    telling: Mutex<Telling>,
     tokens: Tokens,
     event: EventId,
     opener: Arc<Opener>,
 }
 
+struct Telling {
+    teller: Teller,
+    /// What the client knows already, until it is told something.
+    seen: Option<SeenClaim>,
+}
+
 impl Speaker {
     pub fn new(line: Arc<Line>, tokens: Tokens, event: EventId, opener: Arc<Opener>) -> Self {
-        let teller = Mutex::new(Teller::new(tokens.clone(), event, opener.fan).telling_tickets_once());
-        Self { line, teller, tokens, event, opener }
+        let seen = opener.seen();
+        let teller = Teller::new(tokens.clone(), event, opener.fan).bound_to(opener.key());
+        let teller = teller.with_more_time(opener.more_time).telling_tickets_once();
+        let teller = teller.having_told_ticket_of(seen.and_then(|seen| seen.plc));
+        let telling = Mutex::new(Telling { teller, seen });
+        Self { line, telling, tokens, event, opener }
     }
 
-    fn update(&self, update: Update) -> Put {
+    fn update(&self, mut update: Update) -> Put {
         if !self.line.is_clear() {
             return Put::NotNow;
         }
-        let state = self.teller.lock().unwrap_or_else(PoisonError::into_inner).tell(update.into());
+        update.seq += self.opener.seq();
+        let mut telling = self.telling();
+        if let Some(seen) = telling.seen.take() {
+            if update.digest() == seen.dig {
+                return self.say(&Said::Resumed { seq: update.seq, server_now: update.server_now.into() });
+            }
+            if update.conditions.notice == seen.ntc {
+                update.notice = None;
+            }
+        }
+        let state = telling.teller.tell(update.into());
         self.say(&Said::Update(&state))
+    }
+
+    fn goaway(&self, seen: Option<Seen>) -> Put {
+        let plc = self.telling().teller.told_ticket_of();
+        let seen = seen.map(|Seen { seq, notice, digest }| SeenClaim {
+            seq: seq + self.opener.seq(),
+            dig: digest,
+            ntc: notice,
+            plc,
+        });
+        let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event, seen);
+        self.say(&Said::Goaway { resume_ticket, expires_in })
+    }
+
+    fn telling(&self) -> MutexGuard<'_, Telling> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, said: &Said<'_>) -> Put {
@@ -82,10 +121,7 @@ impl Outlet for Speaker {
             Outgoing::Notice(notice) => {
                 self.say(&Said::Notice { code: notice.name(), opens_at: notice.opens_at().map(Timestamp::from) })
             }
-            Outgoing::Goaway => {
-                let (resume_ticket, expires_in) = self.opener.resume_ticket(&self.tokens, self.event);
-                self.say(&Said::Goaway { resume_ticket, expires_in })
-            }
+            Outgoing::Goaway(seen) => self.goaway(seen),
             Outgoing::Close(why) => {
                 self.line.close(why.code(), why.reason());
                 Put::Taken

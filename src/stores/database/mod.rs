@@ -17,6 +17,7 @@ pub mod audit;
 pub mod checks;
 pub mod events;
 pub mod idempotency;
+pub mod more_time;
 pub mod orders;
 pub mod outbox;
 pub mod page;
@@ -48,6 +49,7 @@ struct Inner {
     writers: AnyPool,
     readers: AnyPool,
     poisoned: CancellationToken,
+    more_time: more_time::Known,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,8 @@ impl Database {
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
         let target = Target::of(config)?;
         let (writers, readers) = target.pools().await?;
-        let inner = Inner { backend: target.backend, target, writers, readers, poisoned: CancellationToken::new() };
+        let (poisoned, more_time) = (CancellationToken::new(), more_time::Known::default());
+        let inner = Inner { backend: target.backend, target, writers, readers, poisoned, more_time };
         Ok(Self { inner: Arc::new(inner) })
     }
 

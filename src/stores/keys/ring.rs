@@ -23,6 +23,7 @@ use crate::{
     },
     stores::{
         error::StoreError,
+        pass_key::PassKey,
         secret::{RootSecret, TicketKey},
     },
 };
@@ -33,27 +34,30 @@ pub const LIST: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(2);
 /// Between two looks for a generation that is not known: tokens cannot make a node ask without end.
 const APART: Duration = Duration::from_secs(1);
-/// Others have time to fetch a new public key before codes are signed with it: as long as they may keep the list of keys,
-/// twice.
-const TICKETS_LATER: Millis = Millis::minutes(10);
+/// Others have time to fetch a new public key before codes and passes are signed with it: as long as they may keep the list of
+/// keys, twice.
+const PUBLISHED_FIRST: Millis = Millis::minutes(10);
 
 /// All keys at one time; which of them counts when, the schedule says.
 pub struct Keys {
     pub schedule: Schedule,
     /// Newest generation first; of each, the first secret's first.
     tickets: Vec<(Generation, Vec<TicketKey>)>,
+    passes: Vec<(Generation, Vec<PassKey>)>,
 }
 
 impl Keys {
     fn new(secret: &RootSecret, schedule: Schedule) -> Self {
         let of = |generation| (generation, TicketKey::of(secret, generation));
         let tickets = schedule.iter().rev().map(|listed| of(listed.generation)).collect();
-        Self { schedule, tickets }
+        let of = |generation| (generation, PassKey::of(secret, generation));
+        let passes = schedule.iter().rev().map(|listed| of(listed.generation)).collect();
+        Self { schedule, tickets, passes }
     }
 
     /// The one that signs ticket codes.
     pub fn ticket_key(&self, now: EventTime) -> &TicketKey {
-        let signing = self.schedule.signing(now - TICKETS_LATER);
+        let signing = self.schedule.signing(now - PUBLISHED_FIRST);
         let of_it = self.tickets.iter().find(|(generation, _)| *generation == signing);
         of_it.and_then(|(_, keys)| keys.first()).expect("each generation has a key of each secret")
     }
@@ -61,6 +65,22 @@ impl Keys {
     /// Every one that may have signed, or will: a code is good for ever.
     pub fn ticket_keys(&self) -> impl Iterator<Item = &TicketKey> {
         self.tickets.iter().flat_map(|(_, keys)| keys)
+    }
+
+    /// The one that signs passes.
+    pub fn pass_key(&self, now: EventTime) -> &PassKey {
+        let signing = self.schedule.signing(now - PUBLISHED_FIRST);
+        let of_it = self.passes.iter().find(|(generation, _)| *generation == signing);
+        of_it.and_then(|(_, keys)| keys.first()).expect("each generation has a key of each secret")
+    }
+
+    /// Every one that passes can be good by, or will: none is good for longer than `life`.
+    pub fn pass_keys(&self, now: EventTime, life: Millis) -> impl Iterator<Item = &PassKey> {
+        let is_over = move |generation| {
+            let until = self.schedule.believed_until(generation, Millis(PUBLISHED_FIRST.0 + life.0));
+            until.is_some_and(|until| until < now)
+        };
+        self.passes.iter().filter(move |(generation, _)| !is_over(*generation)).flat_map(|(_, keys)| keys)
     }
 }
 

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use onsale::{
-    domain::account::Role,
+    domain::{account::Role, time::EventTime},
     stores::{
-        database::accounts::{self, Ended, Status},
+        database::{
+            accounts::{self, Ended, Status},
+            more_time,
+        },
         error::StoreError,
     },
 };
@@ -196,5 +199,27 @@ async fn pages_give_each_account_once_also_while_others_register() {
         }
         assert_eq!(seen.len(), 50);
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 50);
+    }
+}
+
+#[tokio::test]
+async fn who_needs_more_time_is_known_to_each_process_that_reads_it() {
+    for home in Home::all().await {
+        let (database, other) = (home.open().await, home.open().await);
+        accounts::create_many(&database, &[account(1), account(2)]).await.expect("create");
+        assert_eq!(more_time::get(&database, fan(1)).await.expect("read"), Some(false));
+        more_time::set(&database, fan(1), true, at(10)).await.expect("set");
+        assert_eq!(more_time::get(&other, fan(1)).await.expect("read"), Some(true));
+        assert!(database.needs_more_time(fan(1)) && !other.needs_more_time(fan(1)), "not read yet");
+        more_time::read(&other, at(11)).await.expect("read");
+        assert!(!other.needs_more_time(fan(1)), "from before");
+        more_time::read(&other, EventTime(0)).await.expect("read");
+        assert!(other.needs_more_time(fan(1)) && !other.needs_more_time(fan(2)));
+        more_time::set(&database, fan(1), false, at(20)).await.expect("set");
+        more_time::read(&other, at(10)).await.expect("read");
+        assert!(!other.needs_more_time(fan(1)) && !database.needs_more_time(fan(1)));
+        let nobody = more_time::set(&database, fan(3), true, at(30)).await;
+        assert!(matches!(nobody, Err(StoreError::Conflict(_))), "{nobody:?}");
+        assert_eq!(more_time::get(&database, fan(3)).await.expect("read"), None);
     }
 }

@@ -117,7 +117,7 @@ async fn s_04_logout_ends_refresh_and_access_on_every_node() {
 async fn s_04_the_database_is_asked_about_a_token_only_while_the_list_of_ended_sessions_is_old() {
     let ask = async |served: &Served| {
         // Of an account that the database does not know: whoever asks it refuses.
-        let access = Access { sv: 1, roles: vec![Role::Fan] };
+        let access = Access::of(1, vec![Role::Fan]);
         let token = served.app.tokens.sign(Kind::Access, FanId::from_u128(1), 60, access);
         served.post("/api/v1/auth/socket-ticket", Some(&token), json!({})).await.status
     };

@@ -1,7 +1,7 @@
 //! Being admitted: for how long, how much longer, and no longer.
 
 use onsale::domain::account::Role;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::shop::{Shop, Socket, heard, say};
@@ -113,4 +113,58 @@ async fn a_revoked_admission_takes_no_more_holds_and_its_slot_goes_to_the_next()
     let acts = acts["items"].as_array().expect("acts");
     let act = acts.iter().find(|act| act["action"] == "queue.revoke").expect("recorded");
     assert_eq!((&act["object"], &act["reason"]), (&json!(event), &json!("a bot")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_declared_to_need_more_time_has_twice_as_long() {
+    let shop = Shop::open().await;
+    let settings = json!({"slots": 9, "rate_per_minute": 60_000, "session_seconds": 30, "claim_seconds": 20});
+    let event = event(&shop, settings).await;
+    let (ann, bob) = (shop.fan("ann").await, shop.fan("bob").await);
+    let profile = "/api/v1/auth/profile";
+    let read = shop.served.get(profile, Some(&ann.access)).await.expect(StatusCode::OK);
+    assert_eq!(read, json!({"needs_more_time": false}));
+    for wrong in [json!({}), json!({"needs_more_time": "yes"}), json!({"needs_more_time": true, "role": "admin"})] {
+        let refused = shop.served.call(Method::PUT, profile, Some(&ann.access), Some(wrong)).await;
+        assert_eq!(refused.problem(), (422, "invalid_body".into()));
+    }
+    let declared = json!({"needs_more_time": true});
+    let put = shop.served.call(Method::PUT, profile, Some(&ann.access), Some(declared.clone())).await;
+    assert_eq!(put.expect(StatusCode::OK), declared);
+    assert_eq!(shop.served.get(profile, Some(&ann.access)).await.expect(StatusCode::OK), declared);
+
+    let seconds = |state: &Value, field: &str| {
+        let time = |field: &str| state[field].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+        (time(field) - time("serverNow")).total(jiff::Unit::Second).expect("seconds").round()
+    };
+    let mut sockets = Vec::new();
+    for (fan, session) in [(&ann, 60.0), (&bob, 30.0)] {
+        let mut socket = shop.socket(&event, fan).await;
+        let admitted = told(&mut socket, |message| message["state"] == "admitted").await;
+        assert!((seconds(&admitted, "admissionExpiresAt") - session).abs() <= 2.0, "{admitted}");
+        assert_eq!(admitted.get("moreTime"), (session == 60.0).then_some(&json!(true)));
+        sockets.push(socket);
+    }
+    // The last minute is everybody's.
+    let notice = told(&mut sockets[0], |message| message["type"] == "queue.notice").await;
+    assert_eq!(notice["code"], "admission_ends_soon");
+
+    // Called, and not here.
+    let second =
+        self::event(&shop, json!({"slots": 9, "rate_per_minute": 60_000, "session_seconds": 30, "claim_seconds": 20}))
+            .await;
+    let path = format!("/api/v1/events/{second}/queue");
+    for (fan, window, session) in [(&ann, 40.0, 60.0), (&bob, 20.0, 30.0)] {
+        shop.served.post(&path, Some(&fan.access), json!({})).await.expect(StatusCode::OK);
+        let mut called = Value::Null;
+        until("called", async || {
+            called = shop.served.get(&path, Some(&fan.access)).await.expect(StatusCode::OK);
+            called["state"] == "called"
+        })
+        .await;
+        assert!((seconds(&called, "claimBy") - window).abs() <= 2.0, "{called}");
+        let claimed =
+            shop.served.post(&format!("{path}/claim"), Some(&fan.access), json!({})).await.expect(StatusCode::OK);
+        assert!((seconds(&claimed, "admissionExpiresAt") - session).abs() <= 2.0, "{claimed}");
+    }
 }

@@ -128,7 +128,7 @@ async fn s_23_no_hold_without_a_live_admission_of_this_fan_to_this_event() {
     let elsewhere = shop.admitted(&other_event, fan).await;
     let tokens = &shop.served.app.tokens;
     let evt: EventId = event.parse().expect("id");
-    let claim = |place| AdmissionClaim { evt, plc: Place(place) };
+    let claim = |place| AdmissionClaim::of(evt, Place(place));
     let now = unix_now();
     let place = tokens.verify_admission(&scene.admission).await.expect("ours").about.plc;
     let expired = tokens.sign_until(Kind::Admission, fan.id, now - 60, now - 1, claim(place.0));

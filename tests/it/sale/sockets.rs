@@ -30,7 +30,10 @@ use tokio_tungstenite::{
 };
 
 use super::shop::{Shop, Socket, closed_with, heard, next, say};
-use crate::served::{Served, SignedIn, config};
+use crate::{
+    harness::until,
+    served::{Served, SignedIn, config},
+};
 
 struct Scene {
     shop: Shop,
@@ -265,7 +268,7 @@ async fn opened_by_whom_it_should(scene: &Scene, url: &str) {
     assert_eq!(open(&[("sec-websocket-protocol", &ticket), ("origin", here)]).await.0, 401, "used");
 
     let tokens = &scene.shop.served.app.tokens;
-    let claim = || SocketClaim { org: None, end: u64::MAX, sv: 1 };
+    let claim = || SocketClaim { org: None, end: u64::MAX, sv: 1, cnf: None };
     let expired = offer(&tokens.sign_until(Kind::Socket, scene.fan.id, 1_000, 1_030, claim()));
     let other_kind = offer(&tokens.sign(Kind::Resume, scene.fan.id, 60, claim()));
     for wrong in [&expired, &other_kind, "onsale.v1", "onsale.v1, ticket.x"] {
@@ -291,8 +294,12 @@ async fn s_08_a_sixth_socket_takes_the_place_of_the_first() {
 async fn s_08_a_socket_ends_with_the_access_token_that_opened_it() {
     let scene = Scene::set().await;
     let end = onsale::http::tokens::unix_now() + 2;
-    let ticket =
-        scene.shop.served.app.tokens.sign(Kind::Socket, scene.fan.id, 30, SocketClaim { org: None, end, sv: 1 });
+    let ticket = scene.shop.served.app.tokens.sign(
+        Kind::Socket,
+        scene.fan.id,
+        30,
+        SocketClaim { org: None, end, sv: 1, cnf: None },
+    );
     let (_, socket) = scene.open(&[("sec-websocket-protocol", &format!("onsale.v1, ticket.{ticket}"))]).await;
     assert_eq!(closed_with(&mut socket.expect("open")).await, 4401);
     assert!(onsale::http::tokens::unix_now() >= end - 1);
@@ -392,13 +399,81 @@ async fn s_08_a_fan_goes_on_at_another_node_by_a_ticket_that_the_first_one_gave_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_who_goes_on_elsewhere_is_told_only_what_has_changed() {
+    let shop = Shop::open().await;
+    let event = shop.draft(with_queue(json!({"slots": 1, "rate_per_minute": 1, "paused": true}))).await;
+    shop.steer(&event, "publish").await.expect(StatusCode::OK);
+    shop.control(&event, "notice", json!({"texts": {"en": "Soon."}})).await;
+    let (fan, rival) = (shop.fan("ann").await, shop.fan("bob").await);
+    until("the notice is told", async || {
+        let path = format!("/api/v1/events/{event}/queue");
+        let state = shop.served.get(&path, Some(&fan.access)).await.expect(StatusCode::OK);
+        state["notice"].is_object()
+    })
+    .await;
+    let mut node = shop.served.beside(config()).await;
+    let open = async |node: &Served, protocol: &str| {
+        let url = format!("ws://{}/api/v1/events/{event}/queue/socket", node.authority());
+        let mut request = url.into_client_request().expect("a URL");
+        let (name, value) = match protocol {
+            "" => ("authorization", format!("Bearer {}", fan.access)),
+            offered => ("sec-websocket-protocol", format!("onsale.v1, {offered}")),
+        };
+        request.headers_mut().insert(name, HeaderValue::try_from(value).expect("a value"));
+        opened(request).await.1.expect("open")
+    };
+    let mut socket = open(&node, "").await;
+    let first = heard(&mut socket).await;
+    assert_eq!((&first["seq"], &first["notice"]["texts"]["en"]), (&json!(1), &json!("Soon.")));
+    let mut last = 1;
+    // What the client says that it was told last, by how much it is wrong; and whether something changes meanwhile.
+    for (wrong, changes) in [(0, false), (0, true), (1, false), (0, false)] {
+        let next = shop.served.beside(config()).await;
+        node.shutdown.cancel();
+        let resume = goaway(&mut socket).await["resumeTicket"].as_str().expect("a ticket").to_owned();
+        if changes {
+            let path = format!("/api/v1/events/{event}/queue");
+            shop.served.post(&path, Some(&rival.access), json!({})).await.expect(StatusCode::OK);
+            until("published", async || shop.queue(&event).await["waiting"] == 2).await;
+        }
+        socket = open(&next, &format!("resume.{resume}, last.{}", last - wrong)).await;
+        let told = heard(&mut socket).await;
+        assert_eq!(told["seq"], last + 1, "counted on");
+        match (wrong, changes) {
+            (0, false) => assert_eq!((&told["type"], told.get("state")), (&json!("resumed"), None)),
+            (0, true) => {
+                assert_eq!((&told["type"], &told["totalPeopleInQueue"]), (&json!("queue.update"), &json!(2)));
+                assert_eq!((told.get("queueTicket"), told.get("notice")), (None, None), "as before");
+            }
+            _ => {
+                assert_eq!((&told["type"], &told["notice"]["texts"]["en"]), (&json!("queue.update"), &json!("Soon.")));
+                assert!(told["queueTicket"].is_string(), "the whole state");
+            }
+        }
+        (last, node) = (last + 1, next);
+    }
+    // A change is told as always.
+    shop.control(&event, "resume", json!({})).await;
+    let admitted = loop {
+        let message = heard(&mut socket).await;
+        if message["state"] == "admitted" {
+            break message;
+        }
+    };
+    assert!(
+        admitted["seq"].as_u64().expect("a number") > last
+            && !admitted["acceptedTokenId"].as_str().expect("text").is_empty()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s_08_a_resume_ticket_ends_with_the_session_and_with_the_access_token() {
     let scene = Scene::set().await;
     let served = &scene.shop.served;
     let now = onsale::http::tokens::unix_now();
     let offer = |from: u64, until: u64, end| {
-        let socket = SocketClaim { org: None, end, sv: 1 };
-        let claim = ResumeClaim { evt: scene.event.parse().expect("id"), socket };
+        let socket = SocketClaim { org: None, end, sv: 1, cnf: None };
+        let claim = ResumeClaim { evt: scene.event.parse().expect("id"), socket, seen: None };
         let ticket = served.app.tokens.sign_until(Kind::Resume, scene.fan.id, from, until, claim);
         format!("onsale.v1, resume.{ticket}")
     };

@@ -43,7 +43,8 @@ impl World {
             }
             Doing::Claiming(place) => {
                 let attempt = self.attempt(index, None, None);
-                let request = Request { identity: None, command: Command::Claim { place, fan: id } };
+                let request =
+                    Request { identity: None, command: Command::Claim { place, fan: id, needs_more_time: false } };
                 self.send_to_inventory(request, attempt);
             }
             Doing::Shopping(wish) => {

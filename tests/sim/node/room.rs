@@ -153,7 +153,7 @@ impl World {
                             node.room.as_ref().and_then(|room| room.members(Some(last), 1).pop())
                     {
                         admittees.remove(0);
-                        admittees.push(Admittee { place, fan, present: true });
+                        admittees.push(Admittee { place, fan, present: true, needs_more_time: false });
                     }
                     node.fans.extend(admittees.iter().map(|one| (one.place, one.fan)));
                     node.proposed = admittees.iter().map(|one| one.place).collect();

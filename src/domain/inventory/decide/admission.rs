@@ -61,16 +61,28 @@ impl Inventory {
 
     fn new_admission(&self, now: EventTime, admittee: &Admittee) -> Option<Admission> {
         let queue = &self.configuration.as_ref()?.queue;
-        let Admittee { place, fan, present } = *admittee;
+        let Admittee { place, fan, present, needs_more_time } = *admittee;
         if present {
-            return Some(Admission { place, fan, claim_by: None, until: now + queue.session, extended: false });
+            return Some(Admission {
+                place,
+                fan,
+                claim_by: None,
+                until: now + queue.session_of(needs_more_time),
+                extended: false,
+            });
         }
-        let claim_by = now + queue.claim_window;
+        let claim_by = now + queue.claim_window_of(needs_more_time);
         // Claiming it moves the end; unclaimed, it ends with the window.
         Some(Admission { place, fan, claim_by: Some(claim_by), until: claim_by, extended: false })
     }
 
-    pub(super) fn decide_claim(&self, now: EventTime, place: Place, fan: FanId) -> Result<Decision, Refusal> {
+    pub(super) fn decide_claim(
+        &self,
+        now: EventTime,
+        place: Place,
+        fan: FanId,
+        needs_more_time: bool,
+    ) -> Result<Decision, Refusal> {
         let admission = self.admissions.live(place).filter(|admission| admission.fan == fan);
         let admission = admission.ok_or(Refusal::NotAdmitted)?;
         if now >= admission.until {
@@ -80,7 +92,7 @@ impl Inventory {
             return Ok(Decision::already(Answer::Claimed(admission)));
         }
         let configuration = self.configuration.as_ref().ok_or(Refusal::NotAdmitted)?;
-        let until = now + configuration.queue.session;
+        let until = now + configuration.queue.session_of(needs_more_time);
         let claimed = Admission { claim_by: None, until, ..admission };
         Ok(Decision::one(Entry::Claimed { place, until }, Answer::Claimed(claimed)))
     }

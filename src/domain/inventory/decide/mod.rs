@@ -38,7 +38,7 @@ impl Inventory {
         match &request.command {
             Command::Configure(configuration) => self.decide_configure(configuration, identity),
             Command::Admit(admittees) => Ok(self.decide_admit(now, admittees)),
-            Command::Claim { place, fan } => self.decide_claim(now, *place, *fan),
+            Command::Claim { place, fan, needs_more_time } => self.decide_claim(now, *place, *fan, *needs_more_time),
             Command::ExtendAdmission { place, fan } => self.decide_extend_admission(now, *place, *fan),
             Command::EndAdmission { place, why } => self.decide_end_admission(*place, *why),
             Command::Hold(hold) => self.decide_hold(now, hold, identity),

@@ -6,7 +6,7 @@ use super::{
 };
 
 fn admittee(n: u64, present: bool) -> Admittee {
-    Admittee { place: Place(n), fan: fan(n.into()), present }
+    Admittee { place: Place(n), fan: fan(n.into()), present, needs_more_time: false }
 }
 
 fn admit(sale: &mut Sale, admittees: Vec<Admittee>) -> Vec<Admission> {
@@ -76,7 +76,7 @@ fn nobody_is_admitted_while_nothing_is_sold() {
 fn a_called_fan_claims_in_time_or_loses_the_turn() {
     let mut sale = with_slots(9);
     admit(&mut sale, vec![admittee(1, false), admittee(2, false)]);
-    let claim = |n: u64, who: u128| Command::Claim { place: Place(n), fan: fan(who) };
+    let claim = |n: u64, who: u128| Command::Claim { place: Place(n), fan: fan(who), needs_more_time: false };
     assert_eq!(sale.refused(claim(1, 2)), Refusal::NotAdmitted);
     assert_eq!(sale.refused(claim(3, 3)), Refusal::NotAdmitted);
     sale.now = sale.now + Millis(CLAIM_WINDOW.0 - 1);
@@ -153,4 +153,22 @@ fn an_admission_is_extended_once_while_it_is_live_and_claimed() {
     sale.reconfigure(|c| c.queue.extension = Millis(0)).expect("allowed");
     admit(&mut sale, vec![admittee(4, true)]);
     assert_eq!(sale.refused(extend(4, 4)), Refusal::NoExtension);
+}
+
+#[test]
+fn who_needs_more_time_has_twice_as_long_to_claim_and_to_shop() {
+    let mut sale = with_slots(9);
+    let more = |n, present| Admittee { needs_more_time: true, ..admittee(n, present) };
+    let twice = |time: Millis| Millis(time.0 * 2);
+    let admitted = admit(&mut sale, vec![more(1, true), more(2, false), admittee(3, true)]);
+    assert_eq!(admitted[0].until, sale.now + twice(SESSION));
+    assert_eq!(admitted[1].claim_by, Some(sale.now + twice(CLAIM_WINDOW)));
+    assert_eq!(admitted[2].until, sale.now + SESSION);
+    // What counts for the session is what is known when it begins.
+    let claim = |needs_more_time| Command::Claim { place: Place(2), fan: fan(2), needs_more_time };
+    let Ok(Answer::Claimed(claimed)) = sale.ask(claim(true)) else { unreachable!("in time") };
+    assert_eq!(claimed.until, sale.now + twice(SESSION));
+    // Again it is the same, whatever is said.
+    assert_eq!(sale.ask(claim(false)), Ok(Answer::Claimed(claimed)));
+    sale.check_replay();
 }

@@ -106,7 +106,8 @@ fn nobody_goes_in_before_the_draw_and_everybody_does_without_one() {
         sale.ask(Command::Configure(Box::new(changed))).expect("good");
         sale.ask(commit(SEED)).expect("committed");
         sale.now = OPENS;
-        let admit = |place, who| Command::Admit(vec![Admittee { place, fan: fan(who), present: true }]);
+        let admit =
+            |place, who| Command::Admit(vec![Admittee { place, fan: fan(who), present: true, needs_more_time: false }]);
         let admitted = |answer| if let Ok(Answer::Admitted(all)) = answer { all.len() } else { 99 };
         assert_eq!(admitted(sale.ask(admit(Place(1), 1))), admitted_before, "{mode:?}");
         sale.ask(close(3)).expect("closed");

@@ -180,10 +180,10 @@ fn a_hold_needs_the_fans_own_claimed_live_admission() {
     };
     assert_eq!(sale.refused(hold(1, 2)), Refusal::NotAdmitted, "another's place");
     assert_eq!(sale.refused(hold(1, 99)), Refusal::NotAdmitted, "no such place");
-    let called = Admittee { place: Place(20), fan: fan(20), present: false };
+    let called = Admittee { place: Place(20), fan: fan(20), present: false, needs_more_time: false };
     sale.ask(Command::Admit(vec![called])).expect("admits");
     assert_eq!(sale.refused(hold(20, 20)), Refusal::NotAdmitted, "called, not claimed");
-    sale.ask(Command::Claim { place: Place(20), fan: fan(20) }).expect("in time");
+    sale.ask(Command::Claim { place: Place(20), fan: fan(20), needs_more_time: false }).expect("in time");
     sale.ask(hold(20, 20)).expect("claimed");
     // Its end is not in the journal yet, but its time is up.
     sale.now = sale.now + SESSION;

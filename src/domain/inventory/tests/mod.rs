@@ -186,7 +186,7 @@ impl Sale {
     }
 
     pub fn admit(&mut self, n: u64) -> Answer {
-        let admittee = Admittee { place: Place(n), fan: fan(n.into()), present: true };
+        let admittee = Admittee { place: Place(n), fan: fan(n.into()), present: true, needs_more_time: false };
         self.ask(Command::Admit(vec![admittee])).expect("admit never refuses")
     }
 

@@ -154,12 +154,16 @@ impl Run {
     fn run(&mut self, step: &Step) {
         match step.clone() {
             Step::Admit { n, place, present } => {
-                let admittee = Admittee { place: Place(place), fan: fan(n.into()), present };
+                let admittee = Admittee { place: Place(place), fan: fan(n.into()), present, needs_more_time: false };
                 drop(self.sale.ask(Command::Admit(vec![admittee])));
             }
             Step::Claim { n } => {
                 if let Some(admission) = self.sale.state.admission_of(fan(n.into())) {
-                    drop(self.sale.ask(Command::Claim { place: admission.place, fan: admission.fan }));
+                    drop(self.sale.ask(Command::Claim {
+                        place: admission.place,
+                        fan: admission.fan,
+                        needs_more_time: false,
+                    }));
                 }
             }
             Step::EndAdmission { n } => {

@@ -148,7 +148,9 @@ impl<Reply> WaitingRoom<Reply> {
         let near = if self.room.settings.mode == Mode::Passthrough || !self.engaged { JUST_NOW } else { Millis(0) };
         let admittee = |&place: &Place| {
             let fan = self.line.get(place)?;
-            Some(Admittee { place, fan, present: self.presence.is_near(now, fan, near) })
+            // The shell knows who needs more time.
+            let present = self.presence.is_near(now, fan, near);
+            Some(Admittee { place, fan, present, needs_more_time: false })
         };
         effects.push(Effect::Admit { admittees: places.iter().filter_map(admittee).collect() });
     }

@@ -13,7 +13,10 @@ use crate::{
         inventory::configuration::{Mode, QueueSettings},
         time::Millis,
     },
-    http::{shapes::Wrong, tokens::lives::ADMISSION_S},
+    http::{
+        shapes::Wrong,
+        tokens::lives::{ADMISSION_S, EXTENSION_S},
+    },
 };
 
 /// A field left out has its default in a new event, and stays in a change.
@@ -125,7 +128,7 @@ impl QueueBody {
         within(wrong, "queue.slots", self.slots, 1..=1_000_000);
         within(wrong, "queue.rate_per_minute", self.rate_per_minute, 1..=1_000_000);
         within(wrong, "queue.session_seconds", self.session_seconds, shortest.session_seconds..=ADMISSION_S);
-        within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=3600);
+        within(wrong, "queue.session_extension_seconds", self.session_extension_seconds, 0..=EXTENSION_S);
         within(wrong, "queue.claim_seconds", self.claim_seconds, shortest.claim_seconds..=900);
         within(wrong, "queue.grace_seconds", self.grace_seconds, 0..=3600);
     }

@@ -54,7 +54,8 @@ impl Shell {
         shell.ask(Command::Configure(Box::new(configuration)));
         shell.settle();
         for first in (1..=fans).step_by(500) {
-            let present = |n: u64| Admittee { place: Place(n), fan: fan(n.into()), present: true };
+            let present =
+                |n: u64| Admittee { place: Place(n), fan: fan(n.into()), present: true, needs_more_time: false };
             shell.ask(Command::Admit((first..=fans.min(first + 499)).map(present).collect()));
         }
         shell.settle();
