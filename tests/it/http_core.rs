@@ -4,6 +4,6 @@ mod accounts;
 mod idempotency;
 mod limits;
 mod privileges;
-mod server;
+pub mod server;
 mod sessions;
 mod supply;

@@ -167,7 +167,7 @@ async fn a_changed_certificate_is_taken_up_and_a_broken_one_is_not() {
     until("the third certificate is shown", async || shown().await == third.cert.der().to_vec()).await;
 }
 
-async fn certificate_of(address: &str) -> Vec<u8> {
+pub async fn certificate_of(address: &str) -> Vec<u8> {
     use std::sync::Arc;
 
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -6,6 +6,7 @@ mod bots;
 mod control;
 mod copies;
 mod devices;
+mod encrypted;
 mod journey;
 mod modes;
 mod notices;

@@ -1,6 +1,6 @@
 //! Clients in other languages, by packages of other people, which know nothing but the documented API.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
@@ -25,10 +25,18 @@ struct Stranger {
 impl Stranger {
     /// By the interpreters that Debian's packages are for; a machine may have others before them.
     fn start(script: &str, arguments: &[&str]) -> Self {
+        Self::start_trusting(script, arguments, None)
+    }
+
+    /// The certificates in this file, as OpenSSL lets it be said.
+    fn start_trusting(script: &str, arguments: &[&str], trusted: Option<&Path>) -> Self {
         let interpreter = if script.ends_with(".py") { "/usr/bin/python3" } else { "node" };
         let path = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(interpreter);
         command.arg(path).args(arguments).env("NODE_PATH", "/usr/share/nodejs").kill_on_drop(true);
+        if let Some(file) = trusted {
+            command.env("SSL_CERT_FILE", file);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("scripts/packages test installs it");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, lines }
@@ -54,10 +62,14 @@ impl Stranger {
 }
 
 async fn a_stranger_gets_through(script: &str, email: &str) {
-    let shop = Shop::open().await;
+    a_stranger_gets_through_at(&Shop::open().await, script, email, None).await;
+}
+
+pub async fn a_stranger_gets_through_at(shop: &Shop, script: &str, email: &str, trusted: Option<&Path>) {
     let event = shop.published().await;
     shop.control(&event, "pause", json!({})).await;
-    let mut fan = Stranger::start(script, &[&shop.served.public, &event, email, PASSWORD]);
+    let arguments = [shop.served.public.as_str(), &event, email, PASSWORD];
+    let mut fan = Stranger::start_trusting(script, &arguments, trusted);
     fan.says("waiting").await;
     shop.control(&event, "resume", json!({})).await;
     fan.says("admitted").await;
