@@ -73,10 +73,14 @@ pub enum Bug {
     LeaveAnEntryOut,
     /// An owner forgets that there is a draw, and goes by the entries' arrival.
     CallBeforeTheDraw,
+    /// A device is called like an account.
+    CallADevice,
+    /// A tie is answered, and both places stay.
+    TieAndKeepBoth,
 }
 
 impl Bug {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -111,5 +115,7 @@ impl Bug {
         Self::EnterAfterClosing,
         Self::LeaveAnEntryOut,
         Self::CallBeforeTheDraw,
+        Self::CallADevice,
+        Self::TieAndKeepBoth,
     ];
 }

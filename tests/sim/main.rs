@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 43] = [
+const SITUATIONS: [&str; 48] = [
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
     "an owner is replaced while it is asleep",
@@ -67,6 +67,11 @@ const SITUATIONS: [&str; 43] = [
     "a draw is made",
     "a new owner finds a draw that is closed and not revealed",
     "a new owner makes the same draw again",
+    "a device is called past",
+    "a device's place becomes its account's",
+    "of two places the account's is the earlier",
+    "of two places the device's is the earlier",
+    "a tie is stored and its owner does not know",
 ];
 
 fn number_from(name: &str) -> Option<u64> {

@@ -45,10 +45,11 @@ pub enum Fault {
     OperatorActs,
     OrganizerActs,
     ModeChanges,
+    ComesByDevice,
 }
 
 impl Fault {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::JournalLosesRequest,
         Self::JournalLosesReply,
         Self::JournalRequestLate,
@@ -85,6 +86,7 @@ impl Fault {
         Self::OperatorActs,
         Self::OrganizerActs,
         Self::ModeChanges,
+        Self::ComesByDevice,
     ];
 }
 

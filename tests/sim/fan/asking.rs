@@ -34,6 +34,15 @@ impl World {
                 let attempt = self.attempt(index, None, None);
                 self.send_to_room(ToRoom::Join { fan: id, attempt });
             }
+            Doing::JoiningByDevice | Doing::Tying => {
+                let device = self.fans.get(index).and_then(|fan| fan.devices.last().copied());
+                let Some(device) = device else { return };
+                let attempt = self.attempt(index, None, None);
+                self.send_to_room(match doing {
+                    Doing::Tying => ToRoom::Tie { device, account: id, attempt },
+                    _ => ToRoom::Join { fan: device, attempt },
+                });
+            }
             Doing::Leaving => {
                 let attempt = self.attempt(index, None, None);
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -108,7 +117,7 @@ impl World {
     pub fn attempt(&mut self, index: usize, order: Option<OrderId>, wanted: Option<Want>) -> usize {
         let operation = self.fans.get(index).map_or(0, |fan| fan.operation);
         let seq = self.model.seq;
-        let attempt = Attempt { fan: index, operation, leave: false, order, wanted, channel: None, seq };
+        let attempt = Attempt { fan: index, operation, leave: false, order, wanted, channel: None, tie: None, seq };
         self.attempts.push(attempt);
         self.attempts.len() - 1
     }

@@ -30,6 +30,31 @@ impl World {
                 fan.waiting_since = self.now;
                 self.place_told(place, id);
             }
+            ToldByRoom::Outcome(Outcome::Waiting { place }) if fan.doing == Doing::JoiningByDevice => {
+                fan.doing = Doing::WaitingByDevice;
+                if let Some(device) = fan.devices.last().copied() {
+                    self.place_told(place, device);
+                }
+            }
+            ToldByRoom::Outcome(Outcome::Waiting { place }) if fan.doing == Doing::Tying => {
+                fan.doing = Doing::Waiting;
+                fan.waiting_since = self.now;
+                self.place_told(place, id);
+            }
+            ToldByRoom::Outcome(Outcome::Admitted(admission)) if fan.doing == Doing::Tying => {
+                self.admission(index, admission);
+            }
+            // Goes on by the account.
+            ToldByRoom::Outcome(Outcome::AccountNeeded | Outcome::NotHere | Outcome::DeviceTied)
+                if matches!(fan.doing, Doing::JoiningByDevice | Doing::Tying) =>
+            {
+                self.begin(index, Doing::Joining);
+                self.ask_again(index);
+            }
+            ToldByRoom::Standing(Standing::NotHere) if fan.doing == Doing::WaitingByDevice => {
+                self.begin(index, Doing::Joining);
+                self.ask_again(index);
+            }
             ToldByRoom::Outcome(Outcome::Admitted(admission)) if joining => self.admission(index, admission),
             ToldByRoom::Outcome(Outcome::Admitted(_) | Outcome::Left | Outcome::NotHere) if leaving => {
                 self.next_round(index);
@@ -62,7 +87,7 @@ impl World {
 
     pub fn admission(&mut self, index: usize, admission: Admission) {
         let Some(fan) = self.fans.get(index) else { return };
-        if !matches!(fan.doing, Doing::Waiting | Doing::Joining) {
+        if !matches!(fan.doing, Doing::Waiting | Doing::Joining | Doing::Tying) {
             return;
         }
         if admission.claim_by.is_some() {

@@ -28,6 +28,10 @@ const PATIENCE_MS: u64 = 2_500;
 pub enum Doing {
     Nothing,
     Joining,
+    /// With a device, before signing in.
+    JoiningByDevice,
+    WaitingByDevice,
+    Tying,
     Waiting,
     Claiming(Place),
     Shopping(Box<Wish>),
@@ -87,6 +91,8 @@ pub struct Fan {
     /// The first answer of each key: every other one must be equal.
     pub answers: BTreeMap<u64, HoldView>,
     payments: u64,
+    /// The last one is in use.
+    devices: Vec<FanId>,
 }
 
 impl Fan {
@@ -105,11 +111,17 @@ impl Fan {
             away_until: 0,
             answers: BTreeMap::new(),
             payments: 0,
+            devices: Vec::new(),
         }
     }
 
     pub fn is_done(&self) -> bool {
         self.doing == Doing::Done
+    }
+
+    /// By account or by device.
+    fn is(&self, id: FanId) -> bool {
+        self.id == id || self.devices.contains(&id)
     }
 
     pub fn describe(&self) -> String {
@@ -127,18 +139,20 @@ pub struct Attempt {
     /// Tickets wanted and seats named.
     pub wanted: Option<Want>,
     pub channel: Option<Code>,
+    /// For a tie: the device, and where it and the account stood.
+    pub tie: Option<(FanId, [Option<Place>; 2])>,
     /// Segments committed when it was sent.
     seq: u64,
 }
 
 impl World {
     pub fn fan(&self, id: FanId) -> Option<&Fan> {
-        self.fans.iter().find(|fan| fan.id == id)
+        self.fans.iter().find(|fan| fan.is(id))
     }
 
     /// The store was asked to keep this place: it belongs to the fan's current wish to join.
     pub fn place_sent(&mut self, place: Place, id: FanId) {
-        if let Some(fan) = self.fans.iter_mut().find(|fan| fan.id == id) {
+        if let Some(fan) = self.fans.iter_mut().find(|fan| fan.is(id)) {
             let asked = fan.first_asked;
             fan.asked_at.insert(place, asked);
         }
@@ -168,9 +182,15 @@ impl World {
                 if self.is_cancelled() {
                     return self.next_round(index);
                 }
-                self.begin(index, Doing::Joining);
+                if self.strikes(Fault::ComesByDevice) {
+                    self.take_device(index);
+                    self.begin(index, Doing::JoiningByDevice);
+                } else {
+                    self.begin(index, Doing::Joining);
+                }
                 self.ask_again(index);
             }
+            Doing::WaitingByDevice => self.wait_by_device(index, id),
             Doing::Waiting => self.wait(index, id),
             Doing::Holding { view, plan } => self.hold_on(index, *view, plan),
             Doing::Settling { order } => self.await_order(index, order),
@@ -183,6 +203,36 @@ impl World {
             Doing::Done => {}
             _ if hears_nothing => self.ask_again(index),
             _ => {}
+        }
+    }
+
+    fn take_device(&mut self, index: usize) {
+        let number = u128::from(self.rng.next()) << 64 | index as u128;
+        if let Some(fan) = self.fans.get_mut(index) {
+            fan.devices.push(FanId::device(number.to_be_bytes()));
+        }
+    }
+
+    /// Signs in sooner or later; perhaps the account has come by itself too.
+    fn wait_by_device(&mut self, index: usize, account: FanId) {
+        let attempt = self.attempt(index, None, None);
+        match self.rng.below(4) {
+            0 => {
+                // Nothing waits for what becomes of this one.
+                if let Some(attempt) = self.attempts.get_mut(attempt) {
+                    attempt.operation = 0;
+                }
+                self.send_to_room(ToRoom::Join { fan: account, attempt });
+            }
+            1 => {
+                let device = self.fans.get(index).and_then(|fan| fan.devices.last().copied());
+                let Some(fan) = device else { return };
+                self.send_to_room(ToRoom::Poll { fan, attempt });
+            }
+            _ => {
+                self.begin(index, Doing::Tying);
+                self.ask_again(index);
+            }
         }
     }
 

@@ -71,6 +71,7 @@ impl World {
             proposals: 0,
             proposed: BTreeSet::new(),
             storing: Vec::new(),
+            accounts: BTreeMap::new(),
             says_try_again: false,
             is_revoked: false,
             room_news_at: 0,

@@ -73,12 +73,14 @@ pub enum ToNode {
     Read { attempt: usize },
     Opened(Vec<(Place, FanId)>),
     Joined(bool),
+    Tied(bool),
     Published { number: Option<u64> },
     Room(ToRoom),
 }
 
 pub enum ToRoom {
     Join { fan: FanId, attempt: usize },
+    Tie { device: FanId, account: FanId, attempt: usize },
     Leave { fan: FanId, attempt: usize },
     Poll { fan: FanId, attempt: usize },
     Present(FanId),
@@ -121,6 +123,8 @@ pub struct Node {
     proposed: BTreeSet<Place>,
     /// Places of the joins that are being stored.
     storing: Vec<Place>,
+    /// Accounts of devices, as this owner has said.
+    accounts: BTreeMap<FanId, FanId>,
     /// A bug's: who has a place hears that nothing was done.
     says_try_again: bool,
     /// The lease was taken away by hand.
@@ -147,6 +151,14 @@ impl From<Caller> for Ask {
 impl Node {
     pub fn time(&self, now: u64) -> EventTime {
         self.base + Millis(now - self.started)
+    }
+
+    pub fn account_of(&self, device: FanId) -> Option<FanId> {
+        self.accounts.get(&device).copied()
+    }
+
+    pub fn tied(&mut self, device: FanId, account: FanId) {
+        self.accounts.insert(device, account);
     }
 
     fn is_sure(&self, now: u64) -> bool {
@@ -176,6 +188,8 @@ impl World {
                 self.inventory(id, &mut node, Input::Read { reply: Caller::Begin.into() });
             }
             ToNode::Joined(done) => self.joined(id, &mut node, done),
+            ToNode::Tied(true) => self.room(id, &mut node, queue::Input::Tied),
+            ToNode::Tied(false) => self.room(id, &mut node, queue::Input::TieFailed),
             ToNode::Published { number } => {
                 node.publishing = false;
                 if let Some(number) = number {

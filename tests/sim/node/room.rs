@@ -3,7 +3,7 @@
 use onsale::domain::{
     id::FanId,
     inventory::request::{Admission, AdmissionEnd, Admittee, Command, Request},
-    queue::{self, Place, Room, Standing, WaitingRoom},
+    queue::{self, Place, Room, Standing, Tie, WaitingRoom},
     time::Millis,
 };
 
@@ -38,6 +38,7 @@ impl World {
     pub fn tell_room(&mut self, id: u32, node: &mut Node, what: ToRoom) {
         let input = match what {
             ToRoom::Join { fan, attempt } => queue::Input::Join { fan, reply: attempt },
+            ToRoom::Tie { device, account, attempt } => return self.tie(id, node, device, account, attempt),
             ToRoom::Leave { fan, attempt } => queue::Input::Leave { fan, reply: attempt },
             ToRoom::Present(fan) => queue::Input::Present { fan },
             ToRoom::Absent(fan) => queue::Input::Absent { fan },
@@ -133,6 +134,8 @@ impl World {
         let Some(room) = &mut node.room else { return };
         let mut effects = Vec::new();
         room.step(at, input, &mut effects);
+        let members = room.members(None, usize::MAX);
+        self.check_one_place_each(node, &members);
         for effect in effects {
             match effect {
                 queue::Effect::Store { joins } => {
@@ -155,6 +158,16 @@ impl World {
                         admittees.remove(0);
                         admittees.push(Admittee { place, fan, present: true, needs_more_time: false });
                     }
+                    let device = node.room.as_ref().map_or(Vec::new(), |room| room.members(None, usize::MAX));
+                    let device = device.into_iter().find(|(_, fan)| fan.is_device());
+                    if let (Some((first, _)), Some(last)) = (device, admittees.last())
+                        && first < last.place
+                    {
+                        self.saw("a device is called past");
+                    }
+                    if let (Some(Bug::CallADevice), Some((place, fan))) = (self.bug, device) {
+                        admittees = vec![Admittee { place, fan, present: true, needs_more_time: false }];
+                    }
                     node.fans.extend(admittees.iter().map(|one| (one.place, one.fan)));
                     node.proposed = admittees.iter().map(|one| one.place).collect();
                     admittees.iter().for_each(|one| self.check_in(id, one.place));
@@ -176,12 +189,13 @@ impl World {
                     let request = Request { identity: None, command: Command::Admit(admittees) };
                     self.ask(id, node, request, Caller::Proposal(node.proposals));
                 }
-                queue::Effect::Tie { ties } => unreachable!("no fan has a device here: {ties:?}"),
+                queue::Effect::Tie { ties } => self.send_ties(id, term, ties),
                 queue::Effect::Draw(step) => self.draw(id, node, step),
                 queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {
                     if let queue::Outcome::Waiting { place } = &outcome {
                         self.check_in(id, *place);
+                        self.check_tied(node, reply, *place);
                     }
                     if let queue::Outcome::Admitted(admission) = &outcome {
                         self.check_admitted(admission.place);
@@ -202,6 +216,44 @@ impl World {
                 }
             }
         }
+    }
+
+    pub fn tie(&mut self, id: u32, node: &mut Node, device: FanId, account: FanId, attempt: usize) {
+        let Some(room) = &node.room else { return };
+        let place = |fan| match room.standing(fan) {
+            Standing::Waiting(place) => Some(place),
+            _ => None,
+        };
+        let before = [place(device), place(account)];
+        if let Some(attempt) = self.attempts.get_mut(attempt) {
+            attempt.tie = Some((device, before.map(|place| place.filter(|place| !node.proposed.contains(place)))));
+        }
+        let input = match (self.bug, before) {
+            (Some(Bug::TieAndKeepBoth), [Some(_), Some(_)]) => queue::Input::Join { fan: account, reply: attempt },
+            _ => queue::Input::Tie { device, account, reply: attempt },
+        };
+        self.room(id, node, input);
+    }
+
+    fn send_ties(&mut self, id: u32, term: u32, ties: Vec<Tie>) {
+        self.tied.extend(ties.iter().map(|tie| (tie.place, tie.account)));
+        let fails = self.strikes(Fault::StoreFails);
+        let silent = self.strikes(Fault::StoreFailsAfterWriting);
+        let delay = self.short_delay();
+        self.later(delay, Event::StoreTie { node: id, term, ties, done: !fails, said: !silent });
+    }
+
+    pub fn store_tie(&mut self, id: u32, term: u32, ties: &[Tie], done: bool, said: bool) {
+        let merged = if done { self.store.tie(term, ties) } else { None };
+        let done = merged.is_some();
+        self.trace.note(self.now, "store tie", &[id.into(), ties.len() as u64, done.into(), said.into()]);
+        if done && !said {
+            self.saw("a tie is stored and its owner does not know");
+        }
+        // Who owns the event next finds the account at the other place.
+        merged.into_iter().flatten().for_each(|place| self.place_gone(place));
+        let delay = self.short_delay();
+        self.later(delay, Event::ToNode(id, ToNode::Tied(done && said)));
     }
 
     pub fn answer_from_room(&mut self, node: &Node, attempt: usize, told: ToldByRoom) {

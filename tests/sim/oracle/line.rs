@@ -1,8 +1,10 @@
 //! What fans were told about their places, and whether anybody was overtaken.
 
+use std::collections::BTreeSet;
+
 use onsale::domain::{id::FanId, inventory::configuration::Mode, queue::Place};
 
-use crate::{swarm::Fault, world::World};
+use crate::{node::Node, swarm::Fault, world::World};
 
 pub struct Told {
     pub fan: FanId,
@@ -25,10 +27,15 @@ impl World {
             return self.require(drawn == Some(place), || format!("S-31: {fan} is told {place}, drawn is {drawn:?}"));
         }
         let owner = self.given.get(&place).copied();
-        self.require(owner == Some(fan), || format!("I-21: {fan} is told place {place} of {owner:?}"));
+        let is_own = owner == Some(fan) || self.tied.get(&place) == Some(&fan);
+        self.require(is_own, || format!("I-21: {fan} is told place {place} of {owner:?}"));
         let at = self.now;
         self.trace.note(at, "told", &[place.0, fan.as_u128() as u64]);
-        self.told.entry(place).or_insert(Told { fan, at });
+        let told = self.told.entry(place).or_insert(Told { fan, at });
+        if told.fan != fan {
+            // A device's until now, and called past.
+            *told = Told { fan, at };
+        }
     }
 
     pub fn place_gone(&mut self, place: Place) {
@@ -55,7 +62,11 @@ impl World {
         let draw = &self.model.draw;
         let Some((_, last, _)) = draw.closed.filter(|_| draw.order.is_none()) else { return };
         let left_out = self.told.range(..=last).find(|(place, told)| {
-            !self.gone.contains(place) && !self.was_admitted(**place) && !draw.entrants.contains(&told.fan)
+            let is_device = told.fan.is_device();
+            !is_device
+                && !self.gone.contains(place)
+                && !self.was_admitted(**place)
+                && !draw.entrants.contains(&told.fan)
         });
         let left_out = left_out.map(|(place, told)| (*place, told.fan));
         self.require(left_out.is_none(), || format!("S-31: {left_out:?} waits and takes no part in the draw"));
@@ -65,6 +76,9 @@ impl World {
     pub fn check_overtaking(&mut self) {
         let admitted = std::mem::take(&mut self.model.admitted_last);
         for &place in &admitted {
+            let fan = self.model.admissions.get(&place).map(|admission| admission.fan);
+            let is_device = fan.is_some_and(|fan| fan.is_device());
+            self.require(!is_device, || format!("I-23: {place} is admitted, and is a device's"));
             let asked_at = match self.given.get(&place).copied() {
                 Some(fan) => self.fan(fan).and_then(|fan| fan.asked_at.get(&place)).copied().unwrap_or(0),
                 // Whose it is the model has checked; who asked when says nothing about their order.
@@ -77,12 +91,42 @@ impl World {
             let overtaken = self.told.iter().find(|(other, told)| {
                 self.stands_at(**other) < place
                     && !self.gone.contains(other)
+                    && !told.fan.is_device()
                     && told.at < asked_at
                     && !self.was_admitted(**other)
             });
             let overtaken = overtaken.map(|(other, told)| (*other, told.fan));
             self.require(overtaken.is_none(), || format!("I-21: {place} is admitted before {overtaken:?}"));
         }
+    }
+
+    /// I-23: a fan has one place, and a device whose person is known has none.
+    pub fn check_one_place_each(&mut self, node: &Node, members: &[(Place, FanId)]) {
+        let mut seen = BTreeSet::new();
+        for &(place, fan) in members {
+            self.require(seen.insert(fan), || format!("I-23: {fan} has {place} and another place"));
+            let account = node.account_of(fan);
+            self.require(account.is_none(), || format!("I-23: {fan} has {place}, and is tied to {account:?}"));
+        }
+    }
+
+    /// I-23: of the device's place and the account's the earlier stays, unless the account's was being called.
+    pub fn check_tied(&mut self, node: &mut Node, attempt: usize, place: Place) {
+        let Some(attempt) = self.attempts.get(attempt) else { return };
+        let (Some((device, before)), Some(fan)) = (attempt.tie, self.fans.get(attempt.fan)) else { return };
+        if let [Some(devices), own] = before {
+            node.tied(device, fan.id);
+            self.saw("a device's place becomes its account's");
+            match own {
+                Some(own) if own < devices => self.saw("of two places the account's is the earlier"),
+                Some(_) => self.saw("of two places the device's is the earlier"),
+                None => {}
+            }
+        }
+        let [devices, own] = before;
+        let earlier = [devices, own].into_iter().flatten().min();
+        let is_later = own.is_some() && earlier.is_some_and(|earlier| earlier < place);
+        self.require(!is_later, || format!("I-23: {before:?} are tied, and {place} stays"));
     }
 
     /// A new owner opens the queue: what was told and not given up must be there, unless the store has lost writes.

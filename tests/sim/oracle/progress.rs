@@ -30,7 +30,8 @@ impl World {
     /// I-9 and I-26, once faults are over.
     pub fn check_progress(&mut self) {
         let waits = |place| !self.gone.contains(place) && !self.was_admitted(*place);
-        let waiting = self.told.keys().any(waits);
+        // Devices are not called.
+        let waiting = self.told.iter().any(|(place, told)| !told.fan.is_device() && waits(place));
         let room = self.model.slots_taken() < self.model.slots() && self.model.sells_something();
         let last = self.model.admissions.len() as u64;
         match self.stalled_since {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use onsale::domain::{id::FanId, queue::Place};
+use onsale::domain::{
+    id::FanId,
+    queue::{Place, Tie},
+};
 
 #[derive(Default)]
 pub struct QueueStore {
@@ -33,6 +36,27 @@ impl QueueStore {
             self.undo.push((place, self.places.insert(place, fan)));
         }
         true
+    }
+
+    /// As the real ones: whoever is tied has one place, and a place is one fan's. Gives the places that the accounts had.
+    pub fn tie(&mut self, term: u32, ties: &[Tie]) -> Option<Vec<Place>> {
+        if term < self.term {
+            return None;
+        }
+        let mut merged = Vec::new();
+        for &Tie { place, device, account } in ties {
+            let others =
+                self.places.iter().filter(|&(&other, &fan)| other != place && (fan == device || fan == account));
+            let others: Vec<(Place, FanId)> = others.map(|(&other, &fan)| (other, fan)).collect();
+            for (other, fan) in others {
+                self.undo.push((other, self.places.remove(&other)));
+                if fan == account {
+                    merged.push(other);
+                }
+            }
+            self.undo.push((place, self.places.insert(place, account)));
+        }
+        Some(merged)
     }
 
     pub fn forget(&mut self, term: u32, places: &[Place]) {

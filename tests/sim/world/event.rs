@@ -8,7 +8,7 @@ use onsale::domain::{
         fact::OrderFact,
         request::{Answer, Refusal},
     },
-    queue::{News, Outcome, Place, Standing},
+    queue::{News, Outcome, Place, Standing, Tie},
 };
 
 use crate::{node::ToNode, oracle::model::Left};
@@ -57,6 +57,13 @@ pub enum Event {
         node: u32,
         term: u32,
         joins: Vec<(Place, FanId)>,
+        done: bool,
+        said: bool,
+    },
+    StoreTie {
+        node: u32,
+        term: u32,
+        ties: Vec<Tie>,
         done: bool,
         said: bool,
     },

@@ -68,6 +68,8 @@ pub struct World {
     pub settling: BTreeMap<u64, Settling>,
     pub told: BTreeMap<Place, crate::oracle::line::Told>,
     pub given: BTreeMap<Place, FanId>,
+    /// Places of devices that the store was asked to make these accounts'.
+    pub tied: BTreeMap<Place, FanId>,
     /// Given up, removed, or lost by the queue's store: overtaking these is no harm.
     pub gone: BTreeSet<Place>,
     /// Places that an owner may not use any more, and why.
@@ -109,6 +111,7 @@ impl World {
             settling: BTreeMap::new(),
             told: BTreeMap::new(),
             given: BTreeMap::new(),
+            tied: BTreeMap::new(),
             gone: BTreeSet::new(),
             out: BTreeMap::new(),
             stalled_since: None,
@@ -190,6 +193,7 @@ impl World {
                 let delay = self.short_delay();
                 self.later(delay, Event::ToNode(node, ToNode::Joined(done && said)));
             }
+            Event::StoreTie { node, term, ties, done, said } => self.store_tie(node, term, &ties, done, said),
             Event::StoreForget { term, places } => self.store.forget(term, &places),
             Event::Publish { node, facts, epoch } => self.publish_facts(node, facts, epoch),
             Event::MarkPublished { epoch, number } => self.journal.mark_published(epoch, number),
