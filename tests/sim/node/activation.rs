@@ -71,6 +71,7 @@ impl World {
             proposals: 0,
             proposed: BTreeSet::new(),
             storing: Vec::new(),
+            tying: BTreeMap::new(),
             accounts: BTreeMap::new(),
             says_try_again: false,
             is_revoked: false,

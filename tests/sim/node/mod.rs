@@ -123,6 +123,8 @@ pub struct Node {
     proposed: BTreeSet<Place>,
     /// Places of the joins that are being stored.
     storing: Vec<Place>,
+    /// Devices' places that are passing on, by who asked: nobody takes them away meanwhile.
+    tying: BTreeMap<usize, Place>,
     /// Accounts of devices, as this owner has said.
     accounts: BTreeMap<FanId, FanId>,
     /// A bug's: who has a place hears that nothing was done.

@@ -93,7 +93,8 @@ impl World {
         };
         let members = room.members(None, usize::MAX).into_iter().enumerate();
         let named = members.filter(|&(number, (_, fan))| named(number, fan)).map(|(_, (place, _))| place);
-        let removed: Vec<Place> = named.filter(|place| !node.proposed.contains(place)).collect();
+        let removed = named.filter(|place| !node.proposed.contains(place));
+        let removed: Vec<Place> = removed.filter(|place| node.tying.values().all(|tying| tying != place)).collect();
         self.trace.note(self.now, "remove", &[id.into(), removed.len() as u64]);
         self.out.extend(removed.iter().map(|&place| (place, (id, "removed"))));
         if !removed.is_empty() {
@@ -193,6 +194,7 @@ impl World {
                 queue::Effect::Draw(step) => self.draw(id, node, step),
                 queue::Effect::Reply { outcome: queue::Outcome::Waiting { .. }, .. } if node.says_try_again => {}
                 queue::Effect::Reply { reply, outcome } => {
+                    node.tying.remove(&reply);
                     if let queue::Outcome::Waiting { place } = &outcome {
                         self.check_in(id, *place);
                         self.check_tied(node, reply, *place);
@@ -227,6 +229,9 @@ impl World {
         let before = [place(device), place(account)];
         if let Some(attempt) = self.attempts.get_mut(attempt) {
             attempt.tie = Some((device, before.map(|place| place.filter(|place| !node.proposed.contains(place)))));
+        }
+        if let [Some(devices), _] = before {
+            node.tying.insert(attempt, devices);
         }
         let input = match (self.bug, before) {
             (Some(Bug::TieAndKeepBoth), [Some(_), Some(_)]) => queue::Input::Join { fan: account, reply: attempt },

@@ -131,13 +131,14 @@ impl World {
 
     /// A new owner opens the queue: what was told and not given up must be there, unless the store has lost writes.
     pub fn check_restored(&mut self, places: &[(Place, FanId)]) {
-        let missing: Vec<Place> = self
-            .told
-            .keys()
-            .copied()
-            .filter(|place| !self.gone.contains(place) && !self.was_admitted(*place))
-            .filter(|place| places.iter().all(|(other, _)| other != place))
-            .collect();
+        // Of a tie that is lost the device's place is left.
+        let is_kept = |place: Place, fan: FanId| {
+            places.iter().any(|&(other, whose)| other == place && (fan.is_device() || !whose.is_device()))
+        };
+        let missing = self.told.iter().map(|(place, told)| (*place, told.fan));
+        let missing = missing.filter(|(place, _)| !self.gone.contains(place) && !self.was_admitted(*place));
+        let missing: Vec<Place> =
+            missing.filter(|&(place, fan)| !is_kept(place, fan)).map(|(place, _)| place).collect();
         if !missing.is_empty() && self.store.lost {
             self.saw("the queue's store comes back without acknowledged places");
         }
