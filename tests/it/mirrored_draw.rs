@@ -52,7 +52,7 @@ async fn fans_at_another_node_enter_are_drawn_and_have_their_proofs_there() {
     assert_eq!(entrants, here.inventory.entrants().await.expect("told"));
     // What is exported there holds by itself.
     let entries: Vec<_> = entrants.iter().map(|&fan| entry(event, fan)).collect();
-    let closed = draw.closed.clone().expect("closed");
+    let closed = draw.closed.expect("closed");
     assert_eq!(Tree::new(&entries).root(), closed.root);
     let ranks = Lots { seed: draw.seed.expect("told"), root: closed.root, beacon: "" }.ranks(&entries);
     for (fan, rank) in entrants.iter().zip(ranks) {

@@ -52,15 +52,13 @@ impl Changes {
     pub async fn run(&mut self) -> Result<(), Failure> {
         let mut each = interval(Duration::from_secs(1) / self.per_second);
         each.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut next = 0;
-        for _ in 0..u64::from(self.per_second) * u64::from(self.seconds) {
+        for next in 0..u64::from(self.per_second) * u64::from(self.seconds) {
             each.tick().await;
             if self.held.len() < (self.per_second * HELD_S / 2) as usize || next % 2 == 0 {
                 self.hold(next).await?;
             } else {
                 self.release().await?;
             }
-            next += 1;
         }
         Ok(())
     }

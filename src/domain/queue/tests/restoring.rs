@@ -73,7 +73,8 @@ fn a_ticket_of_what_was_not_lost_or_is_used_up_is_as_good_as_none() {
     let newer = |bench: &mut Bench, number: u32| {
         bench.run(Input::Restore { fan: fan(number), place: at(2, number), class: Class::DEFAULT, reply: number })
     };
-    let cases: [(Bench, u32, fn(&mut Bench, u32) -> Vec<Effect<u32>>); 5] = [
+    type Show = fn(&mut Bench, u32) -> Vec<Effect<u32>>;
+    let cases: [(Bench, u32, Show); 5] = [
         (lost(used.clone()), 1, Bench::show),
         (lost(used), 2, Bench::show),
         (Bench::restored(2, Vec::new(), Vec::new()), 3, Bench::show),

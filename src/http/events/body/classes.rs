@@ -101,7 +101,7 @@ impl ClassesBody {
                 wrong.add(field("code"), "the class is named twice");
             }
             wrong.text(&field("name"), &class.name, 1..=MAX_NAME_LEN, false);
-            wrong.number(&field("weight"), class.weight, 1..=MAX_WEIGHT);
+            wrong.number(field("weight"), class.weight, 1..=MAX_WEIGHT);
         }
     }
 }

@@ -41,7 +41,7 @@ fn station(editions: Editions) -> Arc<Station> {
 
 /// All seats of one section; those of one eighth are taken, another one each turn.
 fn map(turn: u32) -> Map {
-    let bits = (0..SEATS / 8).map(|at| if (at + turn) % 5 == 0 { 0xff } else { 1 << (turn % 8) });
+    let bits = (0..SEATS / 8).map(|at| if (at + turn).is_multiple_of(5) { 0xff } else { 1 << (turn % 8) });
     let section = Section { zone: "A".parse().expect("a code"), seats: SEATS, bits: bits.collect() };
     Map { version: 1, sections: vec![section], counts: Vec::new() }
 }
