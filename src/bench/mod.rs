@@ -12,6 +12,7 @@ mod recovery;
 mod report;
 mod restart;
 mod sibling;
+mod socket;
 mod spread;
 mod stage;
 mod stock;

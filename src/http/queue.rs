@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use self::state::{QueueState, Teller, Told};
+use self::state::{QueueState, Teller};
 use super::{
     app::App,
     availability::public_event,
@@ -24,7 +24,7 @@ use super::{
     shapes::Timestamp,
 };
 use crate::{
-    actors::directory::EventHandles,
+    actors::{connection::Update, directory::EventHandles, waiting_room::Position},
     domain::{
         event::Status,
         id::EventId,
@@ -100,7 +100,8 @@ pub fn standing_after(outcome: Outcome) -> Result<Standing, Problem> {
 
 pub fn tell(app: &App, handles: &EventHandles, event: EventId, fan: &Fan, standing: Standing) -> QueueState {
     let queue = handles.waiting_room.queue().borrow().clone();
-    let told = Told::of(standing, &queue, handles.inventory.clock().now());
+    let position = Position::of_standing(standing, &queue);
+    let told = Update::of(standing, position, &queue, handles.inventory.clock().now());
     let teller = Teller::new(app.tokens.clone(), event, fan.id).bound_to(fan.key.clone());
     let teller = teller.with_more_time(app.database.needs_more_time(fan.id));
     teller.with_total(queue.ranks.total()).tell(told)

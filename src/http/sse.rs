@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::server::Lasting;
 
 /// A comment when nothing else was said, so that nobody on the way takes the stream for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A client that takes no event within this is cut.
 const WRITE: Duration = Duration::from_secs(30);
 

@@ -32,6 +32,21 @@ pub fn address(variable: &str) -> Option<String> {
     Some(address)
 }
 
+/// Where one store keeps what a test gives it: opened as often as the test likes.
+pub enum Home {
+    Embedded(tempfile::TempDir),
+    /// On a Redis that others use too.
+    Redis(String),
+}
+
+impl Home {
+    /// One for each adapter.
+    pub fn all() -> Vec<Self> {
+        let embedded = Self::Embedded(tempfile::tempdir().expect("temporary folder"));
+        [embedded].into_iter().chain(address("ONSALE_TEST_REDIS").map(Self::Redis)).collect()
+    }
+}
+
 /// The first of the etcd endpoints.
 pub fn one_etcd() -> Option<String> {
     address("ONSALE_TEST_ETCD").map(|all| all.split(',').next().expect("at least one").to_owned())

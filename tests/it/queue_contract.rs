@@ -16,34 +16,20 @@ use onsale::{
 use tokio::time::timeout;
 
 use crate::{
-    harness::{address, in_time, new_event},
+    harness::{Home, address, in_time, new_event},
     proxy::{Proxy, server_of},
     servers,
 };
 
-/// Where queues are kept in one test, opened as often as the test likes.
-enum Home {
-    Embedded(tempfile::TempDir),
-    Redis(String),
-}
-
-impl Home {
-    /// One for each adapter.
-    fn all() -> Vec<Self> {
-        let embedded = Self::Embedded(tempfile::tempdir().expect("temporary folder"));
-        [embedded].into_iter().chain(address("ONSALE_TEST_REDIS").map(Self::Redis)).collect()
-    }
-
-    async fn open(&self) -> Arc<dyn QueueStore> {
-        match self {
-            Self::Embedded(folder) => {
-                println!("embedded queue");
-                Arc::new(EmbeddedQueue::open(&folder.path().join("queue.db")).await.expect("open"))
-            }
-            Self::Redis(url) => {
-                println!("queue in Redis");
-                Arc::new(RedisQueue::open(url).expect("open"))
-            }
+async fn open(home: &Home) -> Arc<dyn QueueStore> {
+    match home {
+        Home::Embedded(folder) => {
+            println!("embedded queue");
+            Arc::new(EmbeddedQueue::open(&folder.path().join("queue.db")).await.expect("open"))
+        }
+        Home::Redis(url) => {
+            println!("queue in Redis");
+            Arc::new(RedisQueue::open(url).expect("open"))
         }
     }
 }
@@ -64,7 +50,7 @@ fn places(members: &[(Place, FanId)]) -> Vec<Place> {
 #[tokio::test]
 async fn open_gives_back_what_was_joined_and_not_forgotten_in_order() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         assert_eq!(store.open(event, 1).await.expect("open"), []);
 
         let mut shuffled = members(1, 1..=20);
@@ -78,14 +64,14 @@ async fn open_gives_back_what_was_joined_and_not_forgotten_in_order() {
 
         let left = [members(1, 1..=4), members(1, 25..=30)].concat();
         assert_eq!(store.open(event, 1).await.expect("the same term again"), left);
-        assert_eq!(home.open().await.open(event, 2).await.expect("reopened"), left);
+        assert_eq!(open(&home).await.open(event, 2).await.expect("reopened"), left);
     }
 }
 
 #[tokio::test]
 async fn places_are_counted_also_when_all_are_lost() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         let count = async |term| store.count(event, term).await.map(|counted| counted.places);
         assert_eq!(count(3).await.expect("of an event that was never opened"), 0);
         store.join(event, 3, &members(3, 1..=20)).await.expect("join");
@@ -101,7 +87,7 @@ async fn places_are_counted_also_when_all_are_lost() {
 #[tokio::test]
 async fn a_store_knows_whether_it_is_the_one_that_had_everything() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         let is_whole = async |store: &Arc<dyn QueueStore>, term| {
             let (remains, counted) = (store.remains(event, term).await, store.count(event, term).await);
             let is_whole = remains.expect("remains").is_whole;
@@ -116,7 +102,7 @@ async fn a_store_knows_whether_it_is_the_one_that_had_everything() {
             store.mark(event, 1, Mark::Whole).await.expect("mark");
             assert!(is_whole(&store, 1).await);
         }
-        assert!(is_whole(&home.open().await, 2).await, "for the next owner");
+        assert!(is_whole(&open(&home).await, 2).await, "for the next owner");
         let refused = [store.mark(event, 1, Mark::Filling).await, store.remains(event, 1).await.map(|_| ())];
         assert!(refused.iter().all(|refused| matches!(refused, Err(StoreError::Conflict(_)))), "{refused:?}");
         assert!(is_whole(&store, 2).await);
@@ -126,7 +112,7 @@ async fn a_store_knows_whether_it_is_the_one_that_had_everything() {
 #[tokio::test]
 async fn what_is_forgotten_of_places_that_may_come_back_is_kept_as_spent() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         store.join(event, 3, &members(3, 1..=4)).await.expect("join");
         store.forget(event, 3, &places(&members(3, 1..=1))).await.expect("forget");
         let remains = store.remains(event, 3).await.expect("remains");
@@ -136,7 +122,7 @@ async fn what_is_forgotten_of_places_that_may_come_back_is_kept_as_spent() {
         // Whether it has them or not.
         store.forget(event, 4, &places(&members(3, 3..=3))).await.expect("forget");
         store.forget(event, 4, &[Place::new(4, 1), Place::new(1, 7), Place::new(3, 3)]).await.expect("forget");
-        let remains = home.open().await.remains(event, 5).await.expect("remains");
+        let remains = open(&home).await.remains(event, 5).await.expect("remains");
         assert_eq!((remains.lost_before, remains.spent), (4, vec![Place::new(1, 7), Place::new(3, 3)]));
         assert_eq!(store.open(event, 5).await.expect("open"), [members(3, 2..=2), members(3, 4..=4)].concat());
     }
@@ -174,7 +160,7 @@ async fn a_redis_that_has_started_again_or_lost_all_is_not_whole() {
 #[tokio::test]
 async fn a_place_passes_from_a_device_to_an_account_whatever_that_had() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         store.join(event, 1, &members(1, 1..=6)).await.expect("join");
         let tie = |n, account| Tie { place: Place::new(1, n), device: fan(1, n), account };
         for _ in 0..2 {
@@ -194,7 +180,7 @@ async fn a_place_passes_from_a_device_to_an_account_whatever_that_had() {
 #[tokio::test]
 async fn an_older_term_can_do_nothing() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         store.open(event, 4).await.expect("open");
         store.join(event, 4, &members(4, 1..=3)).await.expect("join");
         store.open(event, 5).await.expect("the next owner");
@@ -216,7 +202,7 @@ async fn an_older_term_can_do_nothing() {
 #[tokio::test]
 async fn a_newer_term_is_known_from_any_verb() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         // As after a loss of the whole store under a living owner.
         store.join(event, 7, &members(7, 1..=2)).await.expect("join without open");
         store.forget(event, 8, &[Place::new(7, 1)]).await.expect("forget without open");
@@ -229,7 +215,7 @@ async fn a_newer_term_is_known_from_any_verb() {
 #[tokio::test]
 async fn joining_again_is_no_change_and_a_fan_has_one_place() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         store.open(event, 1).await.expect("open");
         for _ in 0..3 {
             store.join(event, 1, &members(1, 1..=5)).await.expect("join");
@@ -247,7 +233,7 @@ async fn joining_again_is_no_change_and_a_fan_has_one_place() {
 #[tokio::test]
 async fn a_join_of_many_is_all_or_nothing() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         store.open(event, 2).await.expect("open");
         let joins = Arc::new(members(1, 1..=15_000));
         let joining = {
@@ -269,13 +255,13 @@ async fn a_queue_of_any_length_comes_back_whole() {
     // Below, at and above what one page and one chunk of a script hold.
     for length in [1, 1_000, 1_001, 9_999, 10_000, 10_001, 25_000] {
         for home in Home::all() {
-            let (store, event) = (home.open().await, new_event());
+            let (store, event) = (open(&home).await, new_event());
             let joined = members(1, 1..=length);
             store.join(event, 1, &joined).await.expect("join");
             assert!(store.open(event, 2).await.expect("open") == joined, "{length}");
             let (forgotten, kept) = joined.split_at(joined.len() * 4 / 5);
             store.forget(event, 2, &places(forgotten)).await.expect("forget");
-            assert!(home.open().await.open(event, 3).await.expect("open") == kept, "{length}");
+            assert!(open(&home).await.open(event, 3).await.expect("open") == kept, "{length}");
         }
     }
 }
@@ -283,7 +269,7 @@ async fn a_queue_of_any_length_comes_back_whole() {
 #[tokio::test]
 async fn events_do_not_see_each_other() {
     for home in Home::all() {
-        let store = home.open().await;
+        let store = open(&home).await;
         let tasks: Vec<_> = (1..=16)
             .map(|n: u32| {
                 let (store, event) = (Arc::clone(&store), new_event());
@@ -305,7 +291,7 @@ async fn events_do_not_see_each_other() {
 #[tokio::test]
 async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_another() {
     for home in Home::all() {
-        let (store, event) = (home.open().await, new_event());
+        let (store, event) = (open(&home).await, new_event());
         let at = |n, class: u8| (Place::new(1, n).in_class(Class(class)), fan(1, n));
         let all: Vec<_> = (1..=30).map(|n| at(n, n as u8 % Class::COUNT as u8)).collect();
         store.join(event, 1, &all).await.expect("join");
@@ -328,7 +314,7 @@ async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_an
         expected.retain(|(_, member)| *member != fan(1, 4) && moves.iter().all(|one| one.fan != *member));
         expected.extend(moves.map(|one| (one.to, one.fan)));
         expected.sort();
-        assert_eq!(home.open().await.open(event, 2).await.expect("reopened"), expected);
+        assert_eq!(open(&home).await.open(event, 2).await.expect("reopened"), expected);
         assert_eq!(store.count(event, 2).await.expect("count").places, expected.len());
         let refused = store.relocate(event, 1, &moves).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
@@ -339,7 +325,7 @@ async fn each_class_is_a_line_of_its_own_and_a_move_takes_the_fan_from_one_to_an
 #[tokio::test]
 async fn a_store_that_is_there_answers_a_ping() {
     for home in Home::all() {
-        home.open().await.ping().await.expect("ping");
+        open(&home).await.ping().await.expect("ping");
     }
 }
 

@@ -14,26 +14,12 @@ use onsale::{
     },
 };
 
-use crate::harness::{address, new_event};
+use crate::harness::{Home, new_event};
 
-enum Home {
-    Embedded(tempfile::TempDir),
-    Redis(String),
-}
-
-impl Home {
-    fn all() -> Vec<Self> {
-        let embedded = Self::Embedded(tempfile::tempdir().expect("temporary folder"));
-        [embedded].into_iter().chain(address("ONSALE_TEST_REDIS").map(Self::Redis)).collect()
-    }
-
-    async fn open(&self) -> Arc<dyn Waits> {
-        match self {
-            Self::Embedded(folder) => {
-                Arc::new(EmbeddedWaits::open(&folder.path().join("waits.db")).await.expect("open"))
-            }
-            Self::Redis(url) => Arc::new(RedisWaits::new(Arc::new(Redis::open(url).expect("an address")))),
-        }
+async fn open(home: &Home) -> Arc<dyn Waits> {
+    match home {
+        Home::Embedded(folder) => Arc::new(EmbeddedWaits::open(&folder.path().join("waits.db")).await.expect("open")),
+        Home::Redis(url) => Arc::new(RedisWaits::new(Arc::new(Redis::open(url).expect("an address")))),
     }
 }
 
@@ -48,7 +34,7 @@ fn wait(event: EventId, coming: u64) -> Wait {
 #[tokio::test]
 async fn the_first_note_stays_until_whoever_has_read_it_puts_another_one_in_its_stead() {
     for home in Home::all() {
-        let store = home.open().await;
+        let store = open(&home).await;
         let (organizer, fan, first, second) = (someone(), someone(), new_event(), new_event());
         let note = async |wait, instead_of| store.note(organizer, fan, wait, instead_of).await.expect("noted");
         assert_eq!(note(wait(first, 7), None).await, wait(first, 7));
@@ -56,7 +42,7 @@ async fn the_first_note_stays_until_whoever_has_read_it_puts_another_one_in_its_
         assert_eq!(note(wait(first, 0), None).await, wait(first, 0), "of the same event it is changed");
         assert_eq!(note(wait(second, 8), Some(wait(first, 7))).await, wait(first, 0), "it has changed since");
         assert_eq!(note(wait(second, 8), Some(wait(first, 0))).await, wait(second, 8));
-        let store = home.open().await;
+        let store = open(&home).await;
         assert_eq!(store.note(organizer, fan, wait(first, 9), None).await.expect("noted"), wait(second, 8), "reopened");
         for (organizer, fan) in [(someone(), fan), (organizer, someone())] {
             assert_eq!(store.note(organizer, fan, wait(first, 9), None).await.expect("noted"), wait(first, 9));
@@ -67,7 +53,7 @@ async fn the_first_note_stays_until_whoever_has_read_it_puts_another_one_in_its_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_one_is_noted() {
     for home in Home::all() {
-        let store = home.open().await;
+        let store = open(&home).await;
         let (organizer, fan) = (someone(), someone());
         let notes = (0..50).map(|_| {
             let (store, event) = (Arc::clone(&store), new_event());

@@ -11,6 +11,10 @@ use onsale::{
         wishes::{Change, WishStore},
     },
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::harness::{address, in_time, new_event, open_etcd};
 
@@ -68,6 +72,35 @@ async fn a_list_that_one_reply_does_not_hold_is_read_to_its_end() {
         unpinned.expect("unpinned");
     }
     assert_eq!(found, MANY);
+}
+
+/// An HTTP/2 server that answers every connection with `GOAWAY`, `ENHANCE_YOUR_CALM`, and nothing else.
+async fn hangs_up() -> String {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut hears = [0; 1_024];
+                let _ = stream.read(&mut hears).await;
+                let _ = stream.write_all(&[&SETTINGS[..], &GOAWAY].concat()).await;
+                while stream.read(&mut hears).await.is_ok_and(|heard| heard > 0) {}
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn what_our_own_end_says_of_a_connection_that_broke_is_no_refusal() {
+    let Some(endpoints) = endpoints() else { return };
+    let store = open(&[vec![hangs_up().await], endpoints].concat()).await;
+    let (event, node) = (new_event(), new_node());
+    in_time(store.pin(event, &node)).await.expect("asked elsewhere");
+    assert_eq!(store.list().await.expect("listed").pinned.get(&event), Some(&node));
+    store.unpin(event).await.expect("unpinned");
 }
 
 /// Waits until a change of this key is told.

@@ -35,7 +35,7 @@ use super::{clock::Clock, directory::Directory, waiting_room::Position};
 use crate::domain::{
     id::{EventId, FanId},
     inventory::{classes::Classes, notice},
-    queue::{Conditions, Place, Standing},
+    queue::{Conditions, Place, Queue, Standing},
     time::EventTime,
 };
 
@@ -81,7 +81,7 @@ pub enum Outgoing {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
-    /// Counts this socket's updates from 1.
+    /// Counts this socket's updates from 1; for who asks, the time of the queue.
     pub seq: u64,
     pub server_now: EventTime,
     pub standing: Standing,
@@ -98,6 +98,21 @@ pub struct Update {
 }
 
 impl Update {
+    /// All of what a published queue says of a fan who stands there.
+    pub fn of(standing: Standing, position: Option<Position>, queue: &Queue, server_now: EventTime) -> Self {
+        Self {
+            seq: queue.at.0,
+            server_now,
+            standing,
+            position,
+            outflow_per_minute: queue.outflow.map(|outflow| outflow.per_minute),
+            conditions: queue.conditions,
+            notice: Some(queue.notice.clone()),
+            classes: Arc::clone(&queue.classes),
+            manual_moves: queue.manual_moves,
+        }
+    }
+
     /// Of what is told beside time and outflow. Two nodes of one build have the same for the same.
     pub fn digest(&self) -> u64 {
         digest(self.standing, self.position, self.conditions)

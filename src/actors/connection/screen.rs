@@ -145,10 +145,7 @@ impl Screen {
     /// Tells what has changed: a standing at once, a position at most once a second.
     fn update(&self, shown: &mut Shown, queue: &Queue) -> Result<(), Lost> {
         let Some(tie) = &shown.tie else { return Ok(()) };
-        let position = match shown.standing {
-            Standing::Waiting(place) => Some(Position::of(place, queue)),
-            Standing::Admitted(_) | Standing::NotHere => None,
-        };
+        let position = Position::of_standing(shown.standing, queue);
         let conditions = queue.conditions;
         let now = Told { queue_at: queue.at, standing: shown.standing, position, conditions };
         if let Some(told) = &shown.told {
@@ -167,21 +164,9 @@ impl Screen {
         // By its version: no socket keeps the texts.
         let told_notice = shown.told.as_ref().map_or(0, |told| told.conditions.notice);
         let notice = (told_notice != conditions.notice).then(|| queue.notice.clone());
-        let (seq, server_now) = (shown.seq + 1, tie.clock.now());
-        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
-        let standing = shown.standing;
-        let (classes, manual_moves) = (Arc::clone(&queue.classes), queue.manual_moves);
-        let update = Update {
-            seq,
-            server_now,
-            standing,
-            position,
-            outflow_per_minute,
-            conditions,
-            notice,
-            classes,
-            manual_moves,
-        };
+        let seq = shown.seq + 1;
+        let whole = Update::of(shown.standing, position, queue, tie.clock.now());
+        let update = Update { seq, notice, ..whole };
         match self.outlet.put(Outgoing::Update(update)) {
             Put::Taken => {
                 shown.seq = seq;

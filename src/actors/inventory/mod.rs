@@ -19,6 +19,7 @@ mod show;
 mod slots;
 mod snapshot;
 mod state;
+mod tail;
 
 use std::sync::Arc;
 

@@ -1,14 +1,9 @@
 //! What the inventory actor keeps, and how each message changes it.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, time::Instant};
 
 use ractor::{ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     AdmissionChange, Arguments, AskError,
@@ -18,6 +13,7 @@ use super::{
     show::Shown,
     slots::{Caller, Slot, Slots},
     snapshot,
+    tail::Tail,
 };
 use crate::{
     actors::{beside, clock::Clock, config::Config, gate::Permit, halt::Halt, measures::InventoryMeasures},
@@ -74,51 +70,6 @@ struct Gathering {
 
 /// Looks at most; each lets every caller that is ready run once.
 const GATHERING_ROUNDS: u32 = 4;
-
-/// How much of the journal no snapshot covers.
-struct Tail {
-    bytes: u64,
-    make_at_bytes: u64,
-    /// Beyond that, a sale that does not pause has to bear one.
-    make_anyway_bytes: u64,
-    grown: Instant,
-    making: Option<Making>,
-}
-
-/// Without a commit for so long, a sale pauses. A snapshot costs the store several times what a second's holds do.
-const LULL: Duration = Duration::from_millis(500);
-/// How much longer than in a lull a tail may grow, in times `snapshot_tail_bytes`.
-const PATIENCE: u64 = 3;
-
-/// A snapshot under way, and how much it covers at least.
-struct Making {
-    covers_bytes: u64,
-    _work: AbortOnDropHandle<()>,
-}
-
-impl Tail {
-    fn new(bytes: u64, snapshot_bytes: u64, tail_bytes: u64) -> Self {
-        let grown = Instant::now();
-        let mut tail = Self { bytes, make_at_bytes: 0, make_anyway_bytes: 0, grown, making: None };
-        tail.wait_for(snapshot_bytes.max(tail_bytes), tail_bytes);
-        tail
-    }
-
-    fn wait_for(&mut self, bytes: u64, tail_bytes: u64) {
-        self.make_at_bytes = bytes;
-        self.make_anyway_bytes = bytes.saturating_add(tail_bytes.saturating_mul(PATIENCE));
-    }
-
-    fn grow(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        self.grown = Instant::now();
-    }
-
-    fn is_due(&self) -> bool {
-        let pauses = || self.grown.elapsed() >= LULL;
-        self.bytes > self.make_anyway_bytes || self.bytes > self.make_at_bytes && pauses()
-    }
-}
 
 impl State {
     pub fn new(arguments: Arguments, outlet: Outlet, view: watch::Sender<Arc<View>>, shown: Arc<Shown>) -> Self {
@@ -263,28 +214,26 @@ impl State {
     }
 
     pub fn snapshot_returned(&mut self, made: Result<SnapshotMade, String>) {
-        let covered = self.tail.making.take().map_or(0, |making| making.covers_bytes);
         match made {
             Ok(SnapshotMade { size_bytes }) => {
-                self.tail.bytes = self.tail.bytes.saturating_sub(covered);
-                self.tail.wait_for(size_bytes.max(self.config.snapshot_tail_bytes), self.config.snapshot_tail_bytes);
+                self.tail.was_made(size_bytes);
                 tracing::info!(event = %self.event, size_bytes, "snapshot made");
             }
             Err(error) => {
-                self.tail.wait_for(self.tail.bytes + self.config.snapshot_tail_bytes / 4, 0);
+                self.tail.was_not_made();
                 tracing::warn!(event = %self.event, error, "no snapshot made; recovery takes longer until one is");
             }
         }
     }
 
     fn snapshot_if_due(&mut self, me: &ActorRef<Message>, seq: u64) {
-        if self.tail.making.is_some() || !self.tail.is_due() {
+        if !self.tail.is_due(Instant::now()) {
             return;
         }
         let frozen = self.batcher.inventory().frozen();
         let making = snapshot::make(Arc::clone(&self.journal), self.event, self.epoch, seq, frozen);
         let work = beside::run(me, async move { Message::SnapshotReturned(making.await) });
-        self.tail.making = Some(Making { covers_bytes: self.tail.bytes, _work: work });
+        self.tail.is_made_by(work);
     }
 
     fn step(&mut self, me: &ActorRef<Message>, input: Input<Slot>) -> Result<(), ActorProcessingErr> {

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     inventory::configuration::Mode,
-    queue::{Place, Queue, Wait},
+    queue::{Place, Queue, Standing, Wait},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,14 @@ pub enum Spot {
 }
 
 impl Position {
+    /// Of who waits.
+    pub fn of_standing(standing: Standing, queue: &Queue) -> Option<Self> {
+        match standing {
+            Standing::Waiting(place) => Some(Self::of(place, queue)),
+            Standing::Admitted(_) | Standing::NotHere => None,
+        }
+    }
+
     /// `place` need not be in the queue yet: it may have been published before the fan joined, and others before them.
     pub fn of(place: Place, queue: &Queue) -> Self {
         let since = usize::try_from(place.arrival().0.saturating_sub(queue.newest.0)).unwrap_or(usize::MAX);

@@ -21,7 +21,10 @@ use super::{
     figures::Figures,
 };
 use crate::{
-    actors::waiting_room::{Attachment, Ear},
+    actors::{
+        connection::Update,
+        waiting_room::{Attachment, Ear},
+    },
     bench::stage::Stage,
     domain::{
         inventory::{
@@ -31,7 +34,7 @@ use crate::{
         queue::{News, Standing},
     },
     failure::Failure,
-    http::queue::state::{Teller, Told},
+    http::queue::state::Teller,
 };
 
 /// For the last admission, from the one before.
@@ -100,7 +103,7 @@ async fn listen(
     loop {
         if let News::Admitted(admission) = news.recv().await? {
             let queue = attachment.lanes.queue();
-            let told = Told::of(Standing::Admitted(admission), &queue, queue.at);
+            let told = Update::of(Standing::Admitted(admission), None, &queue, queue.at);
             return Some(teller.tell(told).accepted_token_id).filter(|token| !token.is_empty());
         }
     }

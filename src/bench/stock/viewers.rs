@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,13 +14,13 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpSocket, TcpStream},
     sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bench::socket::{self, ALIVE, AT_ONCE, PONG, UPGRADE},
     domain::{
         code::Code,
         stock::{Change, Delta, Map, Run, Section},
@@ -51,15 +51,8 @@ pub struct Outcome {
     pub maps: Vec<(Map, u32)>,
 }
 
-/// Handshakes under way.
-const AT_ONCE: usize = 512;
-/// Sockets with one address: ports run short beyond.
-const PER_ADDRESS: usize = 10_000;
 /// Maps that are listed.
 const LISTED: usize = 10;
-/// An unasked-for pong, masked: a sign of life, which a server may wait for.
-const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
-const ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 #[serde(tag = "type")]
@@ -238,7 +231,8 @@ impl Viewer {
 
 /// Until all is over.
 async fn view(shared: Arc<Shared>, number: usize) -> Result<Viewer, Failure> {
-    let mut stream = open(&shared.options, number).await?;
+    let options = &shared.options;
+    let mut stream = socket::open(options.address, number, &options.path, UPGRADE, 101).await?;
     let (mut buffer, mut viewer) = (Vec::with_capacity(4_096), Viewer::default());
     let (mut is_here, mut alive) = (false, Instant::now());
     loop {
@@ -289,28 +283,4 @@ fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
         short => (usize::from(short), 2),
     };
     Some((first & 0x0f, bytes.get(head..head + length)?, head + length))
-}
-
-async fn open(options: &Options, number: usize) -> Result<TcpStream, Failure> {
-    let socket = TcpSocket::new_v4()?;
-    if options.address.ip().is_loopback() {
-        let last = u8::try_from(2 + number / PER_ADDRESS).unwrap_or(u8::MAX);
-        socket.bind((Ipv4Addr::new(127, 0, 1, last), 0).into())?;
-    }
-    let mut stream = socket.connect(options.address).await?;
-    stream.set_nodelay(true)?;
-    let head = format!(
-        "GET {} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        options.path
-    );
-    stream.write_all(head.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(stream.read_u8().await?);
-    }
-    if !answer.starts_with(b"HTTP/1.1 101") {
-        return Err(String::from_utf8_lossy(&answer).into_owned().into());
-    }
-    Ok(stream)
 }

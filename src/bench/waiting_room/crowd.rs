@@ -4,7 +4,7 @@
 //! in it, and notes when each came and what time the server gave it.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -16,13 +16,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::{
+    bench::socket::{self, ALIVE, AT_ONCE, PONG, UPGRADE},
+    failure::Failure,
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -75,16 +78,9 @@ pub struct Told {
     pub came_ms: f64,
 }
 
-/// Handshakes under way.
-const AT_ONCE: usize = 512;
-/// Sockets with one address: ports run short beyond.
-const PER_ADDRESS: usize = 10_000;
 const MARK: &[u8] = b"\"serverNow\":\"";
 const WAITING: &[u8] = b"\"state\":\"waiting\"";
 const TOTAL: &[u8] = b"\"totalPeopleInQueue\":";
-/// An unasked-for pong, masked: a sign of life, which a server may wait for.
-const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
-const ALIVE: Duration = Duration::from_secs(15);
 const TIME: usize = "2026-11-20T18:00:00.000Z".len();
 
 struct Shared {
@@ -204,35 +200,12 @@ fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
     bytes.windows(mark.len()).position(|window| window == mark)
 }
 
-async fn open(options: &Options, number: usize, token: &str) -> Result<TcpStream, Failure> {
-    let socket = TcpSocket::new_v4()?;
-    if options.address.ip().is_loopback() {
-        let last = u8::try_from(2 + number / PER_ADDRESS).unwrap_or(u8::MAX);
-        // Addresses of its own for each node: several crowds run at once.
-        let [high, low] = options.address.port().to_be_bytes();
-        socket.bind((Ipv4Addr::new(127, high, low, last), 0).into())?;
+async fn open(Options { address, path, way, .. }: &Options, number: usize, token: &str) -> Result<TcpStream, Failure> {
+    match way {
+        Way::Sweep => {
+            let fields = format!("{UPGRADE}Authorization: Bearer {token}\r\n");
+            socket::open(*address, number, path, &fields, 101).await
+        }
+        Way::Asking => socket::open(*address, number, &format!("{path}/{token}"), "", 200).await,
     }
-    let mut stream = socket.connect(options.address).await?;
-    stream.set_nodelay(true)?;
-    let head = match options.way {
-        Way::Sweep => format!(
-            "GET {} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n",
-            options.path
-        ),
-        Way::Asking => format!("GET {}/{token} HTTP/1.1\r\nHost: bench\r\n\r\n", options.path),
-    };
-    stream.write_all(head.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(stream.read_u8().await?);
-    }
-    let expected: &[u8] = match options.way {
-        Way::Sweep => b"HTTP/1.1 101",
-        Way::Asking => b"HTTP/1.1 200",
-    };
-    if !answer.starts_with(expected) {
-        return Err(String::from_utf8_lossy(&answer).into_owned().into());
-    }
-    Ok(stream)
 }

@@ -13,15 +13,12 @@ use utoipa::ToSchema;
 
 use super::notice::{NoticeBody, NoticeTold};
 use crate::{
-    actors::{
-        connection::Update,
-        waiting_room::{Position, Spot},
-    },
+    actors::{connection::Update, waiting_room::Spot},
     domain::{
         claims::{AdmissionClaim, Confirmation, Kind, QueueTicketClaim},
         id::{EventId, FanId},
-        inventory::{classes::Classes, configuration::Mode, notice::Notice, request::Admission},
-        queue::{Class, Conditions, Place, Queue, Standing, Tickets},
+        inventory::{classes::Classes, configuration::Mode, request::Admission},
+        queue::{Class, Conditions, Place, Standing, Tickets},
         time::EventTime,
     },
     http::{
@@ -130,52 +127,6 @@ pub struct Teller {
     total: usize,
 }
 
-/// What there is to tell.
-#[derive(Debug, Clone)]
-pub struct Told {
-    pub standing: Standing,
-    /// Of those who wait.
-    pub position: Option<Position>,
-    pub outflow_per_minute: Option<u32>,
-    pub conditions: Conditions,
-    /// `None`: as told before.
-    pub notice: Option<Option<Arc<Notice>>>,
-    pub classes: Arc<Classes>,
-    pub manual_moves: u64,
-    pub server_now: EventTime,
-    pub seq: u64,
-}
-
-impl Told {
-    pub fn of(standing: Standing, queue: &Queue, server_now: EventTime) -> Self {
-        let position = match standing {
-            Standing::Waiting(place) => Some(Position::of(place, queue)),
-            Standing::Admitted(_) | Standing::NotHere => None,
-        };
-        let outflow_per_minute = queue.outflow.map(|outflow| outflow.per_minute);
-        let (conditions, notice, seq) = (queue.conditions, Some(queue.notice.clone()), queue.at.0);
-        let (classes, manual_moves) = (Arc::clone(&queue.classes), queue.manual_moves);
-        Self { standing, position, outflow_per_minute, conditions, notice, classes, manual_moves, server_now, seq }
-    }
-}
-
-impl From<Update> for Told {
-    fn from(update: Update) -> Self {
-        let Update {
-            seq,
-            server_now,
-            standing,
-            position,
-            outflow_per_minute,
-            conditions,
-            notice,
-            classes,
-            manual_moves,
-        } = update;
-        Self { standing, position, outflow_per_minute, conditions, notice, classes, manual_moves, server_now, seq }
-    }
-}
-
 impl Teller {
     pub fn new(tokens: Tokens, event: EventId, fan: FanId) -> Self {
         Self {
@@ -224,7 +175,7 @@ impl Teller {
         self
     }
 
-    pub fn tell(&mut self, told: Told) -> QueueState {
+    pub fn tell(&mut self, told: Update) -> QueueState {
         if let Some(position) = told.position {
             self.total = position.total;
         }

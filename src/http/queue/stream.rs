@@ -102,7 +102,7 @@ impl Stream {
                 None => break close(code::FAILED, "failed"),
                 Some(Outgoing::Close(why)) => break close(why.code(), why.reason()),
                 Some(Outgoing::Update(update)) => {
-                    let state = self.teller.tell(update.into());
+                    let state = self.teller.tell(update);
                     event("queue.update", &state).id(state.seq.to_string())
                 }
                 Some(Outgoing::Turn(admission)) => {

@@ -1,6 +1,6 @@
 //! The stock as server-sent events.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use bytes::Bytes;
@@ -19,9 +19,6 @@ use crate::{
         websocket::goodbye,
     },
 };
-
-/// A comment when nothing else was said, so that nobody on the way takes the stream for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Which seats are free and how much of the rest there is, at once and on change, until the client goes. Events: `stock.snapshot`,
 /// `stock.delta`, and as the last `goaway` where this node goes down: open it again. Their `id` says how to go on.
@@ -76,7 +73,7 @@ async fn run(app: Arc<App>, station: Arc<Station>, mut seen: Option<Mark>, piece
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            () = sleep(HEARTBEAT) => pieces.tell(Bytes::from_static(b":\n\n")).await,
+            () = sleep(sse::HEARTBEAT) => pieces.tell(Bytes::from_static(b":\n\n")).await,
         };
         if said.is_err() {
             return;

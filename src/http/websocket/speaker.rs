@@ -85,7 +85,7 @@ impl Speaker {
                 update.notice = None;
             }
         }
-        let state = telling.teller.tell(update.into());
+        let state = telling.teller.tell(update);
         self.say(&Said::Update(&state))
     }
 

@@ -72,6 +72,8 @@ struct Waiter {
     others_access: String,
     id: Fan,
     random: StdRng,
+    /// Has enough after so many updates.
+    patience: Option<u32>,
     diary: Diary,
     connection: u32,
     place: Option<u64>,
@@ -94,13 +96,15 @@ impl Waiters {
         let accounts = join_all(clients.iter().cycle().take(count).map(|client| register(client))).await;
         let others = accounts.iter().cycle().skip(1).cloned();
         let diary = Diary::default();
-        let waiter = |((client, access), others_access): ((&Arc<Client>, &String), String)| Waiter {
+        let mut waiter = |((client, access), others_access): ((&Arc<Client>, &String), String)| Waiter {
             client: Arc::clone(client),
             event,
             id: claims(access)["sub"].as_str().and_then(|sub| sub.parse::<FanId>().ok()).expect("an id").as_u128(),
             access: access.clone(),
             others_access,
             random: StdRng::seed_from_u64(random.random()),
+            // One in ten.
+            patience: random.random_bool(0.1).then(|| random.random_range(1..6)),
             diary: diary.clone(),
             connection: 0,
             place: None,
@@ -115,6 +119,11 @@ impl Waiters {
     /// Of those who have not come yet, in the order in which they will.
     pub fn ids(&self) -> Vec<Fan> {
         self.fans.iter().map(|fan| fan.id).collect()
+    }
+
+    /// Those of them who wait until it is their turn.
+    pub fn patient(&self) -> Vec<Fan> {
+        self.fans.iter().filter(|fan| fan.patience.is_none()).map(|fan| fan.id).collect()
     }
 
     pub fn event(&self) -> EventId {
@@ -167,8 +176,6 @@ impl Waiter {
     async fn live(mut self, has_place: oneshot::Sender<()>) {
         let mut has_place = Some(has_place);
         self.write(What::Asked);
-        // One in ten has enough at some time.
-        let mut patience = self.random.random_bool(0.1).then(|| self.random.random_range(1..6));
         let mut pass = Pass::Access(self.access.clone());
         loop {
             let Ok(mut socket) = self.client.reopen_queue(self.event, &pass, self.ticket.as_deref()).await else {
@@ -194,8 +201,8 @@ impl Waiter {
                         if self.place.is_some() {
                             tell(&mut has_place);
                         }
-                        patience = patience.map(|updates: u32| updates.saturating_sub(1));
-                        if patience == Some(0) {
+                        self.patience = self.patience.map(|updates| updates.saturating_sub(1));
+                        if self.patience == Some(0) {
                             // First the socket: while it is open, it joins wherever the event goes.
                             socket.close().await;
                             return self.leave().await;

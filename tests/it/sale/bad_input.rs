@@ -11,36 +11,8 @@ use onsale::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::shop::Shop;
-use crate::served::{Answer, SignedIn};
-
-/// A shop with an event on sale and a fan who is admitted to it.
-struct Scene {
-    shop: Shop,
-    event: String,
-    fan: SignedIn,
-    admission: String,
-}
-
-impl Scene {
-    async fn set() -> Self {
-        let shop = Shop::open().await;
-        let event = shop.published().await;
-        let fan = shop.fan("ann").await;
-        let admission = shop.admitted(&event, &fan).await;
-        Self { shop, event, fan, admission }
-    }
-
-    async fn hold(&self, body: &Value) -> Answer {
-        self.shop.hold(&self.event, &self.fan, &self.admission, &self.shop.key(), body).await
-    }
-
-    /// What nothing wrong may change.
-    async fn counts(&self) -> Value {
-        let stock = self.shop.stock(&self.event).await;
-        json!([stock["ticket_types"], stock["quotas"], stock["holds"]])
-    }
-}
+use super::shop::{Scene, Shop};
+use crate::served::Answer;
 
 fn ga(quantity: u32) -> Value {
     json!({"items": [{"ticket_type": "GA", "quantity": quantity}]})

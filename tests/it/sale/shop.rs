@@ -185,6 +185,34 @@ impl Shop {
     }
 }
 
+/// A shop with an event on sale and a fan who is admitted to it.
+pub struct Scene {
+    pub shop: Shop,
+    pub event: String,
+    pub fan: SignedIn,
+    pub admission: String,
+}
+
+impl Scene {
+    pub async fn set() -> Self {
+        let shop = Shop::open().await;
+        let event = shop.published().await;
+        let fan = shop.fan("ann").await;
+        let admission = shop.admitted(&event, &fan).await;
+        Self { shop, event, fan, admission }
+    }
+
+    pub async fn hold(&self, body: &Value) -> Answer {
+        self.shop.hold(&self.event, &self.fan, &self.admission, &self.shop.key(), body).await
+    }
+
+    /// What nothing wrong may change.
+    pub async fn counts(&self) -> Value {
+        let stock = self.shop.stock(&self.event).await;
+        json!([stock["ticket_types"], stock["quotas"], stock["holds"]])
+    }
+}
+
 /// The next text, as JSON; pings are answered on the way.
 pub async fn heard(socket: &mut Socket) -> Value {
     loop {

@@ -13,12 +13,12 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    shop::{Shop, Socket, closed_with, heard, say},
+    shop::{Scene, Shop, Socket, closed_with, heard, say},
     streams::Events,
 };
 use crate::{
     harness::{eventually, in_time},
-    served::{Answer, SignedIn, config},
+    served::{Answer, config},
 };
 
 /// What a viewer knows.
@@ -157,47 +157,28 @@ async fn socket(shop: &Shop, event: &str, query: &str) -> Socket {
     connect_async(socket_url(shop, event, query)).await.expect("a socket").0
 }
 
-/// A shop that admits at once.
-struct Scene {
-    shop: Shop,
-    event: String,
-    fan: SignedIn,
-    admission: String,
+/// The hold's reference.
+async fn hold(scene: &Scene, body: &Value) -> String {
+    text(&scene.hold(body).await.expect(StatusCode::CREATED)["reference"])
 }
 
-impl Scene {
-    async fn set() -> Self {
-        let shop = Shop::open().await;
-        let event = shop.published().await;
-        let fan = shop.fan("ann").await;
-        let admission = shop.admitted(&event, &fan).await;
-        Self { shop, event, fan, admission }
-    }
+async fn hold_some(scene: &Scene, quantity: u32) -> String {
+    hold(scene, &json!({"items": [{"ticket_type": "GA", "quantity": quantity}]})).await
+}
 
-    async fn hold(&self, body: &Value) -> String {
-        let Self { shop, event, fan, admission } = self;
-        let held = shop.hold(event, fan, admission, &shop.key(), body).await.expect(StatusCode::CREATED);
-        text(&held["reference"])
-    }
+async fn release(Scene { shop, fan, .. }: &Scene, reference: &str) {
+    let path = format!("/api/v1/holds/{reference}");
+    let answer = shop.served.call(reqwest::Method::DELETE, &path, Some(&fan.access), None).await;
+    answer.expect(StatusCode::NO_CONTENT);
+}
 
-    async fn hold_some(&self, quantity: u32) -> String {
-        self.hold(&json!({"items": [{"ticket_type": "GA", "quantity": quantity}]})).await
+/// What is told until the seq is this one.
+async fn told_until(way: &mut impl Way, until: u64) -> Vec<Value> {
+    let mut missed = Vec::new();
+    while missed.last().is_none_or(|last: &Value| number(&last["seq"]) < until) {
+        missed.push(way.message().await);
     }
-
-    async fn release(&self, reference: &str) {
-        let path = format!("/api/v1/holds/{reference}");
-        let answer = self.shop.served.call(reqwest::Method::DELETE, &path, Some(&self.fan.access), None).await;
-        answer.expect(StatusCode::NO_CONTENT);
-    }
-
-    /// What is told until the seq is this one.
-    async fn missed(&self, way: &mut impl Way, until: u64) -> Vec<Value> {
-        let mut missed = Vec::new();
-        while missed.last().is_none_or(|last: &Value| number(&last["seq"]) < until) {
-            missed.push(way.message().await);
-        }
-        missed
-    }
+    missed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,12 +199,12 @@ async fn viewers_of_a_stream_and_of_a_socket_see_holds_releases_expiry_and_anoth
     let admission = shop.admitted(&event, &fan).await;
     let scene = Scene { shop, event: event.clone(), fan, admission };
     let shop = &scene.shop;
-    let released = scene.hold(&json!({"seats": ["A-1-1", "A-1-2"]})).await;
-    let kept = scene.hold_some(2).await;
+    let released = hold(&scene, &json!({"seats": ["A-1-1", "A-1-2"]})).await;
+    let kept = hold_some(&scene, 2).await;
     own.seen.apply(&own.way.message().await);
     for (what, is_held) in [("holds", true), ("a release", false)] {
         if !is_held {
-            scene.release(&released).await;
+            release(&scene, &released).await;
         }
         events.comes_right(shop, &event, what).await;
         own.comes_right(shop, &event, what).await;
@@ -264,12 +245,12 @@ async fn who_comes_again_is_told_just_what_was_missed() {
     let (epoch, seq) = (first.seen.epoch, first.seen.seq);
     // Nobody watches meanwhile, so that is told as what it comes to.
     drop(first.way);
-    scene.hold(&json!({"seats": ["A-2-3"]})).await;
-    scene.hold_some(2).await;
+    hold(&scene, &json!({"seats": ["A-2-3"]})).await;
+    hold_some(&scene, 2).await;
 
     let resumed = format!("?epoch={epoch}&last_seq={seq}");
     let mut again = socket(shop, event, &resumed).await;
-    let missed = scene.missed(&mut again, seq + 2).await;
+    let missed = told_until(&mut again, seq + 2).await;
     assert_eq!(missed.iter().map(|one| &one["type"]).collect::<Vec<_>>(), ["stock.delta", "stock.delta"], "{missed:?}");
     let mut way = Viewer { way: again, seen: first.seen };
     missed.iter().for_each(|message| way.seen.apply(message));
@@ -280,8 +261,8 @@ async fn who_comes_again_is_told_just_what_was_missed() {
     let url = format!("{}{}", shop.served.public, stream_path(event));
     let by_url = shop.served.client.get(format!("{url}{resumed}"));
     let by_header = shop.served.client.get(&url).header("last-event-id", format!("{epoch}-{}", seq + 1));
-    assert_eq!(scene.missed(&mut Events::asked(by_url).await, seq + 2).await, missed);
-    assert_eq!(scene.missed(&mut Events::asked(by_header).await, seq + 2).await, missed[1..]);
+    assert_eq!(told_until(&mut Events::asked(by_url).await, seq + 2).await, missed);
+    assert_eq!(told_until(&mut Events::asked(by_header).await, seq + 2).await, missed[1..]);
 
     // Of another activation, or of what never was: everything.
     for strange in [format!("?epoch={}&last_seq={seq}", epoch + 1), format!("?epoch={epoch}&last_seq={}", seq + 3)] {
@@ -310,7 +291,7 @@ async fn whoever_waits_and_whoever_is_admitted_watches_on_the_queues_socket() {
         viewer.seen.apply(&snapshot);
         viewers.push(viewer);
     }
-    scene.hold(&json!({"seats": ["A-1-4"]})).await;
+    hold(&scene, &json!({"seats": ["A-1-4"]})).await;
     for viewer in &mut viewers {
         viewer.comes_right(shop, event, "a hold").await;
         assert_eq!(viewer.seen.snapshots, 1);

@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    actors::waiting_room::Position,
     domain::{
+        inventory::notice::Notice,
         keys::Schedule,
-        queue::{Hours, Outflow, Ranks},
+        queue::{Hours, Outflow, Queue, Ranks},
     },
     http::tokens::Lives,
     stores::{keys::ring::KeyRing, secret::RootSecret},
@@ -42,8 +44,12 @@ fn queue(per_minute: Option<u32>) -> Queue {
     }
 }
 
-fn told(standing: Standing, outflow_per_minute: Option<u32>) -> Told {
-    Told::of(standing, &queue(outflow_per_minute), EventTime(2_000))
+fn whole(standing: Standing, queue: &Queue) -> Update {
+    Update::of(standing, Position::of_standing(standing, queue), queue, EventTime(2_000))
+}
+
+fn told(standing: Standing, outflow_per_minute: Option<u32>) -> Update {
+    whole(standing, &queue(outflow_per_minute))
 }
 
 #[test]
@@ -66,7 +72,7 @@ fn where_anybody_may_be_picked_only_the_total_is_told() {
     let (mut teller, _) = teller();
     let mut random = queue(Some(30));
     random.conditions.mode = Mode::Random;
-    let state = teller.tell(Told::of(Standing::Waiting(Place(5)), &random, EventTime(2_000)));
+    let state = teller.tell(whole(Standing::Waiting(Place(5)), &random));
     let numbers = (state.position_in_queue, state.people_ahead_in_queue, state.total_people_in_queue);
     assert_eq!((state.state, numbers, state.estimated_wait_time), (StateName::Waiting, (0, 0, 3), None));
     assert!(state.queue_ticket.is_some_and(|ticket| !ticket.is_empty()));
@@ -105,11 +111,11 @@ fn a_notice_is_told_with_a_state_and_not_named_where_it_was_told_before() {
     let texts = [("en".to_owned(), "Later.".to_owned())].into();
     let noticed = queue(None).with_notice(Some(Arc::new(Notice { version: 2, at: EventTime(1_500), texts })));
     let mut notice = |told| serde_json::to_value(teller.tell(told)).expect("plain values").get("notice").cloned();
-    let polled = Told::of(Standing::NotHere, &noticed, EventTime(2_000));
+    let polled = whole(Standing::NotHere, &noticed);
     let expected = json!({"texts": {"en": "Later."}, "at": "1970-01-01T00:00:01.500Z"});
     assert_eq!(notice(polled.clone()), Some(expected));
     assert_eq!(notice(told(Standing::NotHere, None)), Some(Value::Null));
-    assert_eq!(notice(Told { notice: None, ..polled }), None);
+    assert_eq!(notice(Update { notice: None, ..polled }), None);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn map(turn: u32) -> Map {
 }
 
 /// Reads until it has seen this number; the bits it knows then, and how many messages that took.
-async fn reads(client: &mut TcpStream, until: u64) -> (Vec<u8>, u32) {
+async fn reads(client: &mut TcpStream, until: u64, has_read: &watch::Sender<u64>) -> (Vec<u8>, u32) {
     let (mut bits, mut seq, mut messages) = (Vec::new(), 0, 0);
     while seq < until {
         assert_eq!(client.read_u8().await.expect("a frame"), 0x81);
@@ -70,6 +70,7 @@ async fn reads(client: &mut TcpStream, until: u64) -> (Vec<u8>, u32) {
             }
         }
         (seq, messages) = (now, messages + 1);
+        has_read.send_replace(seq);
     }
     (bits, messages)
 }
@@ -83,7 +84,8 @@ async fn a_slow_viewer_holds_nobody_up_and_comes_right_by_all_of_it_when_it_read
     let (quick_line, mut quick) = open().await;
     let (slow_line, mut slow) = open().await;
     let _watching = [station.clone().watch(&quick_line, None), station.clone().watch(&slow_line, None)];
-    let quick = tokio::spawn(async move { reads(&mut quick, u64::from(TURNS)).await });
+    let (has_read, mut read) = watch::channel(0);
+    let quick = tokio::spawn(async move { reads(&mut quick, u64::from(TURNS), &has_read).await });
     for turn in 1..=TURNS {
         let before = feed.mark();
         feed.take(map(turn));
@@ -94,13 +96,15 @@ async fn a_slow_viewer_holds_nobody_up_and_comes_right_by_all_of_it_when_it_read
             *edition = Some(Arc::new(next));
             true
         });
-        sleep(Duration::from_millis(2)).await;
+        read.wait_for(|seq| *seq >= u64::from(turn)).await.expect("the quick one reads on");
     }
     let expected = feed.map().sections[0].bits.clone();
     let (bits, _) = timeout(Duration::from_secs(20), quick).await.expect("in time").expect("no panic");
     assert!(bits == expected, "whoever reads is not held up by the other");
     assert!(!slow_line.is_clear(), "the other has taken nothing");
-    let (bits, messages) = timeout(Duration::from_secs(20), reads(&mut slow, u64::from(TURNS))).await.expect("in time");
+    let (bits, messages) = timeout(Duration::from_secs(20), reads(&mut slow, u64::from(TURNS), &watch::Sender::new(0)))
+        .await
+        .expect("in time");
     assert!(bits == expected);
     assert!(messages < TURNS / 2, "{messages}: what was missed came as a whole");
 }
