@@ -74,9 +74,9 @@ pub(super) enum Message {
     StoreReturned(Result<(), StoreError>),
     TieReturned(Result<(), StoreError>),
     MoveReturned(Result<(), StoreError>),
-    /// How many places the store has, and how many it was known to have when it was asked.
+    /// How many places the store has, and of how many when it was asked: see `Refill::ever`.
     Counted {
-        known: usize,
+        ever: usize,
         counted: Result<Counted, StoreError>,
     },
     /// The store knows that all is written from now on, or was.

@@ -140,7 +140,7 @@ impl Actor for WaitingRoom {
             Message::StoreReturned(returned) => state.store_returned(&me, returned)?,
             Message::TieReturned(returned) => state.tie_returned(&me, returned)?,
             Message::MoveReturned(returned) => state.move_returned(&me, returned)?,
-            Message::Counted { known, counted } => state.counted(&me, known, counted)?,
+            Message::Counted { ever, counted } => state.counted(&me, ever, counted)?,
             Message::Marked { mark, returned } => state.marked(&me, mark, returned)?,
             Message::Refilled { last, returned } => state.refilled(&me, last, returned)?,
             Message::AdmitReturned(returned) => state.admit_returned(&me, returned),

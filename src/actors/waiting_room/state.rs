@@ -318,7 +318,10 @@ impl State {
                 Effect::Store { joins } => self.store(me, joins),
                 Effect::Tie { ties } => self.tie(me, ties),
                 Effect::Move { moves } => self.move_fans(me, moves),
-                Effect::Forget { places } => self.forget(places),
+                Effect::Forget { places } => {
+                    let now = self.refill.give_up(places);
+                    self.forget(now);
+                }
                 Effect::Admit { admittees } => self.admit(me, admittees),
                 Effect::Reply { reply, outcome } => self.tell(me, reply, outcome),
                 Effect::Draw(step) => {

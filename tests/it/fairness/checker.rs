@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::{Fact, FactKind, Fan, Seen, Time, What, arrival, class};
 
 /// Whoever has had a place for so long was seen by whoever called.
-const SEEN_AFTER: Time = 1_500;
+pub const SEEN_AFTER: Time = 1_500;
 
 /// Whatever does not hold, in words.
 pub fn check(seen: &[Seen], facts: &[Fact]) -> Vec<String> {

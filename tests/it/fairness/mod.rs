@@ -22,7 +22,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use self::{
-    checker::{calls, check, longest_stop, shares},
+    checker::{SEEN_AFTER, calls, check, longest_stop, shares},
     fans::Waiters,
     history::{Fact, FactKind, Fan, Seen, Time, What, class, facts},
 };
@@ -130,6 +130,8 @@ async fn sale_with_classes(site: Site) {
     assert!(act(reqwest::Method::POST, "pause", json!({})).await.is_success());
     waiters.come(FANS * 2 / 3).await;
     assert!(act(reqwest::Method::POST, "move", json!({"fan": preferred, "front": true})).await.is_success());
+    // A time, not a state: whoever came a moment ago counts for nobody's share.
+    tokio::time::sleep(Duration::from_millis(SEEN_AFTER)).await;
     assert!(act(reqwest::Method::POST, "resume", json!({})).await.is_success());
     waiters.diary.admitted(FANS / 10).await;
     waiters.come(FANS).await;

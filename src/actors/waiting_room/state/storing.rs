@@ -58,25 +58,27 @@ impl State {
 
     /// Redis loses what it has acknowledged, and is sometimes emptied: what it has is counted now and then.
     pub(super) fn look_after_store(&mut self, me: &ActorRef<Message>) {
-        let known = self.room.waiting();
+        let waiting = self.room.waiting();
         // A store that has lost everything counts as whole when fans have had their time to come back, not before.
         let may_look = self.drained.is_none() && self.ownership.is_sure(self.epoch);
-        if !may_look || self.room.is_rebuilding(self.clock.now()) || !self.refill.may_look(known > 0) {
+        if !may_look || self.room.is_rebuilding(self.clock.now()) || !self.refill.may_look(waiting > 0) {
             return;
         }
+        let ever = self.refill.ever(waiting);
         let (me, store, event, term) = (me.clone(), Arc::clone(&self.store), self.event, self.term);
         self.beside.spawn(async move {
             let counted = store.count(event, term).await;
-            let _ = me.cast(Message::Counted { known, counted });
+            let _ = me.cast(Message::Counted { ever, counted });
         });
     }
 
     pub fn counted(
         &mut self,
         me: &ActorRef<Message>,
-        known: usize,
+        ever: usize,
         counted: Result<Counted, StoreError>,
     ) -> Result<(), ActorProcessingErr> {
+        let known = self.refill.left_of(ever);
         match counted {
             Ok(Counted { places, is_whole }) if places < known || !is_whole => {
                 tracing::warn!(event = %self.event, places, known, is_whole, "the queue's store has or may have lost places, writing all again");
@@ -101,6 +103,7 @@ impl State {
         };
         places.iter_mut().for_each(|(place, _)| *place = self.room.stored_as(*place));
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
+        self.refill.writes();
         self.storing = Some(beside::run(me, async move {
             Message::Refilled { last, returned: store.join(event, term, &places).await }
         }));
@@ -144,6 +147,8 @@ impl State {
         returned: Result<(), StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         self.storing = None;
+        let late = self.refill.has_written();
+        self.forget(late);
         match returned {
             Ok(()) => self.refill.done(last),
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
@@ -197,6 +202,9 @@ impl State {
     /// A place that is not forgotten is dropped at the next activation if it was admitted, or given up again after the
     /// grace time: no harm.
     pub(super) fn forget(&mut self, places: Vec<Place>) {
+        if places.is_empty() {
+            return;
+        }
         let (store, event, term) = (Arc::clone(&self.store), self.event, self.term);
         self.beside.spawn(async move {
             if let Err(error) = store.forget(event, term, &places).await {
