@@ -96,7 +96,7 @@ impl Waiters {
         let accounts = join_all(clients.iter().cycle().take(count).map(|client| register(client))).await;
         let others = accounts.iter().cycle().skip(1).cloned();
         let diary = Diary::default();
-        let mut waiter = |((client, access), others_access): ((&Arc<Client>, &String), String)| Waiter {
+        let waiter = |((client, access), others_access): ((&Arc<Client>, &String), String)| Waiter {
             client: Arc::clone(client),
             event,
             id: claims(access)["sub"].as_str().and_then(|sub| sub.parse::<FanId>().ok()).expect("an id").as_u128(),
