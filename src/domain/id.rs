@@ -25,6 +25,8 @@ pub enum Payment {}
 pub enum Ticket {}
 /// Marks the id of an invite to an event's queue.
 pub enum Invite {}
+/// Marks the id of a scan at a door.
+pub enum Scan {}
 
 pub type EventId = Id<Event>;
 pub type FanId = Id<Fan>;
@@ -32,6 +34,7 @@ pub type OrderId = Id<Order>;
 pub type PaymentId = Id<Payment>;
 pub type TicketId = Id<Ticket>;
 pub type InviteId = Id<Invite>;
+pub type ScanId = Id<Scan>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: 32 hexadecimal digits are expected")]

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod claims;
 pub mod code;
+pub mod door;
 pub mod draw;
 pub mod event;
 pub mod id;

@@ -23,6 +23,7 @@ pub mod checkout;
 pub mod config;
 pub mod copies;
 pub mod devices;
+pub mod door;
 pub mod draw;
 pub mod edge;
 pub mod events;

@@ -8,8 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, devices, draw, events, first_version, health, holds, keys, metrics, openapi,
-    orders, pass, payments,
+    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, metrics,
+    openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
@@ -70,6 +70,10 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::list))
         .routes(routes!(tickets::read))
         .routes(routes!(ticket_keys::get))
+        // door
+        .routes(routes!(door::list, door::scan))
+        .routes(routes!(door::read))
+        .routes(routes!(door::tickets))
         // health
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

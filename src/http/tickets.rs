@@ -50,6 +50,15 @@ pub enum TicketState {
     Void,
 }
 
+impl From<tickets::State> for TicketState {
+    fn from(state: tickets::State) -> Self {
+        match state {
+            tickets::State::Live => Self::Live,
+            tickets::State::Void => Self::Void,
+        }
+    }
+}
+
 impl From<tickets::Ticket> for Ticket {
     fn from(ticket: tickets::Ticket) -> Self {
         Self {
@@ -60,10 +69,7 @@ impl From<tickets::Ticket> for Ticket {
             ticket_type: ticket.ticket_type,
             seat: ticket.seat,
             price: ticket.price.into(),
-            state: match ticket.state {
-                tickets::State::Live => TicketState::Live,
-                tickets::State::Void => TicketState::Void,
-            },
+            state: ticket.state.into(),
             code: ticket.code,
             issued_at: ticket.issued_at.into(),
         }

@@ -29,15 +29,17 @@ enum May {
     ItsOrganizer,
     /// Those and operators.
     Steerers,
+    /// Those and who works at the door.
+    Doors,
     /// And admins.
     Operators,
     Admins,
 }
 
-use May::{Admins, AnOrganizer, Anybody, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
+use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 98] = [
+const ROWS: [(&str, &str, May); 102] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -90,6 +92,10 @@ const ROWS: [(&str, &str, May); 98] = [
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
     ("get", "/api/v1/ticket-keys", Anybody),
+    ("post", "/api/v1/events/{event}/scans", Doors),
+    ("get", "/api/v1/events/{event}/scans", Doors),
+    ("get", "/api/v1/events/{event}/door", Doors),
+    ("get", "/api/v1/events/{event}/door/tickets", Doors),
     ("get", "/api/v1/health/live", Anybody),
     ("get", "/api/v1/health/ready", Anybody),
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
@@ -174,6 +180,7 @@ fn refusal(may: May, who: Who) -> Option<(u16, &'static str)> {
         AnOrganizer => matches!(who, Who::OtherOrganizer | Who::ItsOrganizer | Who::Admin),
         ItsOrganizer => matches!(who, Who::ItsOrganizer | Who::Admin),
         Steerers => matches!(who, Who::ItsOrganizer | Who::Operator | Who::Admin),
+        Doors => matches!(who, Who::ItsOrganizer | Who::Staff | Who::Operator | Who::Admin),
         Operators => matches!(who, Who::Operator | Who::Admin),
         Admins => who == Who::Admin,
     };
@@ -204,6 +211,9 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
+        ("post", _, "scans") => {
+            json!({"device": "north", "scans": [{"id": "00000000000040008000000000000000", "code": "x", "direction": "in"}]})
+        }
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
         ("post", _, "introspect") => json!({"pass": "of nobody"}),

@@ -7,6 +7,7 @@ mod money;
 mod orders;
 mod records;
 mod sample;
+mod scans;
 mod sessions;
 mod transactions;
 

@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod page;
 pub mod payments;
 pub mod sandbox;
+pub mod scans;
 pub mod sessions;
 pub mod tickets;
 pub mod webhooks;

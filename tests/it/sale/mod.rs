@@ -7,6 +7,7 @@ mod classes;
 mod control;
 mod copies;
 mod devices;
+mod door;
 mod encrypted;
 mod exclusive;
 mod gates;
