@@ -107,8 +107,16 @@ fn broken(fonts: &Fonts, text: &str, width: f32, most: usize) -> Vec<String> {
     lines.push(line);
     if lines.len() > most {
         let rest = lines.split_off(most.saturating_sub(1)).join(" ");
-        let fits = |length: &usize| fonts.width(&text::shortened(&rest, *length)) <= width;
-        let length = (1..rest.chars().count()).rev().find(fits).unwrap_or(1);
+        // The longest that fits, by halving: a wider text takes longer to measure, too.
+        let (mut length, mut too_long) = (1, rest.chars().count() + 1);
+        while length + 1 < too_long {
+            let half = usize::midpoint(length, too_long);
+            if fonts.width(&text::shortened(&rest, half)) <= width {
+                length = half;
+            } else {
+                too_long = half;
+            }
+        }
         lines.push(text::shortened(&rest, length));
     }
     lines

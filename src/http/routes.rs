@@ -8,8 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, mails, metrics,
-    openapi, orders, pass, payments,
+    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, mails,
+    metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
