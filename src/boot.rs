@@ -12,13 +12,17 @@ use crate::{
     actors::{
         self,
         directory::{Directory, LocalDirectory},
+        letters::Letters,
+        mailer::Mailer,
         operations::{Alone, Operations},
+        papers::Papers,
     },
     cluster::{
         Cluster, Entered, Me, bundle::Bundle, credentials::Credentials, measures, placement::Placement,
         route::Router as Routes, steward::Steward,
     },
     config::Config,
+    documents::fonts::Fonts,
     failure::Failure,
     http::{
         self,
@@ -26,7 +30,9 @@ use crate::{
         metrics, now, sandbox,
         server::{self, Bound, Server},
     },
-    stores::{self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, secret::RootSecret},
+    stores::{
+        self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, post, secret::RootSecret,
+    },
 };
 
 /// A running node.
@@ -35,6 +41,7 @@ pub struct Node {
     /// With etcd only.
     member: Option<Member>,
     directory: Arc<LocalDirectory>,
+    mailer: Mailer,
     server: Server,
     shutdown: CancellationToken,
     stores: Stores,
@@ -51,6 +58,8 @@ struct Member {
 const SEEN: Duration = Duration::from_secs(3);
 /// For events to be given to other nodes.
 const HAND_OVER: Duration = Duration::from_secs(10);
+/// For mails under way; one that is cut off goes out again.
+const MAILS: Duration = Duration::from_secs(2);
 /// For what is left to be flushed and given up after the last request was answered.
 const DRAIN: Duration = Duration::from_secs(4);
 /// For the database's connections to be closed in order; the server notices an end without it, too.
@@ -81,10 +90,11 @@ impl Node {
         let keys = keys.map_err(|error| format!("generations of keys: {error}"))?;
         let (directory, member) = match entered {
             Some((entered, membership)) => {
-                let (directory, member) = join(entered, membership, &stores, keys.clone(), config.actors).await?;
+                let (directory, member) =
+                    join(entered, membership, &stores, keys.clone(), config.actors.clone()).await?;
                 (directory, Some(member))
             }
-            None => (LocalDirectory::start(&stores, keys.clone(), config.actors).await?, None),
+            None => (LocalDirectory::start(&stores, keys.clone(), config.actors.clone()).await?, None),
         };
         let (finds, operations): (Arc<dyn Directory>, Arc<dyn Operations>) = match &member {
             Some(member) => (member.routes.clone(), Arc::new(member.steward.operator(stores.database.clone()))),
@@ -93,6 +103,10 @@ impl Node {
                 (directory.clone(), Arc::new(Alone::start(config.node.clone(), public, admin, directory.clone())))
             }
         };
+        let papers = Papers::new(stores.database.clone(), fonts(&config)?, &config.documents);
+        let letters = Letters::new(stores.database.clone(), papers.clone(), &config.mail.from);
+        let letters = letters.map_err(|error| format!("mail.from: {error}"))?;
+        let post = post::open(&config.mail, stores.data_dir.path())?;
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -103,6 +117,8 @@ impl Node {
             directory: finds,
             operations,
             halt: directory.halt().clone(),
+            papers,
+            letters: letters.clone(),
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();
@@ -113,7 +129,8 @@ impl Node {
             // Before that nobody has this node run anything, itself included.
             let _ = tokio::time::timeout(SEEN, member.cluster.announced()).await;
         }
-        Ok(Self { app, member, directory, server, shutdown, stores })
+        let mailer = Mailer::start(&directory, stores.database.clone(), letters, post, &config.mail);
+        Ok(Self { app, member, directory, mailer, server, shutdown, stores })
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -144,7 +161,7 @@ impl Node {
             }
             None => self.server.finished().await,
         }
-        self.directory.shutdown(DRAIN).await;
+        tokio::join!(self.directory.shutdown(DRAIN), self.mailer.stop(MAILS));
         if let Some(member) = self.member {
             member.cluster.stop().await;
         }
@@ -194,6 +211,14 @@ pub fn root_secret(config: &Config, bundle: Option<&Bundle>) -> Result<RootSecre
         (None, Some(bundle)) => Ok(bundle.secret()?),
         (file, _) => Ok(RootSecret::open(file.as_deref(), &config.stores.data_dir)?),
     }
+}
+
+/// The built-in ones, and those that the configuration names.
+fn fonts(config: &Config) -> Result<Fonts, Failure> {
+    config.documents.fonts.iter().try_fold(Fonts::built_in(), |fonts, path| {
+        let bytes = std::fs::read(path).map_err(|error| format!("font {}: {error}", path.display()))?;
+        Ok(fonts.and(bytes).map_err(|error| format!("font {}: {error}", path.display()))?)
+    })
 }
 
 /// Takes this node's name, where there may be others.

@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path};
 use config::{Config as Builder, ConfigError, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
-use crate::{actors, cluster, http, stores};
+use crate::{actors, cluster, documents, http, stores};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub stores: stores::config::Config,
     pub cluster: cluster::config::Config,
     pub actors: actors::config::Config,
+    pub documents: documents::config::Config,
+    pub mail: stores::post::config::Config,
     pub http: http::config::Config,
 }
 
@@ -45,6 +47,8 @@ impl Default for Config {
             stores: stores::config::Config::default(),
             cluster: cluster::config::Config::default(),
             actors: actors::config::Config::default(),
+            documents: documents::config::Config::default(),
+            mail: stores::post::config::Config::default(),
             http: http::config::Config::default(),
         }
     }
@@ -57,7 +61,7 @@ impl Default for Log {
 }
 
 /// Keys that hold lists: in the environment and in flags, comma-separated.
-const LISTS: [&str; 3] = ["stores.etcd", "http.trusted_proxies", "http.allowed_origins"];
+const LISTS: [&str; 4] = ["stores.etcd", "documents.fonts", "http.trusted_proxies", "http.allowed_origins"];
 /// Of the test suite and of the command line, no keys of the configuration.
 const NOT_OURS: [&str; 4] = ["ONSALE_TEST_", "ONSALE_SIM_", "ONSALE_CONFIG", "ONSALE_TOKEN"];
 

@@ -23,6 +23,7 @@ const RESTARTS_TOTAL: &str = "onsale_actor_restarts_total";
 const EVENTS_RUNNING: &str = "onsale_events_running";
 const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
 const PAYMENTS_SETTLED_TOTAL: &str = "onsale_payments_settled_total";
+const MAILS_TOTAL: &str = "onsale_mails_total";
 
 /// Says what each means; once, when the recorder is installed.
 pub fn describe() {
@@ -45,6 +46,7 @@ pub fn describe() {
     describe_gauge!(EVENTS_RUNNING, Unit::Count, "Events whose actors run here");
     describe_counter!(FACTS_APPLIED_TOTAL, Unit::Count, "Order facts written to the database, repeats included");
     describe_counter!(PAYMENTS_SETTLED_TOTAL, Unit::Count, "Payment facts settled, by outcome");
+    describe_counter!(MAILS_TOTAL, Unit::Count, "Attempts to send a mail, by the state that it was left in");
 }
 
 pub(super) struct InventoryMeasures {
@@ -159,4 +161,8 @@ pub(super) fn facts_applied(count: u64) {
 
 pub(super) fn payment_settled(outcome: &'static str) {
     counter!(PAYMENTS_SETTLED_TOTAL, "outcome" => outcome).increment(1);
+}
+
+pub(super) fn mail(state: &'static str) {
+    counter!(MAILS_TOTAL, "state" => state).increment(1);
 }

@@ -1,6 +1,6 @@
 //! Who decides: thin shells around the state machines of `domain`, standing on `stores`.
 //!
-//! Architecture invariant: knows `domain` and `stores`, not `cluster` or `http`. Other code reaches an actor through its
+//! Architecture invariant: knows `domain`, `documents` and `stores`, not `cluster` or `http`. Other code reaches an actor through its
 //! `Handle` only, found through a [`directory::Directory`].
 
 mod backoff;
@@ -14,7 +14,10 @@ pub mod errand;
 mod foundation;
 mod gate;
 pub mod halt;
+pub mod letters;
+pub mod mailer;
 pub mod measures;
+pub mod papers;
 
 pub mod connection;
 pub mod directory;

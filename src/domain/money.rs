@@ -1,6 +1,6 @@
 //! Money: whole minor units (cents) of one ISO 4217 currency.
 //!
-//! Owns their form. Does not add, convert or round.
+//! Owns their form, also as people write them. Does not add, convert or round.
 
 use std::{fmt, str::FromStr};
 
@@ -67,6 +67,26 @@ impl Money {
     pub const MAX_MINOR: i64 = 1_000_000_000;
 }
 
+impl fmt::Display for Money {
+    /// Such as `12.50 EUR`: ISO 4217 has two digits but for these currencies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { minor, currency } = self;
+        let digits = match currency.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+            | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            _ => 2_u32,
+        };
+        if digits == 0 {
+            return write!(f, "{minor} {currency}");
+        }
+        let unit = 10_u64.pow(digits);
+        let (whole, part) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
+        let sign = if *minor < 0 { "-" } else { "" };
+        write!(f, "{sign}{whole}.{part:0width$} {currency}", width = digits as usize)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +97,14 @@ mod tests {
         for wrong in ["", "eur", "EURO", "E R", "€"] {
             assert_eq!(wrong.parse::<Currency>(), Err(NotACurrency), "{wrong}");
         }
+    }
+
+    #[test]
+    fn amounts_have_as_many_digits_as_their_currency() {
+        let amount = |minor, code: &str| Money { minor, currency: code.parse().expect("currency") }.to_string();
+        assert_eq!(amount(5, "EUR"), "0.05 EUR");
+        assert_eq!(amount(150_000, "KRW"), "150000 KRW");
+        assert_eq!(amount(1_500, "KWD"), "1.500 KWD");
+        assert_eq!(amount(-1_250, "USD"), "-12.50 USD");
     }
 }

@@ -26,7 +26,7 @@ use super::{
     websocket::Sockets,
 };
 use crate::{
-    actors::{directory::Directory, halt::Halt, operations::Operations},
+    actors::{directory::Directory, halt::Halt, letters::Letters, operations::Operations, papers::Papers},
     stores::{
         database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore,
         used_tickets::UsedTickets, waits::Waits,
@@ -45,6 +45,8 @@ pub struct Below {
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
     pub halt: Halt,
+    pub papers: Papers,
+    pub letters: Letters,
 }
 
 /// Handlers take it as `State(app): State<Arc<App>>`.
@@ -59,6 +61,8 @@ pub struct App {
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
     pub halt: Halt,
+    pub papers: Papers,
+    pub letters: Letters,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -87,7 +91,19 @@ impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
     pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
-        let Below { database, queue, used_tickets, waits, bus, ownership, directory, operations, halt } = below;
+        let Below {
+            database,
+            queue,
+            used_tickets,
+            waits,
+            bus,
+            ownership,
+            directory,
+            operations,
+            halt,
+            papers,
+            letters,
+        } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
@@ -119,6 +135,8 @@ impl App {
             directory,
             operations,
             halt,
+            papers,
+            letters,
         }))
     }
 }

@@ -3,7 +3,7 @@
 //! Speaks the protocol that Turnstile, hCaptcha and reCAPTCHA have in common: a form with `secret`, `response` and `remoteip`; the
 //! answer's `success` counts. Owns the time and the number of calls. When nobody answers, nobody gets in.
 
-use std::{net::IpAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use http::HeaderMap;
 use moka::sync::Cache;
@@ -25,6 +25,7 @@ use crate::{
         id::{EventId, FanId},
         queue::Standing,
     },
+    stores::secret,
 };
 
 /// What the widget on the fan's page has given.
@@ -95,7 +96,7 @@ impl Verifier {
         }
         let file = config.captcha_secret_file.as_deref();
         let file = file.ok_or(wrong("captcha_secret_file", "is needed where a captcha is asked"))?;
-        let secret = secret(file).map_err(|why| wrong("captcha_secret_file", why))?;
+        let secret = secret::read(file).map_err(|why| wrong("captcha_secret_file", why))?;
         let patience = Duration::from_secs(config.captcha_timeout);
         // A redirect would carry the secret elsewhere.
         let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(patience).build();
@@ -135,19 +136,6 @@ fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut url = Url::parse("form:").expect("a URL");
     url.query_pairs_mut().extend_pairs(fields);
     url.query().unwrap_or_default().to_owned()
-}
-
-fn secret(file: &Path) -> Result<Zeroizing<String>, &'static str> {
-    let unreadable = |_| "cannot be read";
-    let mode = std::fs::metadata(file).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err("can be read by others: its mode must be 0600 or 0400");
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(unreadable)?);
-    match text.trim() {
-        "" => Err("is empty"),
-        secret => Ok(Zeroizing::new(secret.to_owned())),
-    }
 }
 
 /// Lets whoever has a place pass, and who has solved one.

@@ -5,7 +5,7 @@
 //! goes wrong comes back as one [`problem::Problem`], which `edge` writes out. The boot binds the listeners, makes
 //! an [`app::App`] from the layers below and calls [`server::serve`].
 //!
-//! Architecture invariant: knows `actors`, `stores` and `domain`, not `cluster`. May read stores; does not write what an
+//! Architecture invariant: knows `actors`, `stores`, `documents` and `domain`, not `cluster`. May read stores; does not write what an
 //! actor owns.
 
 pub mod accounts;
@@ -38,6 +38,7 @@ pub mod idempotency;
 pub mod invites;
 pub mod keys;
 pub mod limits;
+pub mod mails;
 pub mod metrics;
 pub mod noop;
 pub mod openapi;

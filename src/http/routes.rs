@@ -8,8 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, metrics,
-    openapi, orders, pass, payments,
+    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, mails,
+    metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
@@ -69,6 +69,10 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // tickets
         .routes(routes!(tickets::list))
         .routes(routes!(tickets::read))
+        .routes(routes!(tickets::papers::pdf))
+        .routes(routes!(tickets::papers::of_order))
+        .routes(routes!(tickets::papers::qr))
+        .routes(routes!(tickets::papers::event))
         .routes(routes!(ticket_keys::get))
         // door
         .routes(routes!(door::list, door::scan))
@@ -113,6 +117,10 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::set_roles))
         .routes(routes!(accounts::set_status))
         .routes(routes!(audit::list))
+        .routes(routes!(mails::list))
+        .routes(routes!(mails::read))
+        .routes(routes!(mails::message))
+        .routes(routes!(mails::send))
         .routes(routes!(keys::read))
         .routes(routes!(keys::rotate))
 }

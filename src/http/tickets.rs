@@ -1,5 +1,7 @@
 //! A fan's own tickets. Their code is signed; the keys are published, so a door needs no network.
 
+pub mod papers;
+
 use std::sync::Arc;
 
 use axum::extract::State;

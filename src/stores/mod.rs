@@ -14,6 +14,7 @@ pub mod membership;
 pub mod order_bus;
 pub mod ownership;
 pub mod pass_key;
+pub mod post;
 pub mod queue;
 pub mod redis;
 pub mod secret;

@@ -126,6 +126,20 @@ impl RootSecret {
     }
 }
 
+/// Another secret, in a file of its own that only its owner can read.
+pub fn read(file: &Path) -> Result<Zeroizing<String>, &'static str> {
+    let unreadable = |_| "cannot be read";
+    let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err("can be read by others: its mode must be 0600 or 0400");
+    }
+    let text = Zeroizing::new(fs::read_to_string(file).map_err(unreadable)?);
+    match text.trim() {
+        "" => Err("is empty"),
+        secret => Ok(Zeroizing::new(secret.to_owned())),
+    }
+}
+
 fn of_generation(purpose: &str, generation: Generation) -> String {
     format!("{purpose}, generation {generation}")
 }

@@ -39,7 +39,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 102] = [
+const ROWS: [(&str, &str, May); 110] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -91,6 +91,10 @@ const ROWS: [(&str, &str, May); 102] = [
     ("post", "/api/v1/payments/sandbox/webhook", Anybody),
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/pdf", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/qr.svg", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/event.ics", ItsFan),
+    ("get", "/api/v1/orders/{reference}/tickets.pdf", ItsFan),
     ("get", "/api/v1/ticket-keys", Anybody),
     ("post", "/api/v1/events/{event}/scans", Doors),
     ("get", "/api/v1/events/{event}/scans", Doors),
@@ -135,6 +139,10 @@ const ROWS: [(&str, &str, May); 102] = [
     ("put", "/api/v1/admin/accounts/{account}/roles", Admins),
     ("put", "/api/v1/admin/accounts/{account}/status", Admins),
     ("get", "/api/v1/admin/audit", Admins),
+    ("get", "/api/v1/admin/mails", Admins),
+    ("get", "/api/v1/admin/mails/{mail}", Admins),
+    ("get", "/api/v1/admin/mails/{mail}/message", Admins),
+    ("post", "/api/v1/admin/mails/{mail}/send", Admins),
     ("get", "/api/v1/admin/keys", Operators),
     ("post", "/api/v1/admin/keys/rotate", Operators),
     ("post", "/api/v1/events/{event}/end", ItsOrganizer),
@@ -239,7 +247,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
         ("put", _, "status") => json!({"status": "active", "reason": reason}),
-        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate")
+        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate" | "send")
             if path.contains("/admin/") =>
         {
             json!({"reason": reason})
@@ -267,6 +275,7 @@ struct World {
     event: String,
     reference: String,
     ticket: String,
+    mail: String,
     victim: String,
 }
 
@@ -286,8 +295,8 @@ impl World {
             accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
         }
         let victim = served.register("victim@example.org").await.id.to_string();
-        let (event, reference, ticket) = (String::new(), String::new(), String::new());
-        let mut world = Self { served, accounts, event, reference, ticket, victim };
+        let [event, reference, ticket, mail] = [const { String::new() }; 4];
+        let mut world = Self { served, accounts, event, reference, ticket, mail, victim };
         world.sell().await;
         world
     }
@@ -332,6 +341,8 @@ impl World {
         })
         .await;
         self.ticket = ticket;
+        let mails = self.ask(Who::Admin, "get", "/api/v1/admin/mails", None, &[]).await.expect(StatusCode::OK);
+        self.mail = mails["items"][0]["id"].as_str().expect("a mail was written with the ticket").to_owned();
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -362,6 +373,7 @@ impl World {
             .replace("{event}", &self.event)
             .replace("{reference}", &self.reference)
             .replace("{ticket}", &self.ticket)
+            .replace("{mail}", &self.mail)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {

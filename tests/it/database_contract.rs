@@ -3,6 +3,7 @@
 mod accounts;
 mod events;
 mod faults;
+mod mails;
 mod money;
 mod orders;
 mod records;

@@ -36,6 +36,7 @@ mod proxy;
 mod queue_contract;
 mod rush;
 mod sale;
+mod secrets_in_logs;
 mod served;
 mod servers;
 mod shop;

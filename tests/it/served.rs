@@ -1,14 +1,18 @@
 //! A whole server of a test's own: embedded stores in a temporary folder, free ports, one client.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use onsale::{
     actors::{
         self,
         directory::{LocalDirectory, Part},
+        letters::Letters,
+        mailer::Mailer,
         operations::Alone,
+        papers::Papers,
     },
+    documents::{self, fonts::Fonts},
     domain::{
         account::Role,
         id::{EventId, FanId},
@@ -23,6 +27,7 @@ use onsale::{
         self,
         database::accounts,
         keys::{KeyStore, ring::KeyRing},
+        post::Post,
         secret::RootSecret,
     },
 };
@@ -93,6 +98,8 @@ impl Served {
         let keys = open_keys(&secret_text, &stores.keys).await;
         let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
         let operations = Alone::start("n1".into(), "public".into(), "admin".into(), directory.clone());
+        let papers = Papers::new(stores.database.clone(), Fonts::built_in(), &documents::config::Config::default());
+        let letters = Letters::new(stores.database.clone(), papers.clone(), "Tickets <tickets@shop.example>");
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -103,6 +110,8 @@ impl Served {
             directory: directory.clone(),
             operations: Arc::new(operations),
             halt: directory.halt().clone(),
+            papers,
+            letters: letters.expect("an address"),
         };
         let home = Arc::new(Home { directory, stores, _folder: folder });
         Self::on(config, below, keys, secret_text, home).await
@@ -147,6 +156,17 @@ impl Served {
         }
     }
 
+    /// Sends mails, which nobody does otherwise; files lie in the folder.
+    pub fn mailer(&self, config: &stores::post::config::Config, folder: &Path) -> Mailer {
+        let post = stores::post::open(config, folder).expect("a good configuration");
+        self.mailer_by(post, config)
+    }
+
+    pub fn mailer_by(&self, post: Arc<dyn Post>, config: &stores::post::config::Config) -> Mailer {
+        let Below { database, letters, .. } = self.below.clone();
+        Mailer::start(&self.home.directory, database, letters, post, config)
+    }
+
     /// Goes down and waits for the end.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
@@ -186,7 +206,11 @@ impl Served {
     }
 
     pub async fn register(&self, email: &str) -> SignedIn {
-        let body = json!({"email": email, "password": PASSWORD, "name": "Ann", "language": "en"});
+        self.register_as(email, "Ann", "en").await
+    }
+
+    pub async fn register_as(&self, email: &str, name: &str, language: &str) -> SignedIn {
+        let body = json!({"email": email, "password": PASSWORD, "name": name, "language": language});
         SignedIn::of(&self.post("/api/v1/auth/register", None, body).await.expect(StatusCode::CREATED))
     }
 

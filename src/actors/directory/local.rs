@@ -16,7 +16,7 @@ use super::{
     root::{Events, Message},
 };
 use crate::{
-    actors::{config::Config, foundation::Foundation, halt::Halt},
+    actors::{breather::Sale, config::Config, foundation::Foundation, halt::Halt},
     domain::id::EventId,
     stores::{Stores, database::more_time, error::StoreError, journal::Epoch, keys::ring::KeyRing},
 };
@@ -33,6 +33,7 @@ pub struct LocalDirectory {
     root: ActorRef<Message>,
     deadline: Duration,
     halt: Halt,
+    sale: Sale,
     _more_time: AbortOnDropHandle<()>,
 }
 
@@ -96,9 +97,10 @@ impl LocalDirectory {
         let deadline = Duration::from_millis(config.ask_deadline_ms);
         let halt = Halt::open(Arc::clone(&stores.halts)).await.map_err(StartError::Halt)?;
         let (slots, on) = (Slots::default(), Foundation::new(stores, keys, halt.clone(), config));
+        let sale = on.sale.clone();
         let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
         let more_time = tokio::spawn(more_time::follow(stores.database.clone()));
-        Ok(Arc::new(Self { slots, root, deadline, halt, _more_time: AbortOnDropHandle::new(more_time) }))
+        Ok(Arc::new(Self { slots, root, deadline, halt, sale, _more_time: AbortOnDropHandle::new(more_time) }))
     }
 
     async fn find(&self, event: EventId, mut take: bool) -> Result<EventHandles, DirectoryError> {
@@ -136,6 +138,11 @@ impl LocalDirectory {
     /// The switch that halts all events.
     pub fn halt(&self) -> &Halt {
         &self.halt
+    }
+
+    /// Whether a sale goes on, for what has to give way to it.
+    pub(in crate::actors) fn sale(&self) -> Sale {
+        self.sale.clone()
     }
 
     /// The events that run here.

@@ -75,6 +75,8 @@ pub enum Code {
     RotationRunning,
     TooManyKeys,
     OrderState,
+    TicketVoid,
+    MailNotWritten,
     InvalidSignature,
     PaymentMismatch,
     ProviderUnknown,
@@ -108,7 +110,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 87] = [
+pub const TABLE: [Row; 89] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -211,6 +213,14 @@ pub const TABLE: [Row; 87] = [
     row(Code::RotationRunning, "rotation_running", 409, true, "A new generation of keys does not sign yet."),
     row(Code::TooManyKeys, "too_many_keys", 409, false, "There are as many generations of keys as there may be."),
     row(Code::OrderState, "order_state", 409, false, "The order's state does not allow this."),
+    row(Code::TicketVoid, "ticket_void", 409, false, "The ticket is void: it lets nobody in."),
+    row(
+        Code::MailNotWritten,
+        "mail_not_written",
+        409,
+        false,
+        "The mail cannot be written: what it would say is not there.",
+    ),
     row(Code::InvalidSignature, "invalid_signature", 401, false, "The message's signature is not valid."),
     row(Code::PaymentMismatch, "payment_mismatch", 400, false, "The message does not fit the payment that it names."),
     row(Code::ProviderUnknown, "provider_unknown", 422, false, "There is no such payment provider here."),

@@ -2,7 +2,10 @@
 
 use super::{Code, Problem};
 use crate::{
-    actors::{directory::DirectoryError, inventory::AskError, operations::OperationError, waiting_room::WaitError},
+    actors::{
+        directory::DirectoryError, inventory::AskError, letters::LetterError, operations::OperationError,
+        papers::PapersError, waiting_room::WaitError,
+    },
     domain::inventory::request::{HoldState, Refusal},
     stores::error::StoreError,
 };
@@ -70,6 +73,29 @@ impl From<AskError> for Problem {
             AskError::Overloaded | AskError::TooLate => Self::new(Code::Overloaded),
             AskError::Unknown => Self::new(Code::OutcomeUnknown),
             AskError::Unavailable => Self::new(Code::EventUnavailable),
+        }
+    }
+}
+
+impl From<PapersError> for Problem {
+    fn from(error: PapersError) -> Self {
+        match error {
+            PapersError::Overloaded => Self::new(Code::Overloaded),
+            PapersError::NoEvent => Self::new(Code::NotFound),
+            PapersError::Store(error) => error.into(),
+            PapersError::Failed(error) => {
+                tracing::error!(%error, "a document is not made");
+                Self::new(Code::Internal)
+            }
+        }
+    }
+}
+
+impl From<LetterError> for Problem {
+    fn from(error: LetterError) -> Self {
+        match error {
+            LetterError::Papers(error) => error.into(),
+            error => Self::new(Code::MailNotWritten).detail(error.to_string()),
         }
     }
 }

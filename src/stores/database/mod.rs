@@ -17,6 +17,7 @@ pub mod audit;
 pub mod checks;
 pub mod events;
 pub mod idempotency;
+pub mod mails;
 pub mod more_time;
 pub mod orders;
 pub mod outbox;

@@ -148,6 +148,19 @@ impl Shop {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
+    /// The whole walk, until the tickets are there; the order's reference.
+    pub async fn bought(&self, event: &str, fan: &SignedIn, wanted: &Value) -> String {
+        let admission = self.admitted(event, fan).await;
+        let hold = self.hold(event, fan, &admission, &self.key(), wanted).await.expect(StatusCode::CREATED);
+        let reference = hold["reference"].as_str().expect("reference").to_owned();
+        let checkout = format!("/orders/{reference}/checkout");
+        let opened = self.act(&checkout, fan, &self.key(), Some(json!({"provider": "sandbox"}))).await;
+        let page = opened.expect(StatusCode::ACCEPTED)["payment_url"].as_str().expect("a URL").to_owned();
+        assert_eq!(self.choose(&page, "pay").await, StatusCode::OK);
+        self.order_becomes(&reference, fan, "ticketed").await;
+        reference
+    }
+
     pub async fn stock(&self, event: &str) -> Value {
         let path = format!("/api/v1/admin/events/{event}/stock");
         self.served.get(&path, Some(&self.organizer.access)).await.expect(StatusCode::OK)

@@ -6,7 +6,7 @@ use onsale::domain::account::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// A script of `tests/clients` under way, line by line.
-struct Stranger {
+pub(super) struct Stranger {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Stranger {
     /// By the interpreters that Debian's packages are for; a machine may have others before them.
-    fn start(script: &str, arguments: &[&str]) -> Self {
+    pub(super) fn start(script: &str, arguments: &[&str]) -> Self {
         Self::start_trusting(script, arguments, None)
     }
 
@@ -37,13 +37,14 @@ impl Stranger {
         if let Some(file) = trusted {
             command.env("SSL_CERT_FILE", file);
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("scripts/packages test installs it");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/packages test installs it");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, lines }
     }
 
     /// The next line that begins with this word, without it; others before it are let pass.
-    async fn says(&mut self, word: &str) -> Vec<String> {
+    pub(super) async fn says(&mut self, word: &str) -> Vec<String> {
         in_time(async {
             loop {
                 let line = self.lines.next_line().await.expect("text").expect("it says something before it ends");
@@ -54,6 +55,12 @@ impl Stranger {
             }
         })
         .await
+    }
+
+    /// A line.
+    pub(super) async fn hears(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("piped");
+        in_time(input.write_all(format!("{line}\n").as_bytes())).await.expect("it reads");
     }
 
     async fn ends_well(mut self) {

@@ -13,7 +13,7 @@ use crate::{
     },
     stores::{
         database::{
-            Database, Write,
+            Database, Write, mails,
             payments::{self, State},
             row::millis,
             tickets::Ticket,
@@ -31,7 +31,7 @@ pub enum Settled {
     Voided,
 }
 
-/// The inventory has confirmed: payment captured, order ticketed, tickets there, in one transaction; any number of times.
+/// The inventory has confirmed: payment captured, order ticketed, tickets there and their mail waiting, in one transaction; any number of times.
 ///
 /// `tickets` are numbered from 1; those of the first settling stay. [`StoreError::Conflict`] if order or payment are not
 /// there or another payment settled it; [`StoreError::Corrupt`] if a seat is on another live ticket: stock was oversold.
@@ -66,6 +66,7 @@ pub async fn settle(
     for ticket in tickets {
         insert_ticket(&mut write, &order, ticket).await?;
     }
+    mails::enqueue(&mut write, mails::Kind::Tickets, reference, order.fan, now).await?;
     write.commit().await?;
     Ok(Settled::Now)
 }

@@ -1,0 +1,96 @@
+//! Letters: a mail of the database as it goes out, with what is true now.
+
+use std::sync::Arc;
+
+use lettre::message::Mailbox;
+
+use super::papers::{Papers, PapersError};
+use crate::{
+    documents::{
+        ics,
+        language::Language,
+        mail::{self, Letter, NotALetter},
+    },
+    stores::{
+        database::{
+            Database, accounts,
+            mails::Mail,
+            tickets::{self, State},
+        },
+        error::StoreError,
+        post::Outgoing,
+    },
+};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Letters {
+    database: Database,
+    papers: Papers,
+    from: Arc<Mailbox>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LetterError {
+    #[error(transparent)]
+    Papers(#[from] PapersError),
+    #[error("the account is not there any more")]
+    NoAccount,
+    #[error("the order has no tickets any more")]
+    NoTickets,
+    #[error(transparent)]
+    NotALetter(#[from] NotALetter),
+}
+
+impl LetterError {
+    /// Whether the mail can never be written.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Papers(PapersError::Store(error)) => error.is_final(),
+            Self::Papers(PapersError::Overloaded) => false,
+            Self::Papers(PapersError::NoEvent | PapersError::Failed(_)) => true,
+            Self::NoAccount | Self::NoTickets | Self::NotALetter(_) => true,
+        }
+    }
+}
+
+impl From<StoreError> for LetterError {
+    fn from(error: StoreError) -> Self {
+        Self::Papers(PapersError::Store(error))
+    }
+}
+
+impl Letters {
+    /// `from`: an address, or `Name <address>`.
+    pub fn new(database: Database, papers: Papers, from: &str) -> Result<Self, NotALetter> {
+        Ok(Self { database, papers, from: Arc::new(mail::sender(from)?) })
+    }
+
+    pub async fn write(&self, mail: &Mail) -> Result<Outgoing, LetterError> {
+        let account = accounts::by_id(&self.database, mail.account).await?.ok_or(LetterError::NoAccount)?;
+        let mut tickets = tickets::of_order(&self.database, mail.reference).await?;
+        let of = tickets.len();
+        tickets.retain(|ticket| ticket.state == State::Live);
+        if tickets.is_empty() {
+            return Err(LetterError::NoTickets);
+        }
+        let language = Language::of(&account.language);
+        let billing = self.papers.billing(mail.reference.event).await?;
+        let pdf = self.papers.pdf(&tickets, of, &account, language).await?;
+        let entries: Vec<_> = tickets.iter().map(|ticket| billing.entry(ticket, of, &account)).collect();
+        let id = mail.id.simple().to_string();
+        let letter = Letter {
+            id: &id,
+            from: &self.from,
+            to: mail::receiver(&account.name, &account.email)?,
+            written_at: mail.created_at,
+            language,
+            programme: &billing.programme,
+            entries: &entries,
+            pdf,
+            calendar: ics::of(&billing.programme, language),
+        };
+        let message = mail::tickets(letter)?;
+        Ok(Outgoing { id, from: self.from.email.to_string(), to: account.email, message })
+    }
+}

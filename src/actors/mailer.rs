@@ -1,0 +1,181 @@
+//! The mailer: takes mails that are due from the database, writes them and sends them, once for the node.
+//!
+//! Owns nothing that lasts. A mail is taken for a while, sent, and what became of it recorded; a crash in between makes it go out
+//! again. Looks often instead of being told, as the outbox's relay does. While a sale goes on it rests between mails.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{backoff::Backoff, breather::Sale, clock::wall, directory::LocalDirectory, letters::Letters, measures};
+use crate::{
+    domain::time::{EventTime, Millis},
+    stores::{
+        database::{
+            Database,
+            mails::{self, Mail, State},
+        },
+        error::StoreError,
+        post::{Accepted, Post, PostError, config::Config},
+    },
+};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// Rows looked at together.
+const BATCH: u32 = 64;
+/// So long a mail is its sender's: longer than writing and sending may take.
+const HELD: Millis = Millis::minutes(5);
+/// Between two attempts at most.
+const LONGEST_PAUSE: Millis = Millis::minutes(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Before it starts again after a panic.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub struct Mailer {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Sender {
+    database: Database,
+    letters: Letters,
+    post: Arc<dyn Post>,
+    sale: Sale,
+    workers: usize,
+    first_pause: Millis,
+}
+
+impl Mailer {
+    pub fn start(
+        directory: &LocalDirectory,
+        database: Database,
+        letters: Letters,
+        post: Arc<dyn Post>,
+        config: &Config,
+    ) -> Self {
+        let first_pause = Millis::seconds(config.retry_after);
+        let sender = Sender { database, letters, post, sale: directory.sale(), workers: config.workers, first_pause };
+        let stop = CancellationToken::new();
+        Self { task: tokio::spawn(supervise(sender, stop.clone())), stop }
+    }
+
+    /// Takes no more; what is under way may end within the time, and goes out again later otherwise.
+    pub async fn stop(self, within: Duration) {
+        self.stop.cancel();
+        let mut task = self.task;
+        if timeout(within, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+/// Starts it again when it ends by itself, which only a mistake of ours makes it do.
+async fn supervise(sender: Sender, stop: CancellationToken) {
+    loop {
+        let run = std::panic::AssertUnwindSafe(sender.run(&stop)).catch_unwind();
+        if run.await.is_ok() {
+            return;
+        }
+        tracing::error!("the mailer starts again");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Sender {
+    async fn run(&self, stop: &CancellationToken) {
+        let mut backoff = Backoff::up_to(LONGEST_WAIT);
+        while !stop.is_cancelled() {
+            let pause = match self.round(stop).await {
+                Err(error) => {
+                    tracing::warn!(%error, "mails are not looked for; trying again");
+                    backoff.next()
+                }
+                Ok(count) => {
+                    backoff = Backoff::up_to(LONGEST_WAIT);
+                    // Of many there may be more.
+                    if count == 0 { EVERY } else { Duration::ZERO }
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// How many were due.
+    async fn round(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
+        let due = mails::due(&self.database, wall(), BATCH).await?;
+        let count = due.len();
+        let deliveries = stream::iter(due).map(|mail| async {
+            if stop.is_cancelled() {
+                return;
+            }
+            let breather = self.sale.breather();
+            if let Err(error) = self.deliver(mail).await {
+                tracing::warn!(%error, "what became of a mail is not recorded; it goes out again");
+            }
+            breather.rest().await;
+        });
+        deliveries.buffer_unordered(self.workers).collect::<()>().await;
+        Ok(count)
+    }
+
+    async fn deliver(&self, mail: Mail) -> Result<(), StoreError> {
+        // Another node may be at it.
+        let Some(mail) = mails::take(&self.database, mail, wall() + HELD).await? else { return Ok(()) };
+        let outcome = self.send(&mail).await;
+        let now = wall();
+        let (state, next_at) = self.judge(&mail, &outcome, now);
+        let told = match &outcome {
+            Ok(Accepted(told)) => (*told).to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match state {
+            State::Sent => tracing::debug!(mail = %mail.id, order = %mail.reference, told, "a mail was sent"),
+            State::Waiting => tracing::warn!(mail = %mail.id, order = %mail.reference, told, "a mail has to wait"),
+            State::Failed => tracing::error!(mail = %mail.id, order = %mail.reference, told, "a mail is given up"),
+        }
+        measures::mail(state.as_str());
+        mails::record(&self.database, &mail, (state, next_at), &told, now).await
+    }
+
+    async fn send(&self, mail: &Mail) -> Result<Accepted, PostError> {
+        let written = self.letters.write(mail).await.map_err(|error| {
+            let told = error.to_string();
+            if error.is_final() { PostError::Never(told) } else { PostError::Later(told) }
+        })?;
+        self.post.send(&written).await
+    }
+
+    fn judge(&self, mail: &Mail, outcome: &Result<Accepted, PostError>, now: EventTime) -> (State, EventTime) {
+        match outcome {
+            Ok(_) => (State::Sent, now),
+            Err(PostError::Never(_)) => (State::Failed, now),
+            Err(PostError::Later(_)) => {
+                let next = now + pause(self.first_pause, mail.attempts);
+                if next > mail.give_up_at { (State::Failed, now) } else { (State::Waiting, next) }
+            }
+        }
+    }
+}
+
+/// After so many attempts.
+fn pause(first: Millis, attempts: u32) -> Millis {
+    let doubled = first.0.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    Millis(doubled.min(LONGEST_PAUSE.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pause_is_twice_as_long_up_to_the_longest() {
+        let pauses = [1, 2, 3, 5, 6, 7, 1_000].map(|attempts| pause(Millis::seconds(30), attempts).0 / 1_000);
+        assert_eq!(pauses, [30, 60, 120, 480, 900, 900, 900]);
+    }
+}
