@@ -8,6 +8,8 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
+use crate::domain::refund::RefundState;
+
 const COMMIT_SECONDS: &str = "onsale_commit_seconds";
 const BATCH_ENTRIES: &str = "onsale_batch_entries";
 const BATCH_BYTES: &str = "onsale_batch_bytes";
@@ -23,6 +25,7 @@ const RESTARTS_TOTAL: &str = "onsale_actor_restarts_total";
 const EVENTS_RUNNING: &str = "onsale_events_running";
 const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
 const PAYMENTS_SETTLED_TOTAL: &str = "onsale_payments_settled_total";
+const REFUNDS_TOTAL: &str = "onsale_refunds_total";
 
 /// Says what each means; once, when the recorder is installed.
 pub fn describe() {
@@ -45,6 +48,7 @@ pub fn describe() {
     describe_gauge!(EVENTS_RUNNING, Unit::Count, "Events whose actors run here");
     describe_counter!(FACTS_APPLIED_TOTAL, Unit::Count, "Order facts written to the database, repeats included");
     describe_counter!(PAYMENTS_SETTLED_TOTAL, Unit::Count, "Payment facts settled, by outcome");
+    describe_counter!(REFUNDS_TOTAL, Unit::Count, "Refunds that came to a state: asked, done or failed");
 }
 
 pub(super) struct InventoryMeasures {
@@ -159,4 +163,9 @@ pub(super) fn facts_applied(count: u64) {
 
 pub(super) fn payment_settled(outcome: &'static str) {
     counter!(PAYMENTS_SETTLED_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// By what the provider was asked; what it says by itself is counted where that is heard.
+pub(super) fn refund(to: RefundState) {
+    counter!(REFUNDS_TOTAL, "state" => to.as_str()).increment(1);
 }

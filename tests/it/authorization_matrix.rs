@@ -39,7 +39,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 102] = [
+const ROWS: [(&str, &str, May); 110] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -89,6 +89,7 @@ const ROWS: [(&str, &str, May); 102] = [
     ("post", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("get", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("post", "/api/v1/payments/sandbox/webhook", Anybody),
+    ("get", "/api/v1/me/refunds", AnyAccount),
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
     ("get", "/api/v1/ticket-keys", Anybody),
@@ -126,6 +127,13 @@ const ROWS: [(&str, &str, May); 102] = [
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
+    ("get", "/api/v1/admin/orders/{reference}/refunds", Steerers),
+    ("post", "/api/v1/admin/orders/{reference}/refunds", Steerers),
+    ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
+    ("post", "/api/v1/admin/events/{event}/refunds", Steerers),
+    ("get", "/api/v1/admin/events/{event}/refunds/list", Steerers),
+    ("get", "/api/v1/admin/refunds", Operators),
+    ("post", "/api/v1/admin/refunds/{refund}/retry", Operators),
     ("get", "/api/v1/admin/cluster", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/drain", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/undrain", Operators),
@@ -210,6 +218,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", "/api/v1/events", _) => concert(),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
+        ("post", _, "refunds" | "retry") => json!({"reason": reason}),
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "scans") => {
             json!({"device": "north", "scans": [{"id": "00000000000040008000000000000000", "code": "x", "direction": "in"}]})
@@ -267,6 +276,7 @@ struct World {
     event: String,
     reference: String,
     ticket: String,
+    refund: String,
     victim: String,
 }
 
@@ -286,8 +296,8 @@ impl World {
             accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
         }
         let victim = served.register("victim@example.org").await.id.to_string();
-        let (event, reference, ticket) = (String::new(), String::new(), String::new());
-        let mut world = Self { served, accounts, event, reference, ticket, victim };
+        let [event, reference, ticket, refund] = [const { String::new() }; 4];
+        let mut world = Self { served, accounts, event, reference, ticket, refund, victim };
         world.sell().await;
         world
     }
@@ -296,7 +306,7 @@ impl World {
         self.accounts.iter().find(|(one, _)| *one == who).map(|(_, account)| account.access.as_str())
     }
 
-    /// An event of its organizer, and a ticket of its fan.
+    /// An event of its organizer, and a ticket of its fan, which is being refunded.
     async fn sell(&mut self) {
         let made = self.ask(Who::ItsOrganizer, "post", "/api/v1/events", Some(concert()), &[]).await;
         self.event = made.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
@@ -332,6 +342,9 @@ impl World {
         })
         .await;
         self.ticket = ticket;
+        let refunds = format!("/api/v1/admin/orders/{}/refunds", self.reference);
+        let refund = self.ask(Who::ItsOrganizer, "post", &refunds, body("post", &refunds), &[]).await;
+        self.refund = refund.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -362,6 +375,7 @@ impl World {
             .replace("{event}", &self.event)
             .replace("{reference}", &self.reference)
             .replace("{ticket}", &self.ticket)
+            .replace("{refund}", &self.refund)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::domain::money::Currency;
+use crate::{domain::money::Currency, stores::database::sandbox::Card};
 
 const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:3rem auto;padding:0 1rem;color:#1b1b1b;\
     background:#fff}h1{font-size:1.4rem}dt{color:#595959}dd{margin:0 0 .8rem;overflow-wrap:anywhere}button{font:inherit;\
@@ -37,8 +37,9 @@ pub fn render(bill: &Bill<'_>) -> String {
         Shown::Open => (
             "Pay with the sandbox",
             format!(
-                r#"<p>No money moves: this provider is for trying out.</p><form method="post" action="/sandbox/pay/{}"><button class="pay" name="outcome" value="pay">Pay</button><button name="outcome" value="decline">Decline</button></form>"#,
-                escaped(bill.session)
+                r#"<p>No money moves: this provider is for trying out.</p><form method="post" action="/sandbox/pay/{}"><p><label>Test card <select name="card">{}</select></label></p><button class="pay" name="outcome" value="pay">Pay</button><button name="outcome" value="decline">Decline</button></form>"#,
+                escaped(bill.session),
+                cards(),
             ),
         ),
         Shown::Paid => ("Paid", String::from("<p>The shop is being told.</p>")),
@@ -56,6 +57,14 @@ pub fn render(bill: &Bill<'_>) -> String {
     }
     page.push_str("</main></body></html>");
     page
+}
+
+/// No number is typed here: a real one never gets in.
+fn cards() -> String {
+    let option = |(_, name, number): &(Card, &str, &str)| {
+        format!(r#"<option value="{number}">{number} {}</option>"#, name.replace('_', " "))
+    };
+    Card::ALL.iter().map(option).collect()
 }
 
 /// Only our own style, and a form that stays here.
