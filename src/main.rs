@@ -42,6 +42,8 @@ enum Command {
     /// Show or rotate the keys that sign tokens and tickets, through the admin API.
     #[command(subcommand)]
     Keys(cli::keys::Command),
+    /// Compare the ledger with the payment providers' records; the exit status is 1 if they differ.
+    Reconcile(cli::reconcile::Options),
     /// Check the published files of a queue's draw, offline.
     VerifyDraw(cli::verify_draw::Options),
     /// Print the effective configuration, secrets redacted.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Account(command) => cli::block_on(cli::account::run(command)),
         Command::Cluster(command) => cli::block_on(cli::cluster::run(command)),
         Command::Keys(command) => cli::block_on(cli::keys::run(command)),
+        Command::Reconcile(options) => cli::block_on(cli::reconcile::run(options)),
         Command::VerifyDraw(options) => cli::verify_draw::run(&options),
         Command::Config(options) => options.load().map(|config| print!("{}", config.redacted())),
         Command::Openapi => cli::openapi(),

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::{breather::Sale, config::Config, halt::Halt};
 use crate::stores::{
     Stores, database::Database, journal::InventoryJournal, keys::ring::KeyRing, order_bus::OrderBus,
-    ownership::Ownership, queue::QueueStore,
+    ownership::Ownership, provider::Providers, queue::QueueStore,
 };
 
 /// Events recovered at once: at a node's start many may have to be.
@@ -21,6 +21,7 @@ pub(super) struct Foundation {
     pub queue: Arc<dyn QueueStore>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
+    pub providers: Providers,
     /// Signs tickets.
     pub keys: Arc<KeyRing>,
     pub config: Arc<Config>,
@@ -37,6 +38,7 @@ impl Foundation {
             queue: Arc::clone(&stores.queue),
             bus: Arc::clone(&stores.bus),
             database: stores.database.clone(),
+            providers: stores.providers.clone(),
             keys,
             config: Arc::new(config),
             recoveries: Arc::new(Semaphore::new(RECOVERIES)),

@@ -8,6 +8,8 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
+use crate::domain::refund::RefundState;
+
 const COMMIT_SECONDS: &str = "onsale_commit_seconds";
 const BATCH_ENTRIES: &str = "onsale_batch_entries";
 const BATCH_BYTES: &str = "onsale_batch_bytes";
@@ -24,6 +26,7 @@ const EVENTS_RUNNING: &str = "onsale_events_running";
 const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
 const PAYMENTS_SETTLED_TOTAL: &str = "onsale_payments_settled_total";
 const MAILS_TOTAL: &str = "onsale_mails_total";
+const REFUNDS_TOTAL: &str = "onsale_refunds_total";
 
 /// Says what each means; once, when the recorder is installed.
 pub fn describe() {
@@ -47,6 +50,7 @@ pub fn describe() {
     describe_counter!(FACTS_APPLIED_TOTAL, Unit::Count, "Order facts written to the database, repeats included");
     describe_counter!(PAYMENTS_SETTLED_TOTAL, Unit::Count, "Payment facts settled, by outcome");
     describe_counter!(MAILS_TOTAL, Unit::Count, "Attempts to send a mail, by the state that it was left in");
+    describe_counter!(REFUNDS_TOTAL, Unit::Count, "Refunds that came to a state: asked, done or failed");
 }
 
 pub(super) struct InventoryMeasures {
@@ -165,4 +169,9 @@ pub(super) fn payment_settled(outcome: &'static str) {
 
 pub(super) fn mail(state: &'static str) {
     counter!(MAILS_TOTAL, "state" => state).increment(1);
+}
+
+/// By what the provider was asked; what it says by itself is counted where that is heard.
+pub(super) fn refund(to: RefundState) {
+    counter!(REFUNDS_TOTAL, "state" => to.as_str()).increment(1);
 }

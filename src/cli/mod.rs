@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod keys;
 pub mod log;
 pub mod queue;
+pub mod reconcile;
 pub mod serve;
 pub mod signals;
 pub mod stock;

@@ -177,6 +177,7 @@ async fn check_database(database: &Database, event: EventId, told: &Told, audit:
     complain("tickets without a sale", checks::ticketed_without_sale(database, event).await?);
     complain("ticketed with another number of tickets", checks::miscounted(database, event).await?);
     complain("paid twice", checks::paid_twice(database, event).await?);
+    complain("money that does not fit the tickets", checks::unbalanced(database, event).await?);
     let states: BTreeMap<String, u64> = checks::orders_by_state(database, event)
         .await?
         .into_iter()

@@ -21,6 +21,8 @@ pub enum Fan {}
 pub enum Order {}
 /// Marks the id of a payment at the provider's side of ours.
 pub enum Payment {}
+/// Marks the id of a refund, which is also the key under which a provider is asked for it.
+pub enum Refund {}
 /// Marks the id of a ticket.
 pub enum Ticket {}
 /// Marks the id of an invite to an event's queue.
@@ -32,6 +34,7 @@ pub type EventId = Id<Event>;
 pub type FanId = Id<Fan>;
 pub type OrderId = Id<Order>;
 pub type PaymentId = Id<Payment>;
+pub type RefundId = Id<Refund>;
 pub type TicketId = Id<Ticket>;
 pub type InviteId = Id<Invite>;
 pub type ScanId = Id<Scan>;

@@ -1,4 +1,5 @@
-//! What is true: ids, money, time, the event's life, its inventory, its queue, its draw, its orders.
+//! What is true: ids, money, time, the event's life, its inventory, its queue, its draw, its orders and their
+//! money.
 //!
 //! Architecture invariant: pure. No I/O, no async, no clock, no randomness, no logging; time and randomness arrive as
 //! arguments. Knows none of the other layers.
@@ -12,9 +13,11 @@ pub mod event;
 pub mod id;
 pub mod inventory;
 pub mod keys;
+pub mod ledger;
 pub mod money;
 pub mod order;
 pub mod queue;
+pub mod refund;
 pub mod stock;
 pub mod ticket;
 pub mod time;

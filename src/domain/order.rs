@@ -5,9 +5,9 @@
 //! | pending | held, not paid | paying, paid, ticketed, cancelled |
 //! | paying | a checkout is open at the provider | paid, ticketed, cancelled |
 //! | paid | the money is here or stock was sold for it; tickets are not there yet | ticketed, refunding, cancelled |
-//! | ticketed | sold, tickets issued | refunding |
+//! | ticketed | sold, tickets issued; some of them may have been revoked and refunded | refunding |
 //! | cancelled | released, expired or given up unpaid | paid, ticketed, refunding (money came late) |
-//! | refunding | the money is here and goes back: the stock is gone | refunded |
+//! | refunding | the money is here and goes back: the stock is gone, or all tickets were revoked | refunded |
 //! | refunded | the money is back | |
 //!
 //! Facts come from three sides that do not wait for each other: the inventory (numbered), the checkout, the provider. Taking
@@ -42,6 +42,9 @@ pub struct Known {
     /// Order and tickets were settled, in one transaction: the inventory's own fact may be faster, and an order must not read
     /// ticketed without tickets.
     pub settled: bool,
+    /// All its tickets were revoked, for their money to go back.
+    #[serde(default)]
+    pub given_up: bool,
     /// That money is back. The refund of any other payment (a second one for the same order) is not this.
     pub refunded: bool,
 }
@@ -98,8 +101,10 @@ impl Known {
     pub fn state(&self) -> OrderState {
         let captured = self.captured || self.refunded;
         match self.hold {
-            // Until it is voided: what was sold stays valid, whatever is said about money.
-            HoldFact::Sold if self.settled => OrderState::Ticketed,
+            // Until it is given up or voided: what was sold stays valid, whatever is said about money.
+            HoldFact::Sold if self.settled && !self.given_up => OrderState::Ticketed,
+            HoldFact::Sold if self.settled && self.refunded => OrderState::Refunded,
+            HoldFact::Sold if self.settled => OrderState::Refunding,
             HoldFact::Sold => OrderState::Paid,
             _ if self.refunded => OrderState::Refunded,
             HoldFact::Refused | HoldFact::Voided if captured => OrderState::Refunding,
@@ -135,6 +140,7 @@ mod tests {
         CheckoutOpen,
         Captured,
         Settled,
+        GivenUp,
         Refunded,
     }
 
@@ -157,6 +163,7 @@ mod tests {
             Fact::CheckoutOpen => known.checkout_open = true,
             Fact::Captured => known.captured = true,
             Fact::Settled => known.settle(),
+            Fact::GivenUp => known.given_up = true,
             Fact::Refunded => known.refunded = true,
         }
     }
@@ -188,13 +195,20 @@ mod tests {
             let last = journal.iter().map(|&kind| HoldFact::from(kind)).max();
             let money_moves: &[&[Fact]] = match last {
                 // The inventory decides about money that is here.
-                Some(HoldFact::Sold) => &[&[Fact::Settled], &[Fact::CheckoutOpen, Fact::Captured, Fact::Settled]],
+                Some(HoldFact::Sold) => &[
+                    &[Fact::Settled],
+                    &[Fact::CheckoutOpen, Fact::Captured, Fact::Settled],
+                    &[Fact::Captured, Fact::Settled, Fact::GivenUp],
+                    &[Fact::Captured, Fact::Settled, Fact::GivenUp, Fact::Refunded],
+                ],
                 Some(HoldFact::Refused) => {
                     &[&[Fact::CheckoutOpen, Fact::Captured], &[Fact::CheckoutOpen, Fact::Captured, Fact::Refunded]]
                 }
-                Some(HoldFact::Voided) => {
-                    &[&[Fact::CheckoutOpen, Fact::Settled], &[Fact::CheckoutOpen, Fact::Settled, Fact::Refunded]]
-                }
+                Some(HoldFact::Voided) => &[
+                    &[Fact::CheckoutOpen, Fact::Settled],
+                    &[Fact::CheckoutOpen, Fact::Settled, Fact::Refunded],
+                    &[Fact::CheckoutOpen, Fact::Settled, Fact::GivenUp, Fact::Refunded],
+                ],
                 _ => &[&[], &[Fact::CheckoutOpen], &[Fact::CheckoutOpen, Fact::Captured]],
             };
             for money in money_moves {
@@ -237,6 +251,7 @@ mod tests {
         let second = Fact::Inventory(5, refused(SECOND));
         let voided = Fact::Inventory(6, FactKind::Voided);
         let (open, captured, settled, back) = (Fact::CheckoutOpen, Fact::Captured, Fact::Settled, Fact::Refunded);
+        let given_up = Fact::GivenUp;
         let table: &[(&[Fact], OrderState)] = &[
             (&[created], Pending),
             (&[created, extended], Pending),
@@ -259,6 +274,9 @@ mod tests {
             (&[created, settled, sold, voided], Refunding),
             (&[created, sold, voided, settled], Refunding),
             (&[created, settled, sold, back], Ticketed),
+            (&[created, settled, given_up], Refunding),
+            (&[created, settled, sold, given_up, back], Refunded),
+            (&[created, settled, sold, given_up, voided, back], Refunded),
             (&[created, settled, sold, back, voided], Refunded),
             (&[created, sold, voided], Cancelled),
         ];
@@ -317,7 +335,7 @@ mod tests {
             [(journal.split_first(), None, Some(money)), (money.split_first(), Some(journal), None)]
         {
             let Some((&fact, rest)) = taken else { continue };
-            let may_refund = matches!(known.hold, HoldFact::Refused | HoldFact::Voided);
+            let may_refund = known.given_up || matches!(known.hold, HoldFact::Refused | HoldFact::Voided);
             if matches!(fact, Fact::Refunded) && !may_refund {
                 // We give money back ourselves, and only when this is known.
                 continue;

@@ -52,6 +52,7 @@ pub mod problem;
 pub mod proof;
 pub mod proxies;
 pub mod queue;
+pub mod refunds;
 pub mod refusals;
 pub mod routes;
 pub mod sandbox;

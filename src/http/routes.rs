@@ -11,7 +11,7 @@ use super::{
     audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, mails,
     metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
-    queue, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
+    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -66,6 +66,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::cancel))
         .routes(routes!(checkout::create, checkout::read))
         .routes(routes!(payments::sandbox_webhook))
+        .routes(routes!(refunds::mine))
         // tickets
         .routes(routes!(tickets::list))
         .routes(routes!(tickets::read))
@@ -108,6 +109,11 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
+        .routes(routes!(refunds::create, refunds::of_order))
+        .routes(routes!(refunds::batch::begin, refunds::batch::progress))
+        .routes(routes!(refunds::batch::list))
+        .routes(routes!(refunds::list))
+        .routes(routes!(refunds::retry))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))
         .routes(routes!(admin_cluster::undrain))

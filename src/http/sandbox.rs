@@ -1,12 +1,11 @@
 //! The sandbox payment provider: for trials, as foreign to the shop as any other.
 //!
-//! Owns its books, its hosted page, and telling the shop by signed webhooks until the shop has heard. Knows nothing of
-//! orders; the shop learns nothing from it but by webhook.
+//! Owns its hosted page, and telling the shop by signed webhooks until the shop has heard. Knows nothing of orders. Money is given
+//! back elsewhere, through its side of the port.
 
 mod delivery;
 pub mod message;
 pub mod page;
-mod refunds;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -33,18 +32,21 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    domain::id::OrderRef,
+    domain::{
+        id::OrderRef,
+        time::{EventTime, Millis},
+    },
     stores::{
         database::{
             orders, payments,
-            sandbox::{self as books, Session},
+            sandbox::{self as books, Card, Decision, Said, Session},
         },
         error::StoreError,
     },
 };
 
 /// The provider's name in payments.
-pub const NAME: &str = "sandbox";
+pub use crate::stores::provider::sandbox::NAME;
 
 /// The hosted page: not a part of the API.
 pub fn pages() -> Router<Arc<App>> {
@@ -56,16 +58,18 @@ pub fn page_url(config: &Config, session: &str) -> String {
     format!("{}/sandbox/pay/{session}", public_url(config))
 }
 
-/// Delivers webhooks and gives money back, until the server goes down. `shop`: where this server's public listener is.
+/// Delivers webhooks until the server goes down. `shop`: where this server's public listener is.
 pub fn start(app: &Arc<App>, shop: SocketAddr) {
     app.tasks.spawn(delivery::run(app.clone(), shop));
-    app.tasks.spawn(refunds::run(app.clone()));
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Choice {
     outcome: Outcome,
+    /// One of the test cards; without one, the good one.
+    #[serde(default)]
+    card: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -110,29 +114,64 @@ async fn decide(
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(Code::UnsupportedMediaType).detail("a form is expected"),
         _ => Problem::new(Code::InvalidBody).detail("outcome is pay or decline"),
     })?;
-    let (state, kind) = match choice.outcome {
-        Outcome::Pay => (books::State::Paid, Kind::Captured),
-        Outcome::Decline => (books::State::Declined, Kind::Declined),
+    let card = match choice.card.as_deref() {
+        None => Card::Good,
+        Some(number) => Card::of_number(number)
+            .ok_or_else(|| Problem::new(Code::InvalidBody).detail("only the sandbox's test cards are taken"))?,
     };
-    let message = Message {
-        id: format!("evt_{}", Uuid::new_v4().simple()),
-        kind,
-        session: session.id.clone(),
-        reference: session.reference,
-        amount: session.amount.into(),
+    let is_paid = matches!(choice.outcome, Outcome::Pay) && card != Card::Declined;
+    let decision = Decision {
+        to: if is_paid { books::State::Paid } else { books::State::Declined },
+        card,
+        says: &says(&session, is_paid, card, now()),
     };
-    let body = serde_json::to_string(&message).expect("a message is plain values");
-    match books::decide(&app.database, &session.id, state, Some((&message.id, &body)), now()).await {
+    match books::decide(&app.database, &session.id, decision, now()).await {
+        Ok(_) if is_paid && card == Card::TimesOut => Err(Problem::new(Code::RequestTimeout)),
         Ok(_) | Err(StoreError::Conflict(_)) => Ok(Redirect::to(&format!("/sandbox/pay/{}", session.id))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the shop is told, and when.
+fn says(session: &Session, is_paid: bool, card: Card, now: EventTime) -> Vec<Said> {
+    let said = |kind, id: &str, after| {
+        let message = Message {
+            id: id.to_owned(),
+            kind,
+            session: session.id.clone(),
+            reference: session.reference,
+            amount: session.amount.into(),
+            refund: None,
+            failure: None,
+        };
+        Said { body: serde_json::to_string(&message).expect("a message is plain values"), at: now + Millis(after) }
+    };
+    let (first, second) = (id(), id());
+    match (is_paid, card) {
+        (false, _) => vec![said(Kind::Declined, &first, 0)],
+        (true, Card::Slow) => vec![said(Kind::Captured, &first, 3_000)],
+        (true, Card::TimesOut) => vec![said(Kind::Captured, &first, 1_000)],
+        (true, Card::Repeats) => vec![
+            said(Kind::Captured, &first, 0),
+            said(Kind::Captured, &first, 0),
+            said(Kind::Captured, &second, 0),
+            said(Kind::Captured, &first, 500),
+        ],
+        (true, Card::OutOfOrder) => vec![said(Kind::Captured, &first, 0), said(Kind::Declined, &second, 500)],
+        (true, _) => vec![said(Kind::Captured, &first, 0)],
+    }
+}
+
+fn id() -> String {
+    format!("evt_{}", Uuid::new_v4().simple())
 }
 
 /// The shop closes what is open for this order. What the fan has decided already stands.
 pub async fn give_up(app: &App, reference: OrderRef) -> Result<(), Problem> {
     let open = payments::of_order(&app.database, reference).await?;
     for payment in open.into_iter().filter(|p| p.provider == NAME && p.state == payments::State::Open) {
-        match books::decide(&app.database, &payment.provider_session, books::State::Cancelled, None, now()).await {
+        let decision = Decision { to: books::State::Cancelled, card: Card::Good, says: &[] };
+        match books::decide(&app.database, &payment.provider_session, decision, now()).await {
             Ok(_) => {}
             Err(StoreError::Conflict(_)) => continue,
             Err(error) => return Err(error.into()),

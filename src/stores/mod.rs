@@ -15,6 +15,7 @@ pub mod order_bus;
 pub mod ownership;
 pub mod pass_key;
 pub mod post;
+pub mod provider;
 pub mod queue;
 pub mod redis;
 pub mod secret;
@@ -37,6 +38,7 @@ use self::{
     membership::Membership,
     order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
     ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
+    provider::{PaymentProvider, Providers, sandbox::Sandbox},
     queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
     redis::Redis,
     used_tickets::{UsedTickets, embedded::EmbeddedTickets, redis::RedisTickets},
@@ -52,6 +54,7 @@ pub struct Stores {
     pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
+    pub providers: Providers,
     pub keys: Arc<dyn KeyStore>,
     pub halts: Arc<dyn HaltStore>,
     /// Only where there may be other nodes: with etcd.
@@ -138,8 +141,28 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
+    let providers = providers(&database);
     let OnEtcd { journal, ownership, keys, halts, membership } = on_etcd;
-    Ok(Stores { journal, ownership, queue, used_tickets, waits, bus, database, keys, halts, membership, data_dir })
+    Ok(Stores {
+        journal,
+        ownership,
+        queue,
+        used_tickets,
+        waits,
+        bus,
+        database,
+        providers,
+        keys,
+        halts,
+        membership,
+        data_dir,
+    })
+}
+
+/// Every payment provider that the shop can ask.
+pub fn providers(database: &Database) -> Providers {
+    let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(database.clone()));
+    Providers::new([sandbox])
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

@@ -1,7 +1,7 @@
 //! Port: the way from decisions to orders, at least once.
 //!
 //! Two queues: order facts, and payment facts. A message is on the bus when `publish` returns; it is gone when it was
-//! acknowledged; until then it comes again.
+//! acknowledged; until then it comes again. Beside them news, for whoever listens.
 
 pub mod embedded;
 pub mod rabbitmq;
@@ -115,6 +115,10 @@ pub trait OrderBus: Send + Sync + 'static {
     /// Returns when all are safe with the bus. On an error some may be: publish all of them again.
     /// [`StoreError::Invalid`] if the bus can never carry one of them; then it has none of them.
     async fn publish(&self, topic: Topic, messages: &[Message]) -> Result<(), StoreError>;
+
+    /// Tells whoever listens, and nobody if nobody does: routing keys `refund.begun`, `refund.asked`, `refund.failed`,
+    /// `refund.done`. Returns when the bus has them; on an error some may be told, and all can be told again.
+    async fn announce(&self, news: &[Message]) -> Result<(), StoreError>;
 
     /// Delivers until the receiver is dropped, over reconnects, `prefetch` unanswered at most.
     async fn consume(&self, topic: Topic, prefetch: u16) -> Result<mpsc::Receiver<Delivery>, StoreError>;

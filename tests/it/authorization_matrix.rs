@@ -39,7 +39,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 110] = [
+const ROWS: [(&str, &str, May); 118] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -89,6 +89,7 @@ const ROWS: [(&str, &str, May); 110] = [
     ("post", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("get", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("post", "/api/v1/payments/sandbox/webhook", Anybody),
+    ("get", "/api/v1/me/refunds", AnyAccount),
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/pdf", ItsFan),
@@ -130,6 +131,13 @@ const ROWS: [(&str, &str, May); 110] = [
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
+    ("get", "/api/v1/admin/orders/{reference}/refunds", Steerers),
+    ("post", "/api/v1/admin/orders/{reference}/refunds", Steerers),
+    ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
+    ("post", "/api/v1/admin/events/{event}/refunds", Steerers),
+    ("get", "/api/v1/admin/events/{event}/refunds/list", Steerers),
+    ("get", "/api/v1/admin/refunds", Operators),
+    ("post", "/api/v1/admin/refunds/{refund}/retry", Operators),
     ("get", "/api/v1/admin/cluster", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/drain", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/undrain", Operators),
@@ -218,6 +226,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", "/api/v1/events", _) => concert(),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
+        ("post", _, "refunds" | "retry") => json!({"reason": reason}),
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "scans") => {
             json!({"device": "north", "scans": [{"id": "00000000000040008000000000000000", "code": "x", "direction": "in"}]})
@@ -276,6 +285,7 @@ struct World {
     reference: String,
     ticket: String,
     mail: String,
+    refund: String,
     victim: String,
 }
 
@@ -295,8 +305,8 @@ impl World {
             accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
         }
         let victim = served.register("victim@example.org").await.id.to_string();
-        let [event, reference, ticket, mail] = [const { String::new() }; 4];
-        let mut world = Self { served, accounts, event, reference, ticket, mail, victim };
+        let [event, reference, ticket, mail, refund] = [const { String::new() }; 5];
+        let mut world = Self { served, accounts, event, reference, ticket, mail, refund, victim };
         world.sell().await;
         world
     }
@@ -305,7 +315,7 @@ impl World {
         self.accounts.iter().find(|(one, _)| *one == who).map(|(_, account)| account.access.as_str())
     }
 
-    /// An event of its organizer, and a ticket of its fan.
+    /// An event of its organizer, and a ticket of its fan, which is being refunded.
     async fn sell(&mut self) {
         let made = self.ask(Who::ItsOrganizer, "post", "/api/v1/events", Some(concert()), &[]).await;
         self.event = made.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
@@ -343,6 +353,9 @@ impl World {
         self.ticket = ticket;
         let mails = self.ask(Who::Admin, "get", "/api/v1/admin/mails", None, &[]).await.expect(StatusCode::OK);
         self.mail = mails["items"][0]["id"].as_str().expect("a mail was written with the ticket").to_owned();
+        let refunds = format!("/api/v1/admin/orders/{}/refunds", self.reference);
+        let refund = self.ask(Who::ItsOrganizer, "post", &refunds, body("post", &refunds), &[]).await;
+        self.refund = refund.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -374,6 +387,7 @@ impl World {
             .replace("{reference}", &self.reference)
             .replace("{ticket}", &self.ticket)
             .replace("{mail}", &self.mail)
+            .replace("{refund}", &self.refund)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {

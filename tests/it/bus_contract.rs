@@ -384,3 +384,37 @@ async fn a_bus_that_is_there_answers_a_ping() {
         home.remove().await;
     }
 }
+
+#[tokio::test]
+async fn news_reaches_whoever_has_bound_a_queue_and_is_no_error_where_nobody_has() {
+    for home in Home::all() {
+        let bus = home.open().await;
+        let news = |id: &str| Message { routing_key: "refund.done".into(), id: id.into(), body: b"{}".to_vec() };
+        bus.announce(&[]).await.expect("nothing to tell");
+        bus.announce(&[news("unheard")]).await.expect("nobody listens");
+        let refused = bus.publish(Topic::Payments, &[news("1")]).await;
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+        if let Home::Rabbit(rabbit) = &home {
+            let (channel, queue) = (rabbit.admin().await, format!("{}.listener", rabbit.prefix));
+            let declared = channel.queue_declare(queue.as_str().into(), Default::default(), Default::default()).await;
+            declared.expect("declared");
+            let (exchange, options) = (rabbit.prefix.as_str().into(), Default::default());
+            let bound =
+                channel.queue_bind(queue.as_str().into(), exchange, "refund.*".into(), options, Default::default());
+            bound.await.expect("bound");
+            bus.announce(&[news("first"), news("second")]).await.expect("told");
+            for expected in ["first", "second"] {
+                let got = channel.basic_get(queue.as_str().into(), Default::default()).await.expect("asked");
+                let got = got.expect("it is there before it was confirmed");
+                assert_eq!(got.properties.message_id().as_ref().map(|id| id.as_str()), Some(expected));
+                assert_eq!(got.routing_key.as_str(), "refund.done");
+            }
+            channel.queue_delete(queue.as_str().into(), Default::default()).await.expect("deleted");
+        }
+        for topic in Topic::ALL {
+            assert_eq!(bus.depth(topic).await.expect("depth"), 0, "no work came of it");
+        }
+        drop(bus);
+        home.remove().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! What the database promises, on SQLite and on PostgreSQL, and what it does when the way to it fails.
 
 mod accounts;
+mod books;
 mod events;
 mod faults;
 mod mails;

@@ -34,6 +34,7 @@ mod ownership_contract;
 mod process;
 mod proxy;
 mod queue_contract;
+mod refund_faults;
 mod rush;
 mod sale;
 mod secrets_in_logs;

@@ -54,7 +54,7 @@ pub struct Served {
 struct Home {
     directory: Arc<LocalDirectory>,
     stores: stores::Stores,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Cheap password hashes, free ports, and the limits of a demonstration.
@@ -113,7 +113,7 @@ impl Served {
             papers,
             letters: letters.expect("an address"),
         };
-        let home = Arc::new(Home { directory, stores, _folder: folder });
+        let home = Arc::new(Home { directory, stores, folder });
         Self::on(config, below, keys, secret_text, home).await
     }
 
@@ -179,6 +179,11 @@ impl Served {
     /// One of the event's actors; another one takes its place.
     pub async fn kill(&self, event: EventId, part: Part) -> bool {
         self.home.directory.kill(event, part).await
+    }
+
+    /// Of the embedded stores.
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.home.folder.path().join("data")
     }
 
     pub fn authority(&self) -> &str {

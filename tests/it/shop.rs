@@ -29,6 +29,7 @@ use onsale::{
             orders, outbox, payments,
         },
         keys::ring::KeyRing,
+        provider::Providers,
         secret::RootSecret,
     },
 };
@@ -52,6 +53,14 @@ impl Shop {
         let stores_config = stores::config::Config { data_dir: folder.to_owned(), ..Default::default() };
         let stores = stores::open(&stores_config, "node-1").await.expect("embedded stores open");
         Self::start(stores, folder, config).await
+    }
+
+    /// The same with payment providers that a test has put something before.
+    pub async fn open_asking(folder: &Path, wrap: impl FnOnce(Providers) -> Providers) -> Self {
+        let stores_config = stores::config::Config { data_dir: folder.to_owned(), ..Default::default() };
+        let stores = stores::open(&stores_config, "node-1").await.expect("embedded stores open");
+        let providers = wrap(stores.providers.clone());
+        Self::start(Stores { providers, ..stores }, folder, Config::default()).await
     }
 
     /// The same with journal and ownership in etcd.

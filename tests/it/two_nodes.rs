@@ -98,7 +98,8 @@ impl TwoNodes {
                 .push(node_stores(folder.path(), &format!("n{n}-{:08x}", rand::random::<u32>()), &etcd, &redis).await);
         }
         let [first, second] = <[_; 2]>::try_from(stores).unwrap_or_else(|_| unreachable!("two"));
-        let second = (Stores { database: first.0.database.clone(), bus: first.0.bus.clone(), ..second.0 }, second.1);
+        let (database, providers) = (first.0.database.clone(), first.0.providers.clone());
+        let second = (Stores { database, providers, bus: first.0.bus.clone(), ..second.0 }, second.1);
         first.0.database.migrate().await.expect("tables");
         let mut shops = Vec::new();
         for (at, (stores, name)) in [first, second].into_iter().enumerate() {

@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 46] = [
+const SITUATIONS: [&str; 47] = [
     "classes wait together, and one of them is called",
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
@@ -62,6 +62,7 @@ const SITUATIONS: [&str; 46] = [
     "an admission is revoked",
     "an admission is to be extended",
     "a second payment for one order is refused",
+    "a part of a sold order is undone",
     "the mode is changed",
     "a draw is closed",
     "a beacon is told",

@@ -1,13 +1,16 @@
 //! Intake: takes from the bus what the shop's own work is, once for the node.
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
-//! orders; the database's outbox goes to the bus. Each message is acknowledged after its effect is durable, so a crash
+//! orders; the database's outbox goes to the bus; refunds that are due go to their provider, and cancelled
+//! events' orders become refunds. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
 //! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
 
+mod batches;
 mod facts;
 mod payments;
+mod refunds;
 mod relay;
 
 use std::sync::Weak;
@@ -37,7 +40,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 3],
+    _workers: [AbortOnDropHandle<()>; 5],
 }
 
 impl Actor for Intake {
@@ -50,7 +53,9 @@ impl Actor for Intake {
         me: ActorRef<Message>,
         (on, directory): Self::Arguments,
     ) -> Result<Workers, ActorProcessingErr> {
-        let (facts, payments, relay) = (facts::run(on.clone()), payments::run(on.clone(), directory), relay::run(on));
+        let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
+        let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
+        let relay = relay::run(on);
         let workers = [
             beside::run(&me, async move {
                 facts.await;
@@ -59,6 +64,14 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 payments.await;
                 Message::Ended("payments")
+            }),
+            beside::run(&me, async move {
+                refunds.await;
+                Message::Ended("refunds")
+            }),
+            beside::run(&me, async move {
+                batches.await;
+                Message::Ended("refunds of cancelled events")
             }),
             beside::run(&me, async move {
                 relay.await;

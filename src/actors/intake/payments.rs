@@ -80,7 +80,7 @@ async fn take_in(database: Database, directory: Weak<dyn Directory>, delivery: D
 async fn done(database: &Database, id: &str) {
     // Only a message of the outbox is named by an id of it.
     let Ok(id) = id.parse() else { return };
-    if let Err(error) = outbox::done(database, id).await {
+    if let Err(error) = outbox::done(database, &[id]).await {
         tracing::debug!(%id, %error, "a payment message that is done stays in the outbox");
     }
 }

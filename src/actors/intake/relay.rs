@@ -1,4 +1,4 @@
-//! The database's outbox to the bus: what webhooks have stored.
+//! The database's outbox to the bus: what webhooks have stored, and what is told of refunds.
 //!
 //! Looks often instead of being told: a webhook may have been stored by another process, and a hint that is lost would have
 //! to be made up for by looking anyway.
@@ -27,6 +27,8 @@ const OVERDUE_EVERY: Duration = Duration::from_secs(15);
 /// which is what was sent so long ago and is not done, although nothing waits in the bus.
 const OVERDUE: Millis = Millis(60_000);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Begins the routing keys of what is told to whoever listens, and asks nobody for anything.
+const NEWS: &str = "refund.";
 
 pub(super) async fn run(on: Foundation) {
     let mut backoff = Backoff::up_to(LONGEST_WAIT);
@@ -70,8 +72,27 @@ async fn send_again(on: &Foundation) -> Result<(), StoreError> {
 
 /// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
 async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError> {
+    let count = unsent.len();
+    let (news, work): (Vec<_>, Vec<_>) = unsent.into_iter().partition(|one| one.routing_key.starts_with(NEWS));
+    publish(on, work).await?;
+    announce(on, news).await?;
+    Ok(count)
+}
+
+/// Nobody owes an answer to news: once the bus has them, they are done.
+async fn announce(on: &Foundation, news: Vec<Unsent>) -> Result<(), StoreError> {
+    if news.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = news.iter().map(|one| one.id).collect();
+    let messages: Vec<Message> = news.into_iter().map(message).collect();
+    on.bus.announce(&messages).await?;
+    outbox::done(&on.database, &ids).await
+}
+
+async fn publish(on: &Foundation, unsent: Vec<Unsent>) -> Result<(), StoreError> {
     if unsent.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let ids: Vec<_> = unsent.iter().map(|unsent| unsent.id).collect();
     let messages: Vec<Message> = unsent.into_iter().map(message).collect();
@@ -82,7 +103,7 @@ async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError>
             outbox::mark_sent(&on.database, &ids, wall()).await?;
         }
     }
-    Ok(ids.len())
+    Ok(())
 }
 
 /// One that the bus can never carry stays in the outbox, for a person to look at, and the others must not wait for it.

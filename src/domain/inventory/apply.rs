@@ -73,6 +73,7 @@ impl Inventory {
                 self.refused(at, (*order, *payment), *fan, lines, *why)
             }
             Entry::Voided { order } => self.voided(at, *order),
+            Entry::Reduced { order, back } => self.reduced(*order, back),
             Entry::DrawCommitted { commitment, beacon_name } => self.draw_committed(*commitment, beacon_name),
             Entry::DrawStaged { fans } => self.draw_staged(fans),
             Entry::DrawClosed { root, count, last } => self.draw_closed(*root, *count, *last),
@@ -285,6 +286,18 @@ impl Inventory {
         self.fans.give_back(record.fan, record.lines.quantity())?;
         self.orders.void(order);
         self.push_fact(at, &record, FactKind::Voided);
+        Ok(())
+    }
+
+    /// What is left is smaller, and still sold. The refund that this follows from is told by those who began it.
+    fn reduced(&mut self, order: OrderId, back: &[EntryLine]) -> Result<(), Corrupt> {
+        let record = self.in_state(order, &[HoldState::Sold])?.clone();
+        let contradiction = || Corrupt(format!("order {order} does not have what it gives back"));
+        let left = record.lines.without(back).ok_or_else(contradiction)?;
+        let back = Lines::of(back);
+        self.move_lines(&back, Move::TakeBack)?;
+        self.fans.give_back(record.fan, back.quantity())?;
+        self.orders.keep(order, left);
         Ok(())
     }
 

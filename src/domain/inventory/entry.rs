@@ -147,6 +147,11 @@ pub enum Entry {
     InvitesWithdrawn {
         invites: Vec<InviteId>,
     },
+    /// A part of a sold order is free again.
+    Reduced {
+        order: OrderId,
+        back: Vec<EntryLine>,
+    },
 }
 
 /// Where a new configuration's seats stand.

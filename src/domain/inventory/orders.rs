@@ -96,6 +96,22 @@ impl Lines {
         self.as_slice().iter().map(EntryLine::from).collect()
     }
 
+    /// `None` if not all of it is there, or nothing would be left.
+    pub fn without(&self, back: &[EntryLine]) -> Option<Self> {
+        let mut left = self.to_entry();
+        for line in back {
+            let from = left.iter_mut().find(|from| from.ticket_type == line.ticket_type)?;
+            from.quantity = from.quantity.checked_sub(line.quantity)?;
+            let seats = from.seats.len();
+            from.seats.retain(|seat| !line.seats.contains(seat));
+            if line.quantity == 0 || seats - from.seats.len() != line.seats.len() {
+                return None;
+            }
+        }
+        left.retain(|line| line.quantity > 0);
+        if left.is_empty() { None } else { Some(Self::of(&left)) }
+    }
+
     pub fn quantity(&self) -> u32 {
         self.as_slice().iter().map(|line| line.quantity).sum()
     }
@@ -252,6 +268,13 @@ impl Orders {
     pub fn void(&mut self, order: OrderId) {
         if let Some((_, record)) = self.find_mut(order) {
             record.state = HoldState::Voided;
+        }
+    }
+
+    /// Of a sold order, only this.
+    pub fn keep(&mut self, order: OrderId, lines: Lines) {
+        if let Some((_, record)) = self.find_mut(order) {
+            record.lines = lines;
         }
     }
 

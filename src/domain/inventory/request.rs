@@ -82,6 +82,12 @@ pub enum Command {
     },
     /// Nobody gets in by these any more.
     WithdrawInvites(Vec<InviteId>),
+    /// No more than this is left of a sold order: the rest becomes free, for its money goes back. A repeat of the order's hold is
+    /// told what is left.
+    Reduce {
+        order: OrderId,
+        to: Vec<Line>,
+    },
 }
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
@@ -205,6 +211,7 @@ pub enum Answer {
     InvitesWithdrawn {
         count: u32,
     },
+    Reduced,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,12 @@ pub struct Message {
     #[schema(value_type = String)]
     pub reference: OrderRef,
     pub amount: Price,
+    /// The shop's key, of what is said about a refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,4 +32,10 @@ pub enum Kind {
     /// The fan gave up, or the money is not there.
     #[serde(rename = "payment.declined")]
     Declined,
+    /// The money went back.
+    #[serde(rename = "refund.succeeded")]
+    RefundSucceeded,
+    /// It does not go back.
+    #[serde(rename = "refund.failed")]
+    RefundFailed,
 }

@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::{
     documents::text::escaped,
     domain::money::{Currency, Money},
+    stores::database::sandbox::Card,
 };
 
 const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:3rem auto;padding:0 1rem;color:#1b1b1b;\
@@ -40,8 +41,9 @@ pub fn render(bill: &Bill<'_>) -> String {
         Shown::Open => (
             "Pay with the sandbox",
             format!(
-                r#"<p>No money moves: this provider is for trying out.</p><form method="post" action="/sandbox/pay/{}"><button class="pay" name="outcome" value="pay">Pay</button><button name="outcome" value="decline">Decline</button></form>"#,
-                escaped(bill.session)
+                r#"<p>No money moves: this provider is for trying out.</p><form method="post" action="/sandbox/pay/{}"><p><label>Test card <select name="card">{}</select></label></p><button class="pay" name="outcome" value="pay">Pay</button><button name="outcome" value="decline">Decline</button></form>"#,
+                escaped(bill.session),
+                cards(),
             ),
         ),
         Shown::Paid => ("Paid", String::from("<p>The shop is being told.</p>")),
@@ -59,6 +61,14 @@ pub fn render(bill: &Bill<'_>) -> String {
     }
     page.push_str("</main></body></html>");
     page
+}
+
+/// No number is typed here: a real one never gets in.
+fn cards() -> String {
+    let option = |(_, name, number): &(Card, &str, &str)| {
+        format!(r#"<option value="{number}">{number} {}</option>"#, name.replace('_', " "))
+    };
+    Card::ALL.iter().map(option).collect()
 }
 
 /// Only our own style, and a form that stays here.

@@ -35,11 +35,12 @@ pub async fn ticketed_without_sale(database: &Database, event: EventId) -> Resul
     references(database, select.bind(event.to_string())).await
 }
 
-/// Ticketed orders with more or fewer live tickets than their lines say. Must be empty.
+/// Ticketed orders with more or fewer tickets, live or refunded, than their lines say. Must be empty.
 pub async fn miscounted(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
     let select = sqlx::query(
-        "SELECT o.reference FROM orders o LEFT JOIN tickets t ON t.order_reference = o.reference AND t.state = 'live' \
-         WHERE o.event_id = $1 AND o.state = 'ticketed' GROUP BY o.reference, o.quantity HAVING COUNT(t.id) <> o.quantity",
+        "SELECT o.reference FROM orders o LEFT JOIN tickets t ON t.order_reference = o.reference \
+         AND (t.state = 'live' OR t.refund_id IS NOT NULL) WHERE o.event_id = $1 AND o.state = 'ticketed' \
+         GROUP BY o.reference, o.quantity HAVING COUNT(t.id) <> o.quantity",
     );
     references(database, select.bind(event.to_string())).await
 }
@@ -49,6 +50,18 @@ pub async fn paid_twice(database: &Database, event: EventId) -> Result<Vec<Order
     let select = sqlx::query(
         "SELECT o.reference FROM orders o JOIN payments p ON p.order_reference = o.reference \
          WHERE o.event_id = $1 AND p.state = 'captured' GROUP BY o.reference HAVING COUNT(p.id) > 1",
+    );
+    references(database, select.bind(event.to_string())).await
+}
+
+/// Orders of an event whose money does not fit their tickets: what is ticketed is not the price of the live ones.
+/// Must be empty.
+pub async fn unbalanced(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
+    let select = sqlx::query(
+        "SELECT o.reference FROM orders o WHERE o.event_id = $1 AND \
+         (SELECT COALESCE(SUM(CASE WHEN credit = 'ticketed' THEN amount_minor WHEN debit = 'ticketed' THEN -amount_minor \
+         ELSE 0 END), 0) FROM ledger WHERE order_reference = o.reference) <> \
+         (SELECT COALESCE(SUM(price_minor), 0) FROM tickets WHERE order_reference = o.reference AND state = 'live')",
     );
     references(database, select.bind(event.to_string())).await
 }

@@ -1,15 +1,17 @@
 //! Orders: a row follows from the facts known about it, whatever order they came in.
 //!
 //! Owns the row, and that no change to it is lost: a write names the revision that it read. The inventory's facts arrive
-//! through [`facts`], money through [`settling`].
+//! through [`facts`], money through [`settling`], and goes back through [`refunding`].
 
 mod facts;
+mod refunding;
 mod settling;
 mod table;
 
 pub use self::{
     facts::{apply_fact, apply_facts},
-    settling::{Settled, decline, refunded, settle, settle_refused},
+    refunding::{NotRefunded, Wanted, advance_refund, refund_tickets},
+    settling::{Settled, captured, decline, settle, settle_refused},
 };
 use super::{
     Database, Query, Write,

@@ -72,9 +72,11 @@ pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {
     database.count(sqlx::query("SELECT COUNT(*) AS count FROM outbox WHERE sent_at IS NULL")).await
 }
 
-/// What it asks for is done, or a person has it on the desk: it need not be sent again.
-pub async fn done(database: &Database, id: Uuid) -> Result<(), StoreError> {
+/// What they ask for is done, or a person has it on the desk: they need not be sent again.
+pub async fn done(database: &Database, ids: &[Uuid]) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
-    write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
+    for id in ids {
+        write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
+    }
     write.commit().await
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | open | captured, declined |
 //! | declined | captured (the provider's word on money is final, in whatever order it arrives) |
-//! | captured | refunding |
+//! | captured | refunding (all of it goes back; a part of it changes nothing here) |
 //! | refunding | refunded |
 //! | refunded | – |
 
@@ -141,10 +141,17 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
     }
 }
 
-/// Captured money that must go back and has not yet, the longest waiting first.
-pub async fn refunding(database: &Database, limit: u32) -> Result<Vec<Payment>, StoreError> {
-    let select = select("WHERE state = 'refunding' ORDER BY updated_at LIMIT $1");
-    database.fetch_all(select.bind(i64::from(limit))).await?.iter().map(of_row).collect()
+/// As of within the transaction.
+pub(super) async fn read(write: &mut Write, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    let select = select("WHERE id = $1");
+    write.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
+}
+
+/// One of the order whose money is here and does not go back, as of within the transaction.
+pub(super) async fn captured(write: &mut Write, reference: OrderRef) -> Result<Option<PaymentId>, StoreError> {
+    let select = sqlx::query("SELECT id FROM payments WHERE order_reference = $1 AND state = 'captured' LIMIT 1");
+    let row = write.fetch_optional(select.bind(reference.to_string())).await?;
+    row.map(|row| row.parsed("id")).transpose()
 }
 
 /// Whose it is, and where it stands, as of within the transaction.

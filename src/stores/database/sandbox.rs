@@ -1,6 +1,15 @@
 //! The sandbox provider's own books: as foreign to the shop as any provider's.
 
+mod cards;
+mod refunds;
+
 use serde::Deserialize;
+use uuid::Uuid;
+
+pub use self::{
+    cards::Card,
+    refunds::{GivenBack, NotGiven, RecordedSession, give_back, sessions},
+};
 
 use super::{Database, Write, row::millis};
 use crate::{
@@ -28,6 +37,22 @@ pub enum State {
     Declined,
     Cancelled,
     Refunded,
+}
+
+/// What the fan, or the shop, has decided about a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'a> {
+    pub to: State,
+    /// Which of the test cards was used.
+    pub card: Card,
+    pub says: &'a [Said],
+}
+
+/// A message to the shop, told from then on.
+#[derive(Debug, Clone)]
+pub struct Said {
+    pub body: String,
+    pub at: EventTime,
 }
 
 /// A webhook that waits to be delivered.
@@ -74,39 +99,39 @@ pub async fn by_id(database: &Database, id: &str) -> Result<Option<Session>, Sto
     }))
 }
 
-/// Moves the session and, if there is one, lays the webhook (id and body) down to be delivered, in one transaction.
-/// `false` if it is in that state already; [`StoreError::Conflict`] if it cannot get there.
-pub async fn decide(
-    database: &Database,
-    id: &str,
-    to: State,
-    webhook: Option<(&str, &str)>,
-    now: EventTime,
-) -> Result<bool, StoreError> {
-    let from = match to {
-        State::Paid | State::Declined | State::Cancelled => State::Open,
-        State::Refunded => State::Paid,
-        State::Open => return Err(StoreError::Conflict("a session does not open again")),
-    };
+/// Moves the session and lays down what is to be told, in one transaction. `false` if it is in that state already;
+/// [`StoreError::Conflict`] if it cannot get there.
+pub async fn decide(database: &Database, id: &str, decision: Decision<'_>, now: EventTime) -> Result<bool, StoreError> {
+    if !matches!(decision.to, State::Paid | State::Declined | State::Cancelled) {
+        return Err(StoreError::Conflict("nobody decides that"));
+    }
     let mut write = database.begin().await?;
-    let update = sqlx::query("UPDATE sandbox_sessions SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
-    let update = update.bind(id.to_owned()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
+    let update = sqlx::query(
+        "UPDATE sandbox_sessions SET state = $2, card = $3, updated_at = $4 WHERE id = $1 AND state = 'open'",
+    );
+    let update = update.bind(id.to_owned()).bind(decision.to.as_str()).bind(decision.card.as_str()).bind(millis(now));
     if write.execute(update).await? == 0 {
         let select = sqlx::query("SELECT state FROM sandbox_sessions WHERE id = $1");
         let row = write.fetch_optional(select.bind(id.to_owned())).await?;
         let state = row.map(|row| row.named::<State>("state")).transpose()?;
-        return if state == Some(to) {
+        return if state == Some(decision.to) {
             Ok(false)
         } else {
             Err(StoreError::Conflict("the session cannot come to that state"))
         };
     }
-    if let Some((id, body)) = webhook {
-        let insert = sqlx::query("INSERT INTO sandbox_webhooks (id, body, attempts, next_at) VALUES ($1, $2, 0, $3)");
-        write.execute(insert.bind(id.to_owned()).bind(body.to_owned()).bind(millis(now))).await?;
-    }
+    say(&mut write, decision.says).await?;
     write.commit().await?;
     Ok(true)
+}
+
+async fn say(write: &mut Write, says: &[Said]) -> Result<(), StoreError> {
+    for Said { body, at } in says {
+        let insert = sqlx::query("INSERT INTO sandbox_webhooks (id, body, attempts, next_at) VALUES ($1, $2, 0, $3)");
+        let insert = insert.bind(Uuid::now_v7().to_string()).bind(body.clone()).bind(millis(*at));
+        write.execute(insert).await?;
+    }
+    Ok(())
 }
 
 /// Webhooks to deliver now, the longest due first.

@@ -1,9 +1,9 @@
-//! Tickets, as read. They are written by the settling of an order, and by nothing else.
+//! Tickets, as read. They are written by the settling of an order, and revoked by refunds and by what voids an order.
 
 use serde::Deserialize;
 
 use super::{
-    Database, Query,
+    Database, Query, Write,
     page::{self, Cursor, Page},
     row::Row,
     statement,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         code::{Code, SeatId},
-        id::{EventId, FanId, OrderRef, TicketId},
+        id::{EventId, FanId, OrderRef, RefundId, TicketId},
         money::Money,
         time::EventTime,
     },
@@ -76,6 +76,21 @@ pub async fn list(
 pub async fn of_order(database: &Database, reference: OrderRef) -> Result<Vec<Ticket>, StoreError> {
     let select = select("WHERE order_reference = $1 ORDER BY position");
     database.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
+}
+
+/// Those of an order that let somebody in, by position, as of within the transaction.
+pub(super) async fn live(write: &mut Write, reference: OrderRef) -> Result<Vec<Ticket>, StoreError> {
+    let select = select("WHERE order_reference = $1 AND state = 'live' ORDER BY position");
+    write.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
+}
+
+/// It lets nobody in any more.
+pub(super) async fn revoke(write: &mut Write, id: TicketId, refund: RefundId) -> Result<(), StoreError> {
+    let update = sqlx::query("UPDATE tickets SET state = 'void', refund_id = $2 WHERE id = $1 AND state = 'live'");
+    match write.execute(update.bind(id.to_string()).bind(refund.to_string())).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::Corrupt(format!("ticket {id} was revoked while its order was taken"))),
+    }
 }
 
 pub async fn count_live(database: &Database, event: EventId) -> Result<u64, StoreError> {

@@ -20,7 +20,7 @@ use tokio::{
 use self::{
     consumer::Consumer,
     link::{Address, Link},
-    publisher::{Publisher, Request},
+    publisher::{Publisher, Reach, Request},
     topology::Topology,
 };
 use super::{Delivery, Message, OrderBus, RetryDelay, Topic};
@@ -66,6 +66,21 @@ impl RabbitBus {
         Ok(Self { address, topology, delay: options.delay, requests, counting: Mutex::default() })
     }
 
+    async fn send(&self, messages: &[Message], reach: Reach) -> Result<(), StoreError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = Request { messages: messages.to_vec(), reach, answer };
+        match timeout(ENTRY_DEADLINE, self.requests.send(request)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(closed)) => return Err(StoreError::Unavailable(closed.to_string().into())),
+            Err(late) => return Err(StoreError::Unavailable(late.into())),
+        }
+        // The publisher has a deadline at every step, and so always answers.
+        answered.await.unwrap_or_else(|lost| Err(StoreError::Unknown(lost.into())))
+    }
+
     /// Messages in a queue that wait to be delivered.
     async fn count(&self, queue: &str) -> Result<u64, StoreError> {
         let count = async {
@@ -91,18 +106,11 @@ impl RabbitBus {
 impl OrderBus for RabbitBus {
     async fn publish(&self, topic: Topic, messages: &[Message]) -> Result<(), StoreError> {
         topic.check(messages)?;
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let (answer, answered) = oneshot::channel();
-        let request = Request { messages: messages.to_vec(), answer };
-        match timeout(ENTRY_DEADLINE, self.requests.send(request)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(closed)) => return Err(StoreError::Unavailable(closed.to_string().into())),
-            Err(late) => return Err(StoreError::Unavailable(late.into())),
-        }
-        // The publisher has a deadline at every step, and so always answers.
-        answered.await.unwrap_or_else(|lost| Err(StoreError::Unknown(lost.into())))
+        self.send(messages, Reach::Queue).await
+    }
+
+    async fn announce(&self, news: &[Message]) -> Result<(), StoreError> {
+        self.send(news, Reach::Anybody).await
     }
 
     async fn consume(&self, topic: Topic, prefetch: u16) -> Result<mpsc::Receiver<Delivery>, StoreError> {

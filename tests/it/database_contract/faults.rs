@@ -86,7 +86,7 @@ async fn a_commit_whose_reply_is_lost_is_unknown_and_has_one_effect() {
     assert_eq!(soon(settle).await, Settled::Already);
     assert_eq!(tickets::of_order(&direct, order).await.expect("read").len(), 2);
 
-    let receive = || webhooks::receive(&proxied, "sandbox", "evt_1", "order.payment-success", "{}", at(1));
+    let receive = || webhooks::receive(&proxied, ("sandbox", "evt_1"), ("order.payment-success", "{}"), None, at(1));
     let outcome = lose_commit(&proxy, soon_begun(&proxied, receive)).await;
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     assert_eq!(soon(receive).await, Received::Already);

@@ -6,13 +6,15 @@ use onsale::{
         id::OrderRef,
         inventory::{fact::FactKind, request::ConfirmRefusal},
         order::OrderState,
+        refund::RefundState,
+        time::EventTime,
     },
     stores::{
         database::{
             Database, checks,
             orders::{self, Settled},
             payments::{self, State},
-            tickets,
+            refunds, tickets,
         },
         error::StoreError,
     },
@@ -21,7 +23,8 @@ use onsale::{
 use super::{
     Home,
     sample::{
-        add_order, at, fact, fan, open_payment, payment, payment_id, reference, seats, tickets as new_tickets, two,
+        add_order, at, fact, fan, open_payment, payment, payment_for, payment_id, reference, seats,
+        tickets as new_tickets, two,
     },
 };
 use crate::harness::new_event;
@@ -37,8 +40,9 @@ async fn payment_state(database: &Database, n: u128) -> State {
 /// An order with an open payment.
 async fn checked_out(database: &Database, reference: OrderRef, n: u128, names: &[&str]) {
     let lines = if names.is_empty() { two() } else { seats(names) };
-    add_order(database, reference, lines).await;
-    assert_eq!(open_payment(database, &payment(n, reference)).await, payment(n, reference));
+    add_order(database, reference, lines.clone()).await;
+    let payment = payment_for(n, reference, &lines);
+    assert_eq!(open_payment(database, &payment).await, payment);
 }
 
 async fn settle(database: &Database, reference: OrderRef, n: u128, names: &[&str]) -> Result<Settled, StoreError> {
@@ -49,6 +53,15 @@ async fn settle(database: &Database, reference: OrderRef, n: u128, names: &[&str
 
 async fn refuse(database: &Database, reference: OrderRef, n: u128, why: ConfirmRefusal) -> Result<(), StoreError> {
     orders::settle_refused(database, reference, payment_id(n), why, at(60)).await
+}
+
+/// The provider gives back whatever was begun.
+pub async fn give_back_all(database: &Database, reference: OrderRef, now: EventTime) {
+    for refund in refunds::of_order(database, reference).await.expect("read") {
+        let mut write = database.begin().await.expect("begin");
+        orders::advance_refund(&mut write, refund.id, RefundState::Done, "", now).await.expect("done");
+        write.commit().await.expect("commit");
+    }
 }
 
 #[tokio::test]
@@ -222,11 +235,10 @@ async fn settling_needs_the_order_its_payment_and_the_tickets_of_its_lines() {
         let few =
             orders::settle(&database, order, payment_id(1), &two(), &new_tickets(order, &two())[..1], at(9)).await;
         assert!(matches!(few, Err(StoreError::Invalid(_))), "too few tickets: {few:?}");
-        for outcome in [refuse(&database, order, 2, ConfirmRefusal::Gone).await, {
-            orders::refunded(&database, order, payment_id(1), at(9)).await
-        }] {
-            assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
-        }
+        let outcome = refuse(&database, order, 2, ConfirmRefusal::Gone).await;
+        assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
+        let dear = settle(&database, order, 1, &["A-1"]).await;
+        assert!(matches!(dear, Err(StoreError::Conflict(_))), "another price: {dear:?}");
         assert_eq!(order_state(&database, order).await, OrderState::Pending);
         assert_eq!(payment_state(&database, 1).await, State::Open);
         assert_eq!(tickets::of_order(&database, order).await.expect("read"), []);
@@ -242,13 +254,13 @@ async fn refused_money_goes_back_once() {
         for _ in 0..2 {
             refuse(&database, order, 1, ConfirmRefusal::Gone).await.expect("refuse");
             assert_eq!(order_state(&database, order).await, OrderState::Refunding);
-            let waiting = payments::refunding(&database, 10).await.expect("read");
-            assert_eq!(waiting.iter().map(|payment| payment.id).collect::<Vec<_>>(), [payment_id(1)]);
+            let waiting = refunds::due(&database, at(60), 10).await.expect("read");
+            assert_eq!(waiting.iter().map(|refund| refund.payment).collect::<Vec<_>>(), [payment_id(1)]);
         }
         for _ in 0..2 {
-            orders::refunded(&database, order, payment_id(1), at(70)).await.expect("refund");
+            give_back_all(&database, order, at(70)).await;
             assert_eq!(order_state(&database, order).await, OrderState::Refunded);
-            assert_eq!(payments::refunding(&database, 10).await.expect("read"), []);
+            assert_eq!(refunds::due(&database, at(99), 10).await.expect("read"), []);
         }
         refuse(&database, order, 1, ConfirmRefusal::Gone).await.expect("a late repeat changes nothing");
         assert_eq!(order_state(&database, order).await, OrderState::Refunded);
@@ -274,7 +286,7 @@ async fn a_second_payment_goes_back_and_leaves_the_order_as_it_is() {
                 settle(&database, order, one, &[]).await.expect("settle");
             }
             refuse(&database, order, two, ConfirmRefusal::AlreadyPaid).await.expect("refuse");
-            orders::refunded(&database, order, payment_id(two), at(70)).await.expect("refund");
+            give_back_all(&database, order, at(70)).await;
             if second_first {
                 assert_eq!(order_state(&database, order).await, OrderState::Pending);
                 settle(&database, order, one, &[]).await.expect("settle");
@@ -299,7 +311,7 @@ async fn what_was_voided_before_it_was_settled_gets_no_tickets() {
         assert_eq!(tickets::of_order(&database, order).await.expect("read"), []);
         assert_eq!(order_state(&database, order).await, OrderState::Refunding);
         assert_eq!(payment_state(&database, 1).await, State::Refunding);
-        orders::refunded(&database, order, payment_id(1), at(70)).await.expect("refund");
+        give_back_all(&database, order, at(70)).await;
         assert_eq!(order_state(&database, order).await, OrderState::Refunded);
     }
 }

@@ -10,7 +10,7 @@ use onsale::{
             checks,
             idempotency::{self, Begun},
             orders, outbox,
-            sandbox::{self, Session},
+            sandbox::{self, Card, Decision, Said, Session},
             webhooks::{self, Received},
         },
         error::StoreError,
@@ -19,7 +19,7 @@ use onsale::{
 
 use super::{
     Home,
-    sample::{add_order, at, eur, fan, open_payment, payment, payment_id, reference, seats, tickets, two},
+    sample::{add_order, at, eur, fan, open_payment, payment_for, payment_id, reference, seats, tickets, two},
 };
 use crate::harness::new_event;
 
@@ -29,7 +29,7 @@ async fn a_webhook_is_taken_in_once_with_what_follows_from_it() {
         let database = home.open().await;
         let receive = |provider: &'static str, id: &'static str| {
             let database = database.clone();
-            async move { webhooks::receive(&database, provider, id, "order.payment-success", "{}", at(1)).await }
+            async move { webhooks::receive(&database, (provider, id), ("order.payment-success", "{}"), None, at(1)).await }
         };
         let tasks = (0..20).map(|_| tokio::spawn(receive("sandbox", "evt_1")));
         let outcomes: Vec<_> =
@@ -63,7 +63,7 @@ async fn the_outbox_gives_what_was_not_sent_oldest_first_and_what_is_not_done() 
         assert_eq!(outbox::overdue(&database, at(10), 9).await.expect("read"), []);
         assert_eq!(outbox::overdue(&database, at(11), 9).await.expect("read"), unsent[..2]);
         outbox::mark_sent(&database, &ids[..1], at(20)).await.expect("again");
-        outbox::done(&database, ids[1]).await.expect("done");
+        outbox::done(&database, &ids[1..2]).await.expect("done");
         assert_eq!(outbox::overdue(&database, at(20), 9).await.expect("read"), []);
         assert_eq!(outbox::overdue(&database, at(21), 9).await.expect("read"), unsent[..1], "the last mark counts");
     }
@@ -198,6 +198,9 @@ async fn acts_are_listed_newest_first_and_an_act_undone_leaves_no_row() {
 #[tokio::test]
 async fn the_sandbox_decides_a_session_once_and_delivers_until_it_is_told() {
     use sandbox::State::{Cancelled, Declined, Open, Paid, Refunded};
+    fn decision(to: sandbox::State, says: &[Said]) -> Decision<'_> {
+        Decision { to, card: Card::Good, says }
+    }
     for home in Home::all().await {
         let database = home.open().await;
         let session = |id: &str| Session {
@@ -221,8 +224,8 @@ async fn the_sandbox_decides_a_session_once_and_delivers_until_it_is_told() {
         let tasks = (0..20).map(|n| {
             let database = database.clone();
             let to = if n % 2 == 0 { Paid } else { Declined };
-            let id = format!("evt_{n}");
-            tokio::spawn(async move { (to, sandbox::decide(&database, "s1", to, Some((&id, "{}")), at(5)).await) })
+            let said = Said { body: format!("{{\"n\": {n}}}"), at: at(5) };
+            tokio::spawn(async move { (to, sandbox::decide(&database, "s1", decision(to, &[said]), at(5)).await) })
         });
         let outcomes: Vec<_> = join_all(tasks).await.into_iter().map(|task| task.expect("task")).collect();
         let decided: Vec<_> = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Ok(true))).collect();
@@ -243,13 +246,13 @@ async fn the_sandbox_decides_a_session_once_and_delivers_until_it_is_told() {
         assert_eq!(sandbox::due(&database, at(9_999), 10).await.expect("due"), []);
 
         for (to, may) in [(Refunded, false), (Cancelled, true), (Cancelled, true), (Paid, false), (Open, false)] {
-            let outcome = sandbox::decide(&database, "s2", to, None, at(6)).await;
+            let outcome = sandbox::decide(&database, "s2", decision(to, &[]), at(6)).await;
             assert!(
                 matches!((&outcome, may), (Ok(_), true) | (Err(StoreError::Conflict(_)), false)),
                 "{to:?}: {outcome:?}"
             );
         }
-        let nobody = sandbox::decide(&database, "s3", Paid, None, at(6)).await;
+        let nobody = sandbox::decide(&database, "s3", decision(Paid, &[]), at(6)).await;
         assert!(matches!(nobody, Err(StoreError::Conflict(_))), "{nobody:?}");
     }
 }
@@ -264,7 +267,7 @@ async fn the_checks_are_silent_about_a_clean_event_and_find_what_is_wrong() {
             let names = [format!("A-{n}"), format!("B-{n}")];
             let lines = seats(&names.each_ref().map(String::as_str));
             add_order(&database, order, lines.clone()).await;
-            open_payment(&database, &payment(n, order)).await;
+            open_payment(&database, &payment_for(n, order, &lines)).await;
             match n {
                 1 | 2 => {
                     let tickets = tickets(order, &lines);
@@ -287,16 +290,17 @@ async fn the_checks_are_silent_about_a_clean_event_and_find_what_is_wrong() {
                 checks::ticketed_without_sale(&database, event).await.expect("check"),
                 checks::miscounted(&database, event).await.expect("check"),
                 checks::paid_twice(&database, event).await.expect("check"),
+                checks::unbalanced(&database, event).await.expect("check"),
             )
         };
-        assert_eq!(wrong().await, (vec![], vec![], vec![], vec![]));
+        assert_eq!(wrong().await, (vec![], vec![], vec![], vec![], vec![]));
 
         let (first, second) = (reference(event, 1), reference(event, 2));
         home.meddle("DROP INDEX tickets_seat").await;
         home.meddle("UPDATE tickets SET seat = 'A-1' WHERE position = 1").await;
         assert_eq!(wrong().await.0, [("A-1".parse().expect("seat"), 2)]);
         home.meddle("UPDATE tickets SET state = 'void' WHERE seat = 'B-1'").await;
-        assert_eq!(wrong().await.2, [first]);
+        assert_eq!((wrong().await.2, wrong().await.4), (vec![first], vec![first]));
         home.meddle("UPDATE orders SET state = 'paid' WHERE quantity = 2 AND reference = (SELECT order_reference FROM tickets WHERE seat = 'B-2')").await;
         assert_eq!(wrong().await.1, [second]);
         home.meddle("UPDATE payments SET order_reference = (SELECT order_reference FROM tickets WHERE seat = 'B-2') WHERE state = 'captured'").await;

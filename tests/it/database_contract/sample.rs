@@ -189,6 +189,11 @@ pub fn payment(n: u128, reference: OrderRef) -> Payment {
     }
 }
 
+/// At the price of these lines.
+pub fn payment_for(n: u128, reference: OrderRef, lines: &[Line]) -> Payment {
+    Payment { amount: eur(lines.iter().map(Line::total_minor).sum()), ..payment(n, reference) }
+}
+
 pub async fn open_payment(database: &Database, payment: &Payment) -> Payment {
     let mut write = database.begin().await.expect("begin");
     let open = payments::open(&mut write, payment).await.expect("open");

@@ -21,6 +21,7 @@ mod passes;
 mod proofs;
 mod queue_tickets;
 mod rebuilding;
+mod refunds;
 pub mod shop;
 mod sockets;
 mod stock;

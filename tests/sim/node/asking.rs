@@ -130,7 +130,7 @@ impl World {
                 }
             }
             Caller::Settle(message) => self.later(delay, Event::SettleAnswered { message, told }),
-            Caller::Void(order) => self.later(delay, Event::VoidAnswered { order, told }),
+            Caller::Reduce(order) => self.later(delay, Event::ReduceAnswered { order, told }),
             Caller::Proposal(number) => {
                 let admissions = match told {
                     Told::Answer(Answer::Admitted(admissions)) => Some(admissions),

@@ -42,7 +42,7 @@ pub enum Caller {
     Client(usize),
     /// The payment in this message of the bus.
     Settle(u64),
-    Void(OrderId),
+    Reduce(OrderId),
     /// The waiting room's proposal of this number.
     Proposal(u64),
     /// Ends the admission of a fan who leaves.

@@ -23,7 +23,9 @@ impl World {
                 _ => true,
             },
             Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
-            Answer::Voided => self.model.orders.values().any(|order| order.state == HoldState::Voided),
+            Answer::Voided | Answer::Reduced => {
+                self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
+            }
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };

@@ -26,7 +26,8 @@ pub enum Asked {
     /// Also what cancels an unpaid order.
     Release(OrderId),
     Confirm(OrderId, PaymentId),
-    Void(OrderId),
+    /// Whole or in part.
+    Undo(OrderId),
 }
 
 impl Asked {
@@ -41,7 +42,7 @@ impl Asked {
             Command::Extend { order, .. } => vec![Self::Extend(*order)],
             Command::Release { order, .. } => vec![Self::Release(*order)],
             Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
-            Command::Void { order } => vec![Self::Void(*order)],
+            Command::Void { order } | Command::Reduce { order, .. } => vec![Self::Undo(*order)],
             Command::Draw(_)
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
@@ -66,7 +67,7 @@ impl Asked {
             Entry::Confirmed { order, payment, .. } | Entry::ConfirmRefused { order, payment, .. } => {
                 Some(Self::Confirm(*order, *payment))
             }
-            Entry::Voided { order } => Some(Self::Void(*order)),
+            Entry::Voided { order } | Entry::Reduced { order, .. } => Some(Self::Undo(*order)),
             // The model knows when each of these may be.
             Entry::DrawCommitted { .. }
             | Entry::DrawStaged { .. }

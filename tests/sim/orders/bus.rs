@@ -16,7 +16,7 @@ impl World {
     /// Takes outbox rows to the bus, and marks them when it has them.
     pub fn relay(&mut self) {
         self.later(400, Event::Relay);
-        self.undo_wanted();
+        self.refunds_due();
         if self.now < self.broker.down_until {
             return;
         }
@@ -85,7 +85,6 @@ impl World {
                 lines: fact.lines.clone(),
                 total_minor: fact.total_minor,
                 known: Known::default(),
-                void_wanted: false,
             });
             row.known.learn(fact);
         }

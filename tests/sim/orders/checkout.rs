@@ -18,7 +18,6 @@ impl World {
             lines: view.lines.clone(),
             total_minor: view.total_minor,
             known: Known::default(),
-            void_wanted: false,
         };
         let row = self.database.orders.entry(view.order).or_insert(row);
         row.known.checkout_open = true;

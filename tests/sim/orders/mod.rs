@@ -2,8 +2,8 @@
 
 mod bus;
 mod checkout;
+mod refund;
 mod settle;
-mod undo;
 
 use onsale::domain::{
     id::{OrderId, PaymentId},
@@ -41,8 +41,8 @@ impl World {
     pub fn open_orders(&self) -> usize {
         let open = |row: &&OrderRow| {
             !matches!(row.known.state(), OrderState::Ticketed | OrderState::Cancelled | OrderState::Refunded)
-                || row.void_wanted
         };
-        self.database.orders.values().filter(open).count()
+        let refunds = self.database.refunds.iter().filter(|row| !row.is_back || row.to.is_some());
+        self.database.orders.values().filter(open).count() + refunds.count()
     }
 }

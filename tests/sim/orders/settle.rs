@@ -1,4 +1,4 @@
-//! A payment on its way from the bus into the books: the inventory decides, the database follows, money goes back.
+//! A payment on its way from the bus into the books: the inventory decides, the database follows.
 
 use onsale::domain::{
     id::{OrderId, PaymentId},
@@ -10,7 +10,6 @@ use crate::{
     bug::Bug,
     node::{Caller, ToNode},
     orders::Settling,
-    stores::database::PaymentState,
     swarm::Fault,
     world::{Event, Told, World},
 };
@@ -58,7 +57,7 @@ impl World {
         if transaction.done {
             self.write_settlement(payment, order, outcome);
         }
-        if transaction.heard && !self.strikes(Fault::ConsumerCrashes) && self.finish_refund(payment, order) {
+        if transaction.heard && !self.strikes(Fault::ConsumerCrashes) {
             self.broker.messages.remove(&message);
             self.settling.remove(&message);
         } else if self.broker.messages.contains_key(&message) {
@@ -91,48 +90,12 @@ impl World {
                 let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
                 let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
                 self.database.issue_tickets(order, &lines, first);
-                if self.rng.percent(5)
-                    && let Some(row) = self.database.orders.get_mut(&order)
-                {
-                    row.void_wanted = true;
+                let is_first = !self.database.refunds.iter().any(|row| row.order == order && row.payment == payment);
+                if is_first && self.rng.percent(5) {
+                    self.refund_tickets(payment, order);
                 }
             }
-            _ => {
-                if let Some(row) = self.database.payments.get_mut(&payment)
-                    && row.state != PaymentState::Refunded
-                {
-                    row.state = PaymentState::Refunding;
-                }
-            }
+            _ => self.give_back(payment, order),
         }
-    }
-
-    /// Whether nothing is left to give back for this payment.
-    pub fn finish_refund(&mut self, payment: PaymentId, order: OrderId) -> bool {
-        if self.database.payments.get(&payment).is_none_or(|row| row.state != PaymentState::Refunding) {
-            return true;
-        }
-        // Kept with the payment, so that every attempt names the same one.
-        let mut key = payment.as_u128();
-        if self.bug == Some(Bug::RefundUnderNewKey) {
-            key ^= u128::from(self.rng.next());
-        }
-        self.provider.refund(payment, key);
-        if self.strikes(Fault::RefundReplyLost) {
-            return false;
-        }
-        let transaction = self.transaction();
-        if transaction.done {
-            if let Some(row) = self.database.payments.get_mut(&payment) {
-                row.state = PaymentState::Refunded;
-            }
-            // The money of the payment that counted; a second one's is none of the order's business.
-            if let Some(row) = self.database.orders.get_mut(&order)
-                && matches!(row.known.hold, HoldFact::Refused | HoldFact::Voided)
-            {
-                row.known.refunded = true;
-            }
-        }
-        transaction.heard
     }
 }

@@ -14,8 +14,6 @@ pub struct OrderRow {
     pub lines: Vec<Line>,
     pub total_minor: i64,
     pub known: Known,
-    /// An operator wants it undone.
-    pub void_wanted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +32,17 @@ pub struct PaymentRow {
     pub state: PaymentState,
 }
 
+/// Money that goes back; and what is to be left of its order, as long as the inventory does not know.
+#[derive(Debug, Clone)]
+pub struct RefundRow {
+    pub key: u128,
+    pub payment: PaymentId,
+    pub order: OrderId,
+    pub amount_minor: i64,
+    pub to: Option<Vec<Line>>,
+    pub is_back: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxRow {
     pub payment: PaymentId,
@@ -45,6 +54,7 @@ pub struct OutboxRow {
 pub struct Database {
     pub orders: BTreeMap<OrderId, OrderRow>,
     pub payments: BTreeMap<PaymentId, PaymentRow>,
+    pub refunds: Vec<RefundRow>,
     /// (order, position) to the seat; `None` when it is void.
     pub tickets: BTreeMap<(OrderId, u32), Option<String>>,
     pub voided: BTreeSet<(OrderId, u32)>,
@@ -71,8 +81,9 @@ impl Database {
         }
     }
 
-    pub fn void_tickets(&mut self, order: OrderId) {
-        let of_order = self.tickets.range((order, 0)..=(order, u32::MAX)).map(|(id, _)| *id);
-        self.voided.extend(of_order);
+    /// Whether money for the order is here that has not gone back.
+    pub fn holds_money(&self, order: OrderId) -> bool {
+        let here = |row: &PaymentRow| matches!(row.state, PaymentState::Captured | PaymentState::Refunding);
+        self.payments.values().any(|row| row.order == order && here(row))
     }
 }

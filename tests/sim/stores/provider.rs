@@ -50,10 +50,10 @@ impl Provider {
         Some(self.last_webhook)
     }
 
-    pub fn refund(&mut self, payment: PaymentId, key: u128) {
+    pub fn refund(&mut self, payment: PaymentId, key: u128, amount_minor: i64) {
         let Some(session) = self.sessions.get_mut(&payment) else { return };
         if session.refund_keys.insert(key) {
-            session.refunded_minor += session.captured_minor;
+            session.refunded_minor += amount_minor;
         }
     }
 }

@@ -96,7 +96,7 @@ pub enum Event {
         message: u64,
         attempt: u64,
     },
-    VoidAnswered {
+    ReduceAnswered {
         order: OrderId,
         told: Told,
     },

@@ -210,7 +210,7 @@ impl World {
             Event::Deliver(message) => self.deliver(message),
             Event::SettleAnswered { message, told } => self.settle_answered(message, told),
             Event::SettleTimeout { message, attempt } => self.settle_timeout(message, attempt),
-            Event::VoidAnswered { order, told } => self.void_answered(order, told),
+            Event::ReduceAnswered { order, told } => self.reduce_answered(order, told),
             Event::Pay { payment, captured } => self.pay(payment, captured),
             Event::Webhook(id) => self.webhook(id),
             Event::Relay => self.relay(),

@@ -5,6 +5,7 @@ mod choice;
 mod configure;
 mod confirm;
 mod hold;
+mod reduce;
 
 use super::{
     Decision, Inventory,
@@ -46,6 +47,7 @@ impl Inventory {
             Command::Release { fan, order } => self.decide_release(*fan, *order, identity),
             Command::Confirm(confirm) => self.decide_confirm(confirm),
             Command::Void { order } => self.decide_void(*order),
+            Command::Reduce { order, to } => self.decide_reduce(*order, to),
             Command::Draw(command) => self.decide_draw(now, command),
             Command::Classify { fans, class } => self.decide_classify(fans, class.as_ref()),
             Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),

@@ -34,7 +34,7 @@ fn entries() -> Vec<Entry> {
         Entry::Extended { order, expires_at: at, identity: None },
         Entry::Released { order, identity },
         Entry::Expired { order },
-        Entry::Confirmed { order, payment, fan, taken_again: Some(vec![line]) },
+        Entry::Confirmed { order, payment, fan, taken_again: Some(vec![line.clone()]) },
         Entry::ConfirmRefused { order, payment, fan, lines: vec![public], why: ConfirmRefusal::LimitReached },
         Entry::Voided { order },
         Entry::DrawCommitted { commitment: Digest([1; 32]), beacon_name: Some("a beacon".into()) },
@@ -44,6 +44,7 @@ fn entries() -> Vec<Entry> {
         Entry::DrawRevealed { seed: Digest([3; 32]) },
         Entry::Classified { fans: vec![fan, super::fan(4)], class: Class(8) },
         Entry::QueueMoved { fan, from: place, to: place.in_class(Class::FRONT) },
+        Entry::Reduced { order, back: vec![line] },
     ]
 }
 
@@ -152,6 +153,8 @@ fn an_entry_that_contradicts_the_state_stops_the_event() {
         identity: None,
     };
     let confirmed = |order, fan, taken_again| Entry::Confirmed { order, payment: payment(9), fan, taken_again };
+    let reduced = |order, back| Entry::Reduced { order, back };
+    let all = sale.state.orders.get(sold.order).expect("sold").lines.to_entry();
     let table = vec![
         ("an old term", Entry::Activated { term: 1 }),
         ("seats of another version", Entry::SeatsStaged { version: 3, seats: vec![] }),
@@ -181,6 +184,11 @@ fn an_entry_that_contradicts_the_state_stops_the_event() {
         ("a held order taken again", confirmed(held.order, fan(1), Some(line(2, 1, &[0])))),
         ("taken again what is taken", confirmed(order(50), fan(1), Some(line(2, 1, &[0])))),
         ("a held order voided", Entry::Voided { order: held.order }),
+        ("a held order reduced", reduced(held.order, line(2, 1, &[0]))),
+        ("more given back than was sold", reduced(sold.order, line(0, 5, &[]))),
+        ("all of it given back, and still sold", reduced(sold.order, all)),
+        ("a type given back that was not sold", reduced(sold.order, line(1, 1, &[]))),
+        ("nothing given back", reduced(sold.order, line(0, 0, &[]))),
     ];
     for (what, entry) in table {
         let mut state = sale.state.clone();

@@ -10,6 +10,7 @@ mod hold;
 mod invites;
 mod journal;
 mod model;
+mod reduce;
 mod remembered;
 mod seats;
 

@@ -24,6 +24,7 @@ enum Step {
     Release { pick: usize },
     Confirm { pick: usize, payment: u128 },
     Void { pick: usize },
+    Reduce { pick: usize, left: usize },
     Stock { quantity: u32 },
     Hall { capacity: u32 },
     Block { seat: usize, blocked: bool },
@@ -47,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => pick().prop_map(|pick| Step::Release { pick }),
         4 => (pick(), 1..4u128).prop_map(|(pick, payment)| Step::Confirm { pick, payment }),
         1 => pick().prop_map(|pick| Step::Void { pick }),
+        2 => (pick(), 0..4usize).prop_map(|(pick, left)| Step::Reduce { pick, left }),
         1 => (0..14u32).prop_map(|quantity| Step::Stock { quantity }),
         1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
         1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
@@ -204,6 +206,7 @@ impl Run {
                     *state = HoldState::Voided;
                 }
             }
+            Step::Reduce { pick, left } => self.reduce(pick, left),
             Step::Stock { quantity } => {
                 let fits = quantity >= self.model.quantity(|_, state| Model::is_taken(state), "GA");
                 let done = self.sale.reconfigure(|c| c.ticket_types[0].stock = Stock::Quantity(quantity));
@@ -223,6 +226,26 @@ impl Run {
             }
             Step::Pass { seconds } => self.pass(seconds),
             Step::Repeat { pick } => self.repeat(pick),
+        }
+    }
+
+    /// Only so many of each line are left.
+    fn reduce(&mut self, pick: usize, left: usize) {
+        let Some((index, mut view)) = self.model.pick(pick) else { return };
+        for line in &mut view.lines {
+            line.quantity = line.quantity.min(u32::try_from(left).expect("few"));
+            line.seats.truncate(left);
+        }
+        view.lines.retain(|line| line.quantity > 0);
+        let done = self.sale.ask(Command::Reduce { order: view.order, to: view.lines.clone() }).is_ok();
+        // A repeat of the hold's own request is told what is left.
+        self.model.asked.retain(|(.., answer, _)| !matches!(answer, Answer::Held(held) if held.order == view.order));
+        let (known, state) = &mut self.model.orders[index];
+        assert_eq!(done, matches!(*state, HoldState::Sold | HoldState::Voided));
+        match *state {
+            HoldState::Sold if view.lines.is_empty() => *state = HoldState::Voided,
+            HoldState::Sold => known.lines = view.lines,
+            _ => {}
         }
     }
 

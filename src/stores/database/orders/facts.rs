@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Order, table};
+use super::{Order, refunding::undo, table};
 use crate::{
     domain::{
         id::{EventId, OrderRef},
@@ -21,7 +21,8 @@ const ROUNDS: usize = 16;
 /// How often a batch is tried again because the database gave way to another.
 const ATTEMPTS: usize = 5;
 
-/// Any number of times, in any order. Makes the row if it is not there; a voided order's tickets become void with it.
+/// Any number of times, in any order. Makes the row if it is not there; a voided order's tickets become void with it, and
+/// their money goes back.
 pub async fn apply_fact(database: &Database, event: EventId, fact: &OrderFact) -> Result<(), StoreError> {
     apply(database, BTreeMap::from([(OrderRef { event, order: fact.order }, vec![fact])])).await
 }
@@ -124,11 +125,11 @@ fn learn(mut order: Order, facts: &[&OrderFact]) -> Order {
     order
 }
 
+/// Whoever voided them: what they cost goes back.
 async fn void_tickets(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
     for (reference, facts) in rows {
-        if facts.iter().any(|fact| matches!(fact.what, FactKind::Voided)) {
-            let update = sqlx::query("UPDATE tickets SET state = 'void' WHERE order_reference = $1 AND state = 'live'");
-            write.execute(update.bind(reference.to_string())).await?;
+        if let Some(fact) = facts.iter().find(|fact| matches!(fact.what, FactKind::Voided)) {
+            undo(write, *reference, fact.at).await?;
         }
     }
     Ok(())

@@ -1,20 +1,24 @@
 //! Money meets the inventory's decision: tickets for it, or the way back.
 //!
 //! Each is one transaction that takes the order's row first, so that of several that settle one order the others find it
-//! settled.
+//! settled. What it does with money it books.
 
-use super::{Order, put, quantity, take};
+use super::{Order, put, quantity, refunding::give_back, take};
 use crate::{
     domain::{
         id::{OrderRef, PaymentId},
         inventory::request::{ConfirmRefusal, Line},
-        order::{HoldFact, OrderState},
+        ledger::Entry,
+        order::HoldFact,
+        refund::RefundReason,
         time::EventTime,
     },
     stores::{
         database::{
-            Database, Write, mails,
-            payments::{self, State},
+            Database, Write,
+            ledger::{self, Booked},
+            mails,
+            payments::{self, Payment, State},
             row::millis,
             tickets::Ticket,
         },
@@ -34,7 +38,7 @@ pub enum Settled {
 /// The inventory has confirmed: payment captured, order ticketed, tickets there and their mail waiting, in one transaction; any number of times.
 ///
 /// `tickets` are numbered from 1; those of the first settling stay. [`StoreError::Conflict`] if order or payment are not
-/// there or another payment settled it; [`StoreError::Corrupt`] if a seat is on another live ticket: stock was oversold.
+/// there, the payment is of another price, or another one settled it; [`StoreError::Corrupt`] if a seat is on another live ticket: stock was oversold.
 pub async fn settle(
     database: &Database,
     reference: OrderRef,
@@ -48,21 +52,30 @@ pub async fn settle(
     }
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;
+    let paid = own(&mut write, reference, payment).await?;
     if order.known.settled {
-        return match state_of(&mut write, reference, payment).await? {
-            State::Captured | State::Refunding | State::Refunded => Ok(Settled::Already),
-            State::Open | State::Declined => Err(StoreError::Conflict("another payment settled the order")),
+        let by_another = ledger::paid_by(&mut write, reference).await?.is_some_and(|by| by != payment);
+        return match paid.state {
+            State::Refunding | State::Refunded => Ok(Settled::Already),
+            State::Captured if !by_another => Ok(Settled::Already),
+            _ => Err(StoreError::Conflict("another payment settled the order")),
         };
+    }
+    if !capture(&mut write, &paid, now).await? {
+        return Err(StoreError::Conflict("the payment's money goes back"));
+    }
+    if lines.iter().map(Line::total_minor).fold(0, i64::saturating_add) != paid.amount.minor {
+        return Err(StoreError::Conflict("the payment is not of the lines' price"));
     }
     order.known.settle();
     order.lines = lines.to_vec();
     let order = put(&mut write, order, now).await?;
     if order.known.hold == HoldFact::Voided {
-        take_back(&mut write, reference, payment, now).await?;
+        give_back(&mut write, &order, &paid, RefundReason::Voided, now).await?;
         write.commit().await?;
         return Ok(Settled::Voided);
     }
-    capture(&mut write, reference, payment, now).await?;
+    book(&mut write, &paid, Entry::Ticketed, now).await?;
     for ticket in tickets {
         insert_ticket(&mut write, &order, ticket).await?;
     }
@@ -72,6 +85,7 @@ pub async fn settle(
 }
 
 /// The inventory has refused: the captured money must go back. An order that another payment paid is not touched by it.
+/// Any number of times.
 pub async fn settle_refused(
     database: &Database,
     reference: OrderRef,
@@ -81,12 +95,35 @@ pub async fn settle_refused(
 ) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;
-    let is_second = order.known.settled || why == ConfirmRefusal::AlreadyPaid;
-    if take_back(&mut write, reference, payment, now).await? && !is_second {
-        order.known.refuse();
-        put(&mut write, order, now).await?;
+    let paid = own(&mut write, reference, payment).await?;
+    if !capture(&mut write, &paid, now).await? {
+        return Ok(());
     }
+    let is_second = order.known.settled || why == ConfirmRefusal::AlreadyPaid;
+    if !is_second {
+        order.known.refuse();
+        order = put(&mut write, order, now).await?;
+    }
+    give_back(&mut write, &order, &paid, why.into(), now).await?;
     write.commit().await
+}
+
+/// The provider says that it has the money, which waits for the inventory's decision. Counts when the transaction does; any
+/// number of times. [`StoreError::Conflict`] if order or payment are not there.
+pub async fn captured(
+    write: &mut Write,
+    reference: OrderRef,
+    payment: PaymentId,
+    now: EventTime,
+) -> Result<(), StoreError> {
+    let mut order = take(write, reference).await?;
+    let paid = own(write, reference, payment).await?;
+    capture(write, &paid, now).await?;
+    if !order.known.captured {
+        order.known.captured = true;
+        put(write, order, now).await?;
+    }
+    Ok(())
 }
 
 /// The provider has declined, or the checkout was given up: the hold may still be paid by another. `false` if that was known,
@@ -99,7 +136,7 @@ pub async fn decline(
 ) -> Result<bool, StoreError> {
     let mut write = database.begin().await?;
     let mut order = take(&mut write, reference).await?;
-    if state_of(&mut write, reference, payment).await? != State::Open {
+    if own(&mut write, reference, payment).await?.state != State::Open {
         return Ok(false);
     }
     payments::set_state(&mut write, payment, State::Declined, now).await?;
@@ -109,63 +146,28 @@ pub async fn decline(
     Ok(true)
 }
 
-/// The provider has given the money back. [`StoreError::Conflict`] if it was not to.
-pub async fn refunded(
-    database: &Database,
-    reference: OrderRef,
-    payment: PaymentId,
-    now: EventTime,
-) -> Result<(), StoreError> {
-    let mut write = database.begin().await?;
-    let mut order = take(&mut write, reference).await?;
-    match state_of(&mut write, reference, payment).await? {
-        State::Refunded => return Ok(()),
-        State::Refunding => payments::set_state(&mut write, payment, State::Refunded, now).await?,
-        _ => return Err(StoreError::Conflict("the payment is not to go back")),
-    }
-    if order.known.state() == OrderState::Refunding && !payments::holds_money(&mut write, reference).await? {
-        order.known.refunded = true;
-        put(&mut write, order, now).await?;
-    }
-    write.commit().await
+async fn own(write: &mut Write, reference: OrderRef, payment: PaymentId) -> Result<Payment, StoreError> {
+    let payment = payments::read(write, payment).await?.filter(|payment| payment.reference == reference);
+    payment.ok_or(StoreError::Conflict("the order has no such payment"))
 }
 
-async fn state_of(write: &mut Write, reference: OrderRef, payment: PaymentId) -> Result<State, StoreError> {
-    match payments::state(write, payment).await? {
-        Some((owner, state)) if owner == reference => Ok(state),
-        _ => Err(StoreError::Conflict("the order has no such payment")),
+/// The money is here; booked when that is news. `false` if it goes back.
+async fn capture(write: &mut Write, paid: &Payment, now: EventTime) -> Result<bool, StoreError> {
+    match paid.state {
+        State::Open | State::Declined => {
+            payments::set_state(write, paid.id, State::Captured, now).await?;
+            book(write, paid, Entry::Captured, now).await?;
+            Ok(true)
+        }
+        State::Captured => Ok(true),
+        State::Refunding | State::Refunded => Ok(false),
     }
 }
 
-async fn capture(write: &mut Write, reference: OrderRef, payment: PaymentId, now: EventTime) -> Result<(), StoreError> {
-    let update = sqlx::query(
-        "UPDATE payments SET state = 'captured', updated_at = $3 WHERE id = $1 AND order_reference = $2 \
-         AND state IN ('open', 'declined', 'captured')",
-    );
-    let update = update.bind(payment.to_string()).bind(reference.to_string()).bind(millis(now));
-    match write.execute(update).await? {
-        0 => Err(StoreError::Conflict("the order has no such payment, or its money goes back")),
-        _ => Ok(()),
-    }
-}
-
-/// The money is here, and must go back. `false` if that was known.
-async fn take_back(
-    write: &mut Write,
-    reference: OrderRef,
-    payment: PaymentId,
-    now: EventTime,
-) -> Result<bool, StoreError> {
-    let update = sqlx::query(
-        "UPDATE payments SET state = 'refunding', updated_at = $3 WHERE id = $1 AND order_reference = $2 \
-         AND state IN ('open', 'declined', 'captured')",
-    );
-    let update = update.bind(payment.to_string()).bind(reference.to_string()).bind(millis(now));
-    if write.execute(update).await? == 0 {
-        state_of(write, reference, payment).await?;
-        return Ok(false);
-    }
-    Ok(true)
+/// Of the whole payment.
+async fn book(write: &mut Write, paid: &Payment, entry: Entry, now: EventTime) -> Result<(), StoreError> {
+    let Payment { id: payment, reference, amount, .. } = *paid;
+    ledger::book(write, &Booked { reference, payment, refund: None, entry, amount, at: now }).await
 }
 
 async fn insert_ticket(write: &mut Write, order: &Order, ticket: &Ticket) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 //! Rounds, not a stream: the client library gives a returned message to whichever confirmation comes next, so a round
 //! must be over before the next begins, and any fault in it is everybody's.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, iter, time::Duration};
 
 use lapin::{
     BasicProperties, Confirmation, PublisherConfirm,
@@ -33,8 +33,18 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 
 const PERSISTENT: u8 = 2;
 
+/// Whom a message must find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A queue, or it is an error.
+    Queue,
+    /// Whoever has a queue bound for it, or nobody.
+    Anybody,
+}
+
 pub struct Request {
     pub messages: Vec<Message>,
+    pub reach: Reach,
     pub answer: oneshot::Sender<Result<(), StoreError>>,
 }
 
@@ -71,10 +81,9 @@ impl Publisher {
             self.link = Some(link);
             return Err(StoreError::Unavailable(BLOCKED.into()));
         }
-        let messages = requests.iter().flat_map(|request| &request.messages);
         let published = tokio::select! {
             biased;
-            published = round(&link, self.topology.exchange(), messages) => published,
+            published = round(&link, self.topology.exchange(), requests) => published,
             () = link.blocked() => {
                 // Kept: a new connection would not know of the block before it had published again.
                 self.link = Some(link);
@@ -118,9 +127,11 @@ impl Publisher {
 
 const BLOCKED: &str = "the broker is short of memory or disk and takes no messages";
 
-async fn round(link: &Link, exchange: &str, messages: impl Iterator<Item = &Message>) -> Result<(), Source> {
+async fn round(link: &Link, exchange: &str, requests: &[Request]) -> Result<(), Source> {
     let mut sent: VecDeque<PublisherConfirm> = VecDeque::with_capacity(IN_FLIGHT);
-    for message in messages {
+    let messages = requests.iter().flat_map(|request| &request.messages);
+    let reaches = requests.iter().flat_map(|request| iter::repeat_n(request.reach, request.messages.len()));
+    for (message, reach) in messages.zip(reaches) {
         if sent.len() >= IN_FLIGHT
             && let Some(oldest) = sent.pop_front()
         {
@@ -133,7 +144,7 @@ async fn round(link: &Link, exchange: &str, messages: impl Iterator<Item = &Mess
         let publish = link.channel.basic_publish(
             exchange.into(),
             message.routing_key.as_str().into(),
-            BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() },
+            BasicPublishOptions { mandatory: reach == Reach::Queue, ..BasicPublishOptions::default() },
             &message.body,
             properties,
         );

@@ -109,6 +109,7 @@ impl Model {
                     refused: BTreeMap::new(),
                     facts: vec![(self.facts, FactKind::Created)],
                     lapsed: false,
+                    is_reduced: false,
                 };
                 let quantity = record.quantity();
                 let before = self.orders.insert(*order, record);
@@ -170,6 +171,20 @@ impl Model {
                 self.fact(*order, FactKind::Voided);
                 self.in_state(*order, &[HoldState::Sold])?.state = HoldState::Voided;
                 Ok(())
+            }
+            Entry::Reduced { order, back } => {
+                let record = self.in_state(*order, &[HoldState::Sold])?;
+                record.is_reduced = true;
+                for gone in back {
+                    let line = record.lines.iter_mut().find(|line| line.ticket_type == gone.ticket_type);
+                    let line = line.ok_or_else(|| format!("I-2: {order} gives back what it does not have"))?;
+                    let seats = line.seats.len();
+                    line.seats.retain(|seat| !gone.seats.contains(seat));
+                    let is_there = line.quantity >= gone.quantity && seats - line.seats.len() == gone.seats.len();
+                    require(is_there, || format!("I-2: {order} gives back more than it has"))?;
+                    line.quantity -= gone.quantity;
+                }
+                require(record.quantity() > 0, || format!("I-2: nothing is left of {order}, and it is still sold"))
             }
             Entry::DrawCommitted { .. }
             | Entry::DrawStaged { .. }

@@ -32,6 +32,8 @@ pub struct Order {
     pub refused: BTreeMap<PaymentId, ConfirmRefusal>,
     pub facts: Vec<(u64, FactKind)>,
     lapsed: bool,
+    /// Some of it was given back after it was sold.
+    pub is_reduced: bool,
 }
 
 impl Order {
