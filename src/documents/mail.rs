@@ -142,7 +142,7 @@ fn html(letter: &Letter) -> String {
     }
     html.push_str("<ul>\n");
     for entry in letter.entries {
-        let _ = write!(html, "<li>{}</li>\n", escaped(&ticket(letter, entry)));
+        let _ = writeln!(html, "<li>{}</li>", escaped(&ticket(letter, entry)));
     }
     let _ = write!(html, "</ul>\n<p>{}</p>\n<p>{}</p>\n</body></html>\n", escaped(&order(letter)), escaped(words.keep));
     html

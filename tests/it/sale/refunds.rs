@@ -15,18 +15,7 @@ use crate::{
 };
 
 impl Shop {
-    /// Holds and opens a checkout: the order's reference, and the provider's page.
-    async fn checked_out(&self, event: &str, fan: &SignedIn, body: &Value) -> (String, String) {
-        let admission = self.admitted(event, fan).await;
-        let hold = self.hold(event, fan, &admission, &self.key(), body).await.expect(StatusCode::CREATED);
-        let reference = hold["reference"].as_str().expect("reference").to_owned();
-        let checkout = format!("/orders/{reference}/checkout");
-        let opened = self.act(&checkout, fan, &self.key(), Some(json!({"provider": "sandbox"}))).await;
-        let page = opened.expect(StatusCode::ACCEPTED)["payment_url"].as_str().expect("a URL").to_owned();
-        (reference, page)
-    }
-
-    async fn bought(&self, event: &str, fan: &SignedIn, body: &Value, card: &str) -> String {
+    async fn bought_by(&self, card: &str, event: &str, fan: &SignedIn, body: &Value) -> String {
         let (reference, page) = self.checked_out(event, fan, body).await;
         self.choose(&page, &format!("pay&card={card}")).await;
         self.order_becomes(&reference, fan, "ticketed").await;
@@ -75,7 +64,7 @@ async fn tickets_go_back_one_by_one_and_their_seats_to_others() {
     let shop = Shop::open().await;
     let event = shop.published().await;
     let fan = shop.fan("ann").await;
-    let reference = shop.bought(&event, &fan, &json!({"seats": ["A-1-1", "A-1-2"]}), GOOD).await;
+    let reference = shop.bought_by(GOOD, &event, &fan, &json!({"seats": ["A-1-1", "A-1-2"]})).await;
     let tickets = shop.tickets(&fan).await;
     let seat = |name: &str| tickets.iter().find(|ticket| ticket["seat"] == name).expect("a seat")["id"].clone();
 
@@ -104,7 +93,7 @@ async fn tickets_go_back_one_by_one_and_their_seats_to_others() {
     shop.order_becomes(&reference, &fan, "ticketed").await;
     until("the seat is free", async || shop.stock(&event).await["ticket_types"][1]["sold"] == 1).await;
     let next = shop.fan("bob").await;
-    shop.bought(&event, &next, &json!({"seats": ["A-1-1"]}), GOOD).await;
+    shop.bought_by(GOOD, &event, &next, &json!({"seats": ["A-1-1"]})).await;
 
     // The rest, whose seat nobody gets.
     shop.refund(&reference, json!({"reason": "the other leg"})).await.expect(StatusCode::CREATED);
@@ -128,7 +117,7 @@ async fn s_21_a_refund_needs_a_role_a_fresh_password_and_a_sensible_body() {
     let shop = Shop::open().await;
     let event = shop.published().await;
     let fan = shop.fan("ann").await;
-    let reference = shop.bought(&event, &fan, &json!({"items": [{"ticket_type": "GA", "quantity": 2}]}), GOOD).await;
+    let reference = shop.bought_by(GOOD, &event, &fan, &json!({"items": [{"ticket_type": "GA", "quantity": 2}]})).await;
     let path = format!("/orders/{reference}/refunds");
     let ask = async |token: &str, body: Value| shop.admin_act(&path, token, &shop.key(), body).await.problem();
     let good = json!({"reason": "as asked"});
@@ -209,7 +198,7 @@ async fn a_refund_that_the_provider_refuses_waits_for_a_person_and_a_slow_one_fo
     };
 
     let fan = shop.fan("closed").await;
-    let reference = shop.bought(&event, &fan, &body, "4000000000000051").await;
+    let reference = shop.bought_by("4000000000000051", &event, &fan, &body).await;
     shop.refund(&reference, json!({"reason": "as asked"})).await.expect(StatusCode::CREATED);
     until("refused", async || shop.refunds(&fan).await[0]["state"] == "failed").await;
     assert_eq!(shop.books(&reference).await, [3_000, 0, 0, 3_000, 0], "it is still the fan's");
@@ -226,7 +215,7 @@ async fn a_refund_that_the_provider_refuses_waits_for_a_person_and_a_slow_one_fo
     assert_eq!(shop.audited("refund.retry").await, 1);
 
     let fan = shop.fan("slow").await;
-    let reference = shop.bought(&event, &fan, &body, "4000000000000069").await;
+    let reference = shop.bought_by("4000000000000069", &event, &fan, &body).await;
     shop.refund(&reference, json!({"reason": "as asked"})).await.expect(StatusCode::CREATED);
     until("asked", async || list("asked").await.as_array().is_some_and(|items| items.len() == 1)).await;
     shop.order_becomes(&reference, &fan, "refunded").await;
@@ -270,8 +259,9 @@ async fn s_40_what_is_said_of_refunds_must_fit_them() {
     let shop = Shop::open().await;
     let event = shop.published().await;
     let fan = shop.fan("ann").await;
-    let reference =
-        shop.bought(&event, &fan, &json!({"items": [{"ticket_type": "GA", "quantity": 1}]}), "4000000000000051").await;
+    let reference = shop
+        .bought_by("4000000000000051", &event, &fan, &json!({"items": [{"ticket_type": "GA", "quantity": 1}]}))
+        .await;
     let refund = shop.refund(&reference, json!({"reason": "as asked"})).await.expect(StatusCode::CREATED);
     until("refused", async || shop.refunds(&fan).await[0]["state"] == "failed").await;
     let id = refund["id"].as_str().expect("id");
@@ -308,7 +298,7 @@ async fn a_cancelled_event_is_refunded_as_a_whole_and_tells_how_far_it_is() {
     for (name, card) in [("ann", GOOD), ("bob", GOOD), ("eve", "4000000000000051")] {
         let fan = shop.fan(name).await;
         let body = json!({"items": [{"ticket_type": "GA", "quantity": 2}]});
-        orders.push((shop.bought(&event, &fan, &body, card).await, fan));
+        orders.push((shop.bought_by(card, &event, &fan, &body).await, fan));
     }
     let path = format!("/api/v1/admin/events/{event}/refunds");
     let begin = async || shop.served.post(&path, Some(&shop.organizer.access), json!({"reason": "rain"})).await;
@@ -341,11 +331,11 @@ async fn reconcile_says_so_when_the_books_and_the_providers_differ() {
     let event = shop.published().await;
     let body = json!({"items": [{"ticket_type": "GA", "quantity": 1}]});
     let fan = shop.fan("ann").await;
-    let reference = shop.bought(&event, &fan, &body, GOOD).await;
+    let reference = shop.bought_by(GOOD, &event, &fan, &body).await;
     shop.refund(&reference, json!({"reason": "as asked"})).await.expect(StatusCode::CREATED);
     shop.order_becomes(&reference, &fan, "refunded").await;
     let other = shop.fan("bob").await;
-    let kept = shop.bought(&event, &other, &body, GOOD).await;
+    let kept = shop.bought_by(GOOD, &event, &other, &body).await;
     let open = shop.fan("eve").await;
     shop.checked_out(&event, &open, &body).await;
     let reconcile = async || {

@@ -148,14 +148,20 @@ impl Shop {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
-    /// The whole walk, until the tickets are there; the order's reference.
-    pub async fn bought(&self, event: &str, fan: &SignedIn, wanted: &Value) -> String {
+    /// The walk until the payment is asked for: the order's reference, and the provider's page.
+    pub async fn checked_out(&self, event: &str, fan: &SignedIn, wanted: &Value) -> (String, String) {
         let admission = self.admitted(event, fan).await;
         let hold = self.hold(event, fan, &admission, &self.key(), wanted).await.expect(StatusCode::CREATED);
         let reference = hold["reference"].as_str().expect("reference").to_owned();
         let checkout = format!("/orders/{reference}/checkout");
         let opened = self.act(&checkout, fan, &self.key(), Some(json!({"provider": "sandbox"}))).await;
         let page = opened.expect(StatusCode::ACCEPTED)["payment_url"].as_str().expect("a URL").to_owned();
+        (reference, page)
+    }
+
+    /// The whole walk, until the tickets are there; the order's reference.
+    pub async fn bought(&self, event: &str, fan: &SignedIn, wanted: &Value) -> String {
+        let (reference, page) = self.checked_out(event, fan, wanted).await;
         assert_eq!(self.choose(&page, "pay").await, StatusCode::OK);
         self.order_becomes(&reference, fan, "ticketed").await;
         reference
