@@ -4,7 +4,7 @@
 //! next. Places are given in the order of arrival and never again, whatever becomes of them; places that come back by a signed
 //! ticket are stored with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Class, Place};
 use crate::domain::id::FanId;
@@ -26,6 +26,8 @@ pub(super) struct Joins<Reply> {
     restoring_sent: BTreeMap<Place, Joining<Reply>>,
     /// Of all of these, without those who have left meanwhile.
     by_fan: BTreeMap<FanId, Place>,
+    /// Those who have left while they were being stored.
+    leaving: BTreeSet<FanId>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl<Reply> Joins<Reply> {
             restoring: BTreeMap::new(),
             restoring_sent: BTreeMap::new(),
             by_fan: BTreeMap::new(),
+            leaving: BTreeSet::new(),
         }
     }
 
@@ -62,6 +65,11 @@ impl<Reply> Joins<Reply> {
     /// Whether the fan's place is being stored, or waits for that.
     pub(super) fn has(&self, fan: FanId) -> bool {
         self.by_fan.contains_key(&fan)
+    }
+
+    /// Whether a place that the fan has given up is being stored all the same.
+    pub(super) fn is_leaving(&self, fan: FanId) -> bool {
+        self.leaving.contains(&fan)
     }
 
     /// The last place given, stored or not.
@@ -127,6 +135,7 @@ impl<Reply> Joins<Reply> {
         let place = self.by_fan.remove(&fan)?;
         if let Some(joining) = self.restoring_sent.get_mut(&place) {
             joining.left = true;
+            self.leaving.insert(fan);
             return Some(std::mem::take(&mut joining.replies));
         }
         if let Some(joining) = self.restoring.remove(&place) {
@@ -135,6 +144,7 @@ impl<Reply> Joins<Reply> {
         if self.sent.is_some_and(|sent| place <= sent) {
             let joining = self.joining.get_mut(&place)?;
             joining.left = true;
+            self.leaving.insert(fan);
             return Some(std::mem::take(&mut joining.replies));
         }
         self.joining.remove(&place).map(|joining| joining.replies)
@@ -164,6 +174,7 @@ impl<Reply> Joins<Reply> {
 
     /// The batch under way is decided: takes it out.
     pub(super) fn take_batch(&mut self) -> BTreeMap<Place, Joining<Reply>> {
+        self.leaving.clear();
         let mut batch = std::mem::take(&mut self.restoring_sent);
         if let Some(sent) = self.sent.take() {
             let later = self.joining.split_off(&Place(sent.0.saturating_add(1)));

@@ -16,6 +16,8 @@ impl<Reply> WaitingRoom<Reply> {
             (Some(other), _) if other != account => Outcome::DeviceTied,
             // One of the two is just getting a place, or nobody may move because the draw is being made.
             _ if self.is_moving(device) || self.is_moving(account) || self.is_being_drawn() => Outcome::TryAgain,
+            // The store may get it after the tie, as the later one of two.
+            _ if self.joins.is_leaving(account) => Outcome::TryAgain,
             (None, Standing::Waiting(place)) => {
                 if !self.keeps_own_place(account, place) {
                     return self.ties.add(Tie { place, device, account }, reply);
