@@ -8,7 +8,7 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::domain::refund::RefundState;
+use crate::{domain::refund::RefundState, stores::order_bus::Topic};
 
 const COMMIT_SECONDS: &str = "onsale_commit_seconds";
 const BATCH_ENTRIES: &str = "onsale_batch_entries";
@@ -27,6 +27,9 @@ const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
 const PAYMENTS_SETTLED_TOTAL: &str = "onsale_payments_settled_total";
 const MAILS_TOTAL: &str = "onsale_mails_total";
 const REFUNDS_TOTAL: &str = "onsale_refunds_total";
+const BUS_DEPTH: &str = "onsale_bus_depth";
+const DEAD_LETTERS_TOTAL: &str = "onsale_dead_letters_total";
+const DEAD_LETTERS_WAITING: &str = "onsale_dead_letters_waiting";
 
 /// Says what each means; once, when the recorder is installed.
 pub fn describe() {
@@ -51,6 +54,9 @@ pub fn describe() {
     describe_counter!(PAYMENTS_SETTLED_TOTAL, Unit::Count, "Payment facts settled, by outcome");
     describe_counter!(MAILS_TOTAL, Unit::Count, "Attempts to send a mail, by the state that it was left in");
     describe_counter!(REFUNDS_TOTAL, Unit::Count, "Refunds that came to a state: asked, done or failed");
+    describe_gauge!(BUS_DEPTH, Unit::Count, "Messages that wait on the bus, by topic: orders, payments, dead");
+    describe_counter!(DEAD_LETTERS_TOTAL, Unit::Count, "Messages that could not be taken in, by routing key");
+    describe_gauge!(DEAD_LETTERS_WAITING, Unit::Count, "Dead letters that wait for a person");
 }
 
 pub(super) struct InventoryMeasures {
@@ -174,4 +180,20 @@ pub(super) fn mail(state: &'static str) {
 /// By what the provider was asked; what it says by itself is counted where that is heard.
 pub(super) fn refund(to: RefundState) {
     counter!(REFUNDS_TOTAL, "state" => to.as_str()).increment(1);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of messages are far below 2^52")]
+pub(super) fn bus_depth(topic: Topic, depth: u64) {
+    gauge!(BUS_DEPTH, "topic" => topic.as_str()).set(depth as f64);
+}
+
+/// A key that is none of ours is counted with the others of its kind.
+pub(super) fn dead_letter(routing_key: &str) {
+    let known = Topic::WORK.iter().flat_map(|topic| topic.routing_keys()).find(|key| **key == routing_key);
+    counter!(DEAD_LETTERS_TOTAL, "key" => known.copied().unwrap_or("other")).increment(1);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of messages are far below 2^52")]
+pub(super) fn dead_letters_waiting(count: u64) {
+    gauge!(DEAD_LETTERS_WAITING).set(count as f64);
 }

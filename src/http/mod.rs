@@ -22,6 +22,7 @@ pub mod challenge;
 pub mod checkout;
 pub mod config;
 pub mod copies;
+pub mod dead_letters;
 pub mod devices;
 pub mod door;
 pub mod draw;

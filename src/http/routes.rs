@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, devices, door, draw, events, first_version, health, holds, keys, mails,
+    audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys, mails,
     metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
@@ -127,6 +127,10 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(mails::read))
         .routes(routes!(mails::message))
         .routes(routes!(mails::send))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::read))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::drop))
         .routes(routes!(keys::read))
         .routes(routes!(keys::rotate))
 }

@@ -1,7 +1,8 @@
 //! Port: the way from decisions to orders, at least once.
 //!
 //! Two queues: order facts, and payment facts. A message is on the bus when `publish` returns; it is gone when it was
-//! acknowledged; until then it comes again. Beside them news, for whoever listens.
+//! acknowledged; until then it comes again. What nobody could take in is in a third, the dead letters. Beside them news, for
+//! whoever listens.
 
 pub mod embedded;
 pub mod rabbitmq;
@@ -20,10 +21,36 @@ pub enum Topic {
     Orders,
     /// `order.payment-success`, `order.payment-cancelled`.
     Payments,
+    /// Messages of the others, as they were, that were rejected or had their last attempt. Nothing is published to it, and
+    /// nothing leaves it but by an acknowledgement.
+    Dead,
 }
 
 impl Topic {
-    pub const ALL: [Self; 2] = [Self::Orders, Self::Payments];
+    pub const ALL: [Self; 3] = [Self::Orders, Self::Payments, Self::Dead];
+    /// Those that are published to.
+    pub const WORK: [Self; 2] = [Self::Orders, Self::Payments];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Payments => "payments",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Where messages with this key are published.
+    pub fn of_key(routing_key: &str) -> Option<Self> {
+        Self::WORK.into_iter().find(|topic| topic.routing_keys().contains(&routing_key))
+    }
+
+    /// A message given back this often goes to the dead letters instead of a further attempt.
+    const fn delivery_limit(self) -> u32 {
+        match self {
+            Self::Orders | Self::Payments => DELIVERY_LIMIT,
+            Self::Dead => u32::MAX,
+        }
+    }
 
     /// The only keys that lead to it; others are refused.
     pub const fn routing_keys(self) -> &'static [&'static str] {
@@ -38,6 +65,7 @@ impl Topic {
                 "order.voided",
             ],
             Self::Payments => &["order.payment-success", "order.payment-cancelled"],
+            Self::Dead => &[],
         }
     }
 
@@ -58,7 +86,7 @@ impl Topic {
 /// What AMQP can carry.
 const MAX_ID_BYTES: usize = 255;
 
-/// A message given back this often goes to the dead letters instead of a further attempt.
+/// Of the topics that are published to.
 pub const DELIVERY_LIMIT: u32 = 10;
 
 /// How long a message given back rests before it comes again: doubled at each attempt.
@@ -106,7 +134,7 @@ pub trait Settle: Send + Sync {
     /// Again later, after a rest that grows with the attempts; after the last one to the dead letters. All attempts together
     /// last less than a minute: while a store is down, keep the delivery and wait instead, which costs no attempt.
     async fn retry(self: Box<Self>) -> Result<(), StoreError>;
-    /// Never again: to the dead letters.
+    /// Never again: to the dead letters. Of those it comes again, later.
     async fn reject(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -125,8 +153,6 @@ pub trait OrderBus: Send + Sync + 'static {
 
     /// Messages that wait, without those under way.
     async fn depth(&self, topic: Topic) -> Result<u64, StoreError>;
-
-    async fn dead_letters(&self) -> Result<u64, StoreError>;
 
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -160,7 +186,10 @@ mod tests {
                 }
             }
             assert!(topic.check(&[message("order.unheard-of")]).is_err());
+        }
+        for topic in Topic::WORK {
             let id = |length| Message { id: "x".repeat(length), ..message(topic.routing_keys()[0]) };
+            assert_eq!(Topic::of_key(topic.routing_keys()[0]), Some(topic));
             assert!(topic.check(&[id(255)]).is_ok() && topic.check(&[id(256)]).is_err());
         }
     }

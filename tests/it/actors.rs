@@ -26,7 +26,7 @@ use onsale::{
         time::{EventTime, Millis},
     },
     stores::{
-        database::{checks, events, orders, outbox, tickets},
+        database::{checks, dead_letters, events, orders, outbox, tickets},
         order_bus::Topic,
         secret::{RootSecret, TicketKey},
     },
@@ -485,7 +485,8 @@ async fn audit(shop: &Shop, event: EventId) {
     assert_eq!(checks::seats_sold_twice(database, event).await.expect("answers"), []);
     assert_eq!(checks::miscounted(database, event).await.expect("answers"), Vec::<OrderRef>::new());
     assert_eq!(checks::paid_twice(database, event).await.expect("answers"), Vec::<OrderRef>::new());
-    assert_eq!(shop.stores.bus.dead_letters().await.expect("answers"), 0);
+    assert_eq!(shop.stores.bus.depth(Topic::Dead).await.expect("answers"), 0);
+    assert_eq!(dead_letters::count_waiting(database).await.expect("answers"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use onsale::{
     domain::{account::Role, time::Millis},
     http::{now, shapes::Timestamp},
+    stores::{database::dead_letters, order_bus::Message},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 118] = [
+const ROWS: [(&str, &str, May); 122] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -151,6 +152,10 @@ const ROWS: [(&str, &str, May); 118] = [
     ("get", "/api/v1/admin/mails/{mail}", Admins),
     ("get", "/api/v1/admin/mails/{mail}/message", Admins),
     ("post", "/api/v1/admin/mails/{mail}/send", Admins),
+    ("get", "/api/v1/admin/dead-letters", Operators),
+    ("get", "/api/v1/admin/dead-letters/{letter}", Operators),
+    ("post", "/api/v1/admin/dead-letters/{letter}/redrive", Operators),
+    ("post", "/api/v1/admin/dead-letters/{letter}/drop", Operators),
     ("get", "/api/v1/admin/keys", Operators),
     ("post", "/api/v1/admin/keys/rotate", Operators),
     ("post", "/api/v1/events/{event}/end", ItsOrganizer),
@@ -256,7 +261,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
         ("put", _, "status") => json!({"status": "active", "reason": reason}),
-        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate" | "send")
+        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate" | "send" | "redrive" | "drop")
             if path.contains("/admin/") =>
         {
             json!({"reason": reason})
@@ -286,6 +291,7 @@ struct World {
     ticket: String,
     mail: String,
     refund: String,
+    letter: String,
     victim: String,
 }
 
@@ -305,8 +311,8 @@ impl World {
             accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
         }
         let victim = served.register("victim@example.org").await.id.to_string();
-        let [event, reference, ticket, mail, refund] = [const { String::new() }; 5];
-        let mut world = Self { served, accounts, event, reference, ticket, mail, refund, victim };
+        let [event, reference, ticket, mail, refund, letter] = [const { String::new() }; 6];
+        let mut world = Self { served, accounts, event, reference, ticket, mail, refund, letter, victim };
         world.sell().await;
         world
     }
@@ -356,6 +362,10 @@ impl World {
         let refunds = format!("/api/v1/admin/orders/{}/refunds", self.reference);
         let refund = self.ask(Who::ItsOrganizer, "post", &refunds, body("post", &refunds), &[]).await;
         self.refund = refund.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned();
+        let message = Message { routing_key: "order.unheard-of".into(), id: String::new(), body: Vec::new() };
+        dead_letters::add(&self.served.app.database, &message, now()).await.expect("kept");
+        let letters = self.ask(Who::Operator, "get", "/api/v1/admin/dead-letters", None, &[]).await;
+        self.letter = letters.expect(StatusCode::OK)["items"][0]["id"].as_str().expect("id").to_owned();
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -388,6 +398,7 @@ impl World {
             .replace("{ticket}", &self.ticket)
             .replace("{mail}", &self.mail)
             .replace("{refund}", &self.refund)
+            .replace("{letter}", &self.letter)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {

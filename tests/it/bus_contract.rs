@@ -25,7 +25,7 @@ async fn depth_becomes(bus: &Arc<dyn OrderBus>, expected: u64) {
 }
 
 async fn dead_become(bus: &Arc<dyn OrderBus>, expected: u64) {
-    becomes(expected, || async { bus.dead_letters().await.expect("dead letters") }).await;
+    becomes(expected, || async { bus.depth(Topic::Dead).await.expect("dead letters") }).await;
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_rejected_message_and_one_that_fails_ten_times_go_to_the_dead_letters(
     for home in Home::all() {
         let bus = home.open().await;
         bus.publish(Topic::Orders, &messages(0..3)).await.expect("publish");
-        assert_eq!(bus.dead_letters().await.expect("dead letters"), 0);
+        assert_eq!(bus.depth(Topic::Dead).await.expect("dead letters"), 0);
         let mut deliveries = bus.consume(Topic::Orders, 3).await.expect("consume");
         let mut attempts = BTreeMap::new();
         for _ in 0..21 {
@@ -254,7 +254,7 @@ fn a_message_that_ends_the_process_each_time_goes_to_the_dead_letters() {
     for attempt in 1..=10 {
         process(&|runtime, bus| {
             runtime.block_on(async {
-                assert_eq!(bus.dead_letters().await.expect("dead letters"), 0, "before attempt {attempt}");
+                assert_eq!(bus.depth(Topic::Dead).await.expect("dead letters"), 0, "before attempt {attempt}");
                 let mut deliveries = bus.consume(Topic::Orders, 1).await.expect("consume");
                 let delivery = next(&mut deliveries).await;
                 assert_eq!(delivery.attempt, attempt);
@@ -264,7 +264,7 @@ fn a_message_that_ends_the_process_each_time_goes_to_the_dead_letters() {
     }
     process(&|runtime, bus| {
         runtime.block_on(async {
-            assert_eq!(bus.dead_letters().await.expect("dead letters"), 1);
+            assert_eq!(bus.depth(Topic::Dead).await.expect("dead letters"), 1);
             assert_eq!(bus.depth(Topic::Orders).await.expect("depth"), 0);
         });
     });
@@ -415,6 +415,48 @@ async fn news_reaches_whoever_has_bound_a_queue_and_is_no_error_where_nobody_has
             assert_eq!(bus.depth(topic).await.expect("depth"), 0, "no work came of it");
         }
         drop(bus);
+        home.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_as_they_were_and_stay_until_they_are_acknowledged() {
+    for home in Home::all() {
+        let bus = home.open().await;
+        let paid = Message { routing_key: "order.payment-success".to_owned(), body: vec![0xff, 0], ..message(8) };
+        bus.publish(Topic::Orders, &[message(7)]).await.expect("publish");
+        bus.publish(Topic::Payments, std::slice::from_ref(&paid)).await.expect("publish");
+        for topic in Topic::WORK {
+            let mut deliveries = bus.consume(topic, 1).await.expect("consume");
+            next(&mut deliveries).await.settle.reject().await.expect("reject");
+        }
+        dead_become(&bus, 2).await;
+        assert!(matches!(bus.publish(Topic::Dead, &[message(9)]).await, Err(StoreError::Invalid(_))));
+
+        let mut dead = bus.consume(Topic::Dead, 2).await.expect("consume");
+        let mut seen = BTreeMap::new();
+        // More often than any other message may come back.
+        for turn in 0..24 {
+            let delivery = next(&mut dead).await;
+            seen.insert(delivery.message.id.clone(), delivery.message.clone());
+            match turn % 3 {
+                0 => delivery.settle.reject().await.expect("comes again"),
+                1 => delivery.settle.retry().await.expect("comes again"),
+                _ => drop(delivery),
+            }
+        }
+        assert_eq!(seen, BTreeMap::from([("7".to_owned(), message(7)), ("8".to_owned(), paid)]));
+        drop((dead, bus));
+
+        let bus = home.open().await;
+        let mut dead = bus.consume(Topic::Dead, 2).await.expect("consume");
+        for _ in 0..2 {
+            let delivery = next(&mut dead).await;
+            assert!(seen.remove(&delivery.message.id).is_some(), "once after a restart");
+            delivery.settle.ack().await.expect("ack");
+        }
+        drop(dead);
+        dead_become(&bus, 0).await;
         home.remove().await;
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
 //! orders; the database's outbox goes to the bus; refunds that are due go to their provider, and cancelled
-//! events' orders become refunds. Each message is acknowledged after its effect is durable, so a crash
+//! events' orders become refunds; dead letters become rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
 //! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
 
 mod batches;
+mod dead;
 mod facts;
 mod payments;
 mod refunds;
@@ -40,7 +41,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 5],
+    _workers: [AbortOnDropHandle<()>; 6],
 }
 
 impl Actor for Intake {
@@ -55,7 +56,7 @@ impl Actor for Intake {
     ) -> Result<Workers, ActorProcessingErr> {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
         let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
-        let relay = relay::run(on);
+        let (dead, relay) = (dead::run(on.clone()), relay::run(on));
         let workers = [
             beside::run(&me, async move {
                 facts.await;
@@ -72,6 +73,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 batches.await;
                 Message::Ended("refunds of cancelled events")
+            }),
+            beside::run(&me, async move {
+                dead.await;
+                Message::Ended("dead letters")
             }),
             beside::run(&me, async move {
                 relay.await;

@@ -15,6 +15,7 @@ mod write;
 pub mod accounts;
 pub mod audit;
 pub mod checks;
+pub mod dead_letters;
 pub mod events;
 pub mod idempotency;
 pub mod ledger;

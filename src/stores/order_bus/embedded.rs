@@ -45,6 +45,7 @@ impl Counts {
         match topic {
             Topic::Orders => &self.orders,
             Topic::Payments => &self.payments,
+            Topic::Dead => &self.dead,
         }
     }
 }
@@ -95,11 +96,6 @@ impl OrderBus for EmbeddedBus {
     async fn depth(&self, topic: Topic) -> Result<u64, StoreError> {
         self.ping().await?;
         Ok(self.counts.waiting(topic).load(Ordering::Relaxed))
-    }
-
-    async fn dead_letters(&self) -> Result<u64, StoreError> {
-        self.ping().await?;
-        Ok(self.counts.dead.load(Ordering::Relaxed))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

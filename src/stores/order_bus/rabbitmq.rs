@@ -119,7 +119,7 @@ impl OrderBus for RabbitBus {
         let consumer = Consumer {
             address: self.address.clone(),
             topology: self.topology.clone(),
-            queue: self.topology.queue(topic).to_owned(),
+            topic,
             prefetch,
             delay: self.delay,
         };
@@ -131,11 +131,7 @@ impl OrderBus for RabbitBus {
         self.count(self.topology.queue(topic)).await
     }
 
-    async fn dead_letters(&self) -> Result<u64, StoreError> {
-        self.count(self.topology.dead()).await
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
-        self.count(self.topology.dead()).await.map(|_| ())
+        self.depth(Topic::Dead).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@ mod bots;
 mod classes;
 mod control;
 mod copies;
+mod dead_letters;
 mod devices;
 mod door;
 mod encrypted;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::stores::{
     error::StoreError,
-    order_bus::{DELIVERY_LIMIT, Delivery, RetryDelay, Settle, Topic},
+    order_bus::{Delivery, RetryDelay, Settle, Topic},
 };
 
 /// Messages taken at once, so that one consumer does not keep the writer from others for long.
@@ -106,7 +106,7 @@ impl Given {
         let (id, attempt, room) = (self.id, self.attempt, self.room.take());
         let Consumer { topic, commands, delay } = self.consumer.clone();
         self.runtime.spawn(async move {
-            let command = if attempt < DELIVERY_LIMIT {
+            let command = if attempt < topic.delivery_limit() {
                 tokio::time::sleep(delay.after(attempt)).await;
                 Command::Return { topic, id }
             } else {
@@ -131,6 +131,9 @@ impl Settle for Given {
     }
 
     async fn reject(self: Box<Self>) -> Result<(), StoreError> {
+        if self.consumer.topic == Topic::Dead {
+            return self.retry().await;
+        }
         self.settle(|topic, id, answer| Command::Bury { topic, id, answer }).await
     }
 }

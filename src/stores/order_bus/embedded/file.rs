@@ -18,10 +18,6 @@ CREATE TABLE IF NOT EXISTS message (
 );
 CREATE INDEX IF NOT EXISTS message_in_order ON message (topic, id);
 CREATE TABLE IF NOT EXISTS handed_out (topic INTEGER PRIMARY KEY, up_to INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS dead (
-    id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, routing_key TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
-    attempts INTEGER NOT NULL
-);
 ";
 
 /// All bodies in one value, and where each begins in it: one statement for a batch. Nothing but empty bodies comes as NULL.
@@ -29,11 +25,11 @@ const PUBLISH: &str = "
 INSERT INTO message (id, topic, routing_key, name, body)
 SELECT ?1 + key, ?2, value ->> 0, value ->> 1, COALESCE(substr(?4, value ->> 2, value ->> 3), x'') FROM json_each(?3)";
 const DELETE: &str = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(?1))";
-/// `attempts` are those before the present one.
+/// Under new ids: behind what that topic has had.
 const BURY: &str = "
-INSERT INTO dead (topic, routing_key, name, body, attempts)
-SELECT topic, routing_key, name, body, attempts + 1 FROM message
-WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+INSERT INTO message (id, topic, routing_key, name, body)
+SELECT ?1 + ROW_NUMBER() OVER (ORDER BY id) - 1, ?2, routing_key, name, body FROM message
+WHERE id IN (SELECT value FROM json_each(?3))";
 /// Those that came back, whose last attempt is over,
 const AGAIN: &str = "
 UPDATE message SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?1))
@@ -48,9 +44,7 @@ INSERT INTO handed_out (topic, up_to) VALUES (?1, ?2) ON CONFLICT (topic) DO UPD
 const CUT_OFF: &str = "
 UPDATE message SET attempts = attempts + 1
 WHERE id <= (SELECT up_to FROM handed_out WHERE handed_out.topic = message.topic)";
-const BURY_SPENT: &str = "
-INSERT INTO dead (topic, routing_key, name, body, attempts)
-SELECT topic, routing_key, name, body, attempts FROM message WHERE attempts >= ?1 ORDER BY id";
+const SPENT: &str = "SELECT id FROM message WHERE attempts >= ?1 AND topic <> ?2 ORDER BY id";
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -87,23 +81,19 @@ impl File {
 
     /// Ends the attempts that were under way when the process ended, and buries what has had its last one.
     async fn settle_cut_off(&mut self) -> Result<(), StoreError> {
+        let next_id = self.highest_id().await? + 1;
         let mut round = self.begin(true).await?;
         round.execute(sqlx::query(CUT_OFF)).await?;
         round.execute(sqlx::query("DELETE FROM handed_out")).await?;
-        round.execute(sqlx::query(BURY_SPENT).bind(DELIVERY_LIMIT)).await?;
-        round.execute(sqlx::query("DELETE FROM message WHERE attempts >= ?1").bind(DELIVERY_LIMIT)).await?;
+        let spent = sqlx::query_scalar(SPENT).bind(DELIVERY_LIMIT).bind(number(Topic::Dead));
+        let spent: Vec<i64> = spent.fetch_all(&mut *round.transaction).await.map_err(sqlite::error)?;
+        round.bury(next_id, &spent).await?;
         round.commit().await
     }
 
-    /// Messages of the topic, without the dead ones.
+    /// Messages of the topic.
     pub async fn count(&mut self, topic: Topic) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE topic = ?1").bind(number(topic));
-        let count: i64 = count.fetch_one(&mut self.connection).await.map_err(sqlite::error)?;
-        Ok(count.cast_unsigned())
-    }
-
-    pub async fn count_dead(&mut self) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar("SELECT COUNT(*) FROM dead");
         let count: i64 = count.fetch_one(&mut self.connection).await.map_err(sqlite::error)?;
         Ok(count.cast_unsigned())
     }
@@ -145,20 +135,19 @@ impl Round<'_> {
     }
 
     pub async fn delete(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        self.by_ids(DELETE, ids).await
-    }
-
-    /// To the dead letters.
-    pub async fn bury(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        self.by_ids(BURY, ids).await?;
-        self.by_ids(DELETE, ids).await
-    }
-
-    async fn by_ids(&mut self, statement: &'static str, ids: &[i64]) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
-        self.execute(sqlx::query(statement).bind(json(&ids)?)).await
+        self.execute(sqlx::query(DELETE).bind(json(&ids)?)).await
+    }
+
+    /// To the dead letters, as new messages from `first` on.
+    pub async fn bury(&mut self, first: i64, ids: &[i64]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.execute(sqlx::query(BURY).bind(first).bind(number(Topic::Dead)).bind(json(&ids)?)).await?;
+        self.delete(ids).await
     }
 
     /// The messages of these ids, and `more` after the id `after`; in order.
@@ -191,6 +180,7 @@ const fn number(topic: Topic) -> i64 {
     match topic {
         Topic::Orders => 1,
         Topic::Payments => 2,
+        Topic::Dead => 3,
     }
 }
 

@@ -77,6 +77,7 @@ struct Writer {
     counts: Arc<Counts>,
     orders: Waiting,
     payments: Waiting,
+    dead: Waiting,
     next_id: i64,
 }
 
@@ -94,12 +95,12 @@ pub async fn run(
     commands: mpsc::Receiver<Command>,
     counts: Arc<Counts>,
 ) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
-    let orders = file.count(Topic::Orders).await?;
-    let payments = file.count(Topic::Payments).await?;
     let next_id = file.highest_id().await? + 1;
-    counts.dead.store(file.count_dead().await?, Ordering::Relaxed);
-    let waiting = |fresh| Waiting { fresh, ..Waiting::default() };
-    let writer = Writer { file, counts, orders: waiting(orders), payments: waiting(payments), next_id };
+    let [orders, payments, dead] = Default::default();
+    let mut writer = Writer { file, counts, orders, payments, dead, next_id };
+    for topic in Topic::ALL {
+        writer.waiting(topic).fresh = writer.file.count(topic).await?;
+    }
     writer.show();
     Ok(writer.work(commands))
 }
@@ -134,6 +135,7 @@ impl Writer {
         match topic {
             Topic::Orders => &mut self.orders,
             Topic::Payments => &mut self.payments,
+            Topic::Dead => &mut self.dead,
         }
     }
 
@@ -162,7 +164,8 @@ impl Writer {
                     self.next_id += messages.len() as i64;
                     self.waiting(*topic).fresh += messages.len() as u64;
                 }
-                self.counts.dead.fetch_add(work.bury.len() as u64, Ordering::Relaxed);
+                self.next_id += work.bury.len() as i64;
+                self.dead.fresh += work.bury.len() as u64;
             }
             Err(_) => {
                 for (topic, id, _) in work.delete.iter().chain(&work.bury) {
@@ -195,7 +198,7 @@ impl Writer {
             next_id += messages.len() as i64;
         }
         round.delete(&ids(&work.delete)).await?;
-        round.bury(&ids(&work.bury)).await?;
+        round.bury(next_id, &ids(&work.bury)).await?;
         round.commit().await
     }
 
@@ -240,7 +243,8 @@ impl Writer {
     }
 
     fn show(&self) {
-        for (topic, waiting) in [(Topic::Orders, &self.orders), (Topic::Payments, &self.payments)] {
+        let topics = [(Topic::Orders, &self.orders), (Topic::Payments, &self.payments), (Topic::Dead, &self.dead)];
+        for (topic, waiting) in topics {
             let depth = waiting.fresh + waiting.returned.len() as u64;
             self.counts.waiting(topic).store(depth, Ordering::Relaxed);
         }

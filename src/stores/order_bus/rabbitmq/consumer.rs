@@ -20,7 +20,7 @@ use super::{
 };
 use crate::stores::{
     error::{Source, StoreError},
-    order_bus::{DELIVERY_LIMIT, Delivery, Message, RetryDelay, Settle},
+    order_bus::{Delivery, Message, RetryDelay, Settle, Topic},
 };
 
 /// For each step: a request to the broker, an answer to a delivery.
@@ -29,7 +29,7 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Consumer {
     pub address: Address,
     pub topology: Topology,
-    pub queue: String,
+    pub topic: Topic,
     pub prefetch: u16,
     pub delay: RetryDelay,
 }
@@ -39,7 +39,7 @@ impl Consumer {
         let mut backoff = Backoff::new();
         while !deliveries.is_closed() {
             let Err(error) = self.deliver(&deliveries, &mut backoff).await else { return };
-            tracing::warn!(error, queue = self.queue, "consuming has failed, connecting again");
+            tracing::warn!(error, topic = self.topic.as_str(), "consuming has failed, connecting again");
             backoff.fail();
             tokio::select! {
                 () = backoff.over() => {}
@@ -58,7 +58,8 @@ impl Consumer {
         let channel = &link.channel;
         timeout(STEP_DEADLINE, channel.basic_qos(self.prefetch, BasicQosOptions::default())).await??;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consume = channel.basic_consume(self.queue.as_str().into(), "".into(), options, arguments);
+        let queue = self.topology.queue(self.topic);
+        let consume = channel.basic_consume(queue.into(), "".into(), options, arguments);
         let mut frames = timeout(STEP_DEADLINE, consume).await??;
         backoff.reset();
         loop {
@@ -68,7 +69,7 @@ impl Consumer {
             };
             let Some(frame) = frame else { return Err("the broker has cancelled the consumer".into()) };
             let delivery = self.delivery(frame?, channel);
-            if delivery.attempt > DELIVERY_LIMIT {
+            if delivery.attempt > self.topic.delivery_limit() {
                 // The broker counts returns, and so allows one attempt more.
                 delivery.settle.reject().await?;
                 continue;
@@ -90,6 +91,7 @@ impl Consumer {
         let given = Given {
             acker: frame.acker,
             channel: channel.clone(),
+            topic: self.topic,
             attempt,
             delay: self.delay,
             runtime: Handle::current(),
@@ -120,6 +122,7 @@ struct Given {
     acker: Acker,
     /// Closes when the last one is dropped.
     channel: Channel,
+    topic: Topic,
     attempt: u32,
     delay: RetryDelay,
     runtime: Handle,
@@ -130,10 +133,10 @@ impl Given {
     /// After its rest; until then it takes up room. If that fails, the connection is gone and the broker gives it again.
     fn give_back(&mut self) {
         self.is_settled = true;
-        let (acker, channel, rest, attempt) =
-            (self.acker.clone(), self.channel.clone(), self.delay.after(self.attempt), self.attempt);
+        let (acker, channel, rest) = (self.acker.clone(), self.channel.clone(), self.delay.after(self.attempt));
+        let comes_again = self.attempt < self.topic.delivery_limit();
         self.runtime.spawn(async move {
-            let given_back = if attempt < DELIVERY_LIMIT {
+            let given_back = if comes_again {
                 tokio::time::sleep(rest).await;
                 settled(acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() })).await
             } else {
@@ -170,6 +173,9 @@ impl Settle for Given {
     }
 
     async fn reject(mut self: Box<Self>) -> Result<(), StoreError> {
+        if self.topic == Topic::Dead {
+            return self.retry().await;
+        }
         self.is_settled = true;
         settled(self.acker.reject(BasicRejectOptions { requeue: false })).await
     }

@@ -38,11 +38,8 @@ impl Topology {
         match topic {
             Topic::Orders => &self.orders,
             Topic::Payments => &self.payments,
+            Topic::Dead => &self.dead,
         }
-    }
-
-    pub fn dead(&self) -> &str {
-        &self.dead
     }
 
     pub async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
@@ -51,9 +48,11 @@ impl Topology {
         exchange(&self.dead, ExchangeKind::Fanout).await?;
         exchange(&self.exchange, ExchangeKind::Topic).await?;
 
-        self.declare_queue(channel, &self.dead, arguments([("x-queue-type", text("quorum"))])).await?;
+        // Newer brokers drop what was given back twenty times, unless told otherwise.
+        let dead = [("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongInt(i32::MAX))];
+        self.declare_queue(channel, &self.dead, arguments(dead)).await?;
         self.bind(channel, &self.dead, &self.dead, "").await?;
-        for topic in Topic::ALL {
+        for topic in Topic::WORK {
             let queue = self.queue(topic);
             let arguments = arguments([
                 ("x-queue-type", text("quorum")),
