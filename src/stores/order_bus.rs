@@ -83,6 +83,9 @@ impl Topic {
     }
 }
 
+/// What is told to whoever listens, and asks nobody for anything.
+pub const NEWS_KEYS: [&str; 5] = ["ticket.issued", "refund.begun", "refund.asked", "refund.failed", "refund.done"];
+
 /// What AMQP can carry.
 const MAX_ID_BYTES: usize = 255;
 
@@ -144,8 +147,7 @@ pub trait OrderBus: Send + Sync + 'static {
     /// [`StoreError::Invalid`] if the bus can never carry one of them; then it has none of them.
     async fn publish(&self, topic: Topic, messages: &[Message]) -> Result<(), StoreError>;
 
-    /// Tells whoever listens, and nobody if nobody does: routing keys `refund.begun`, `refund.asked`, `refund.failed`,
-    /// `refund.done`. Returns when the bus has them; on an error some may be told, and all can be told again.
+    /// Tells whoever listens, and nobody if nobody does, under [`NEWS_KEYS`]. Returns when the bus has them; on an error some may be told, and all can be told again.
     async fn announce(&self, news: &[Message]) -> Result<(), StoreError>;
 
     /// Delivers until the receiver is dropped, over reconnects, `prefetch` unanswered at most.

@@ -24,6 +24,7 @@ mod keys_contract;
 mod killed;
 mod late_commits;
 mod ledger;
+mod listener;
 mod mirrored_draw;
 mod mirrors;
 mod netns;

@@ -1,4 +1,4 @@
-//! The database's outbox to the bus: what webhooks have stored, and what is told of refunds.
+//! The database's outbox to the bus: what webhooks have stored, and what is told of tickets and refunds.
 //!
 //! Looks often instead of being told: a webhook may have been stored by another process, and a hint that is lost would have
 //! to be made up for by looking anyway.
@@ -16,7 +16,7 @@ use crate::{
     stores::{
         database::outbox::{self, Unsent},
         error::StoreError,
-        order_bus::{Message, Topic},
+        order_bus::{Message, NEWS_KEYS, Topic},
     },
 };
 
@@ -27,8 +27,6 @@ const OVERDUE_EVERY: Duration = Duration::from_secs(15);
 /// which is what was sent so long ago and is not done, although nothing waits in the bus.
 const OVERDUE: Millis = Millis(60_000);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Begins the routing keys of what is told to whoever listens, and asks nobody for anything.
-const NEWS: &str = "refund.";
 
 pub(super) async fn run(on: Foundation) {
     let mut backoff = Backoff::up_to(LONGEST_WAIT);
@@ -73,7 +71,7 @@ async fn send_again(on: &Foundation) -> Result<(), StoreError> {
 /// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
 async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError> {
     let count = unsent.len();
-    let (news, work): (Vec<_>, Vec<_>) = unsent.into_iter().partition(|one| one.routing_key.starts_with(NEWS));
+    let (news, work): (Vec<_>, Vec<_>) = unsent.into_iter().partition(|one| NEWS_KEYS.contains(&one.routing_key.as_str()));
     publish(on, work).await?;
     announce(on, news).await?;
     Ok(count)
