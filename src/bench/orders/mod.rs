@@ -44,10 +44,10 @@ pub struct Options {
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     orders: u64,
     /// Connections, one request at a time on each.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=5_000))]
     buyers: u64,
     /// Orders begun beyond those that have tickets, at most.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     ahead: u64,
     #[arg(long, default_value = "page")]
     way: Way,
