@@ -30,7 +30,12 @@ use crate::{
         order::OrderState,
     },
     stores::{
-        database::{orders, payments, payments::Payment, sandbox as books},
+        database::{
+            orders::{self, Opening},
+            payments,
+            payments::Payment,
+            sandbox as books,
+        },
         error::StoreError,
     },
 };
@@ -143,7 +148,6 @@ async fn open(
     let payment = open_payment(&app, &order).await?;
 
     // The provider's side: under the session's name of ours, so that a second call opens nothing new.
-    let mut write = app.database.begin().await?;
     let session = books::Session {
         id: payment.provider_session.clone(),
         reference,
@@ -153,14 +157,19 @@ async fn open(
         created_at: now(),
         updated_at: now(),
     };
-    books::create(&mut write, &session).await?;
-    let order = orders::open_checkout(&mut write, reference, now()).await?;
-    let answer = Checkout {
-        status_url: status_url(reference),
-        payment_url: payment.url,
-        order: OrderAnswer::of_row(order, Some(&configuration), now()),
+    books::create_now(&app.database, session).await?;
+    let answer = move |order| {
+        let answer = Checkout {
+            status_url: status_url(reference),
+            payment_url: payment.url.clone(),
+            order: OrderAnswer::of_row(order, Some(&configuration), now()),
+        };
+        serde_json::to_string(&answer).expect("an answer is plain values")
     };
-    attempt.finish(write, StatusCode::ACCEPTED, &answer).await
+    let opening = |key, status| Opening { reference, key, status, answer: Box::new(answer), now: now() };
+    attempt
+        .finish_by(StatusCode::ACCEPTED, |key, status| orders::open_checkout_now(&app.database, opening(key, status)))
+        .await
 }
 
 /// Durable before the provider hears of it.
@@ -178,13 +187,10 @@ async fn open_payment(app: &App, order: &orders::Order) -> Result<Payment, Probl
         created_at: now,
         updated_at: now,
     };
-    let mut write = app.database.begin().await?;
-    let payment = match payments::open(&mut write, &payment).await {
-        Err(StoreError::Conflict(_)) => return Err(Problem::new(Code::OrderState).detail("the order is paid")),
-        other => other?,
-    };
-    write.commit().await?;
-    Ok(payment)
+    match payments::open_now(&app.database, payment).await {
+        Err(StoreError::Conflict(_)) => Err(Problem::new(Code::OrderState).detail("the order is paid")),
+        other => Ok(other?),
+    }
 }
 
 /// A page that leads anywhere lends our name to anybody.

@@ -8,12 +8,14 @@
 //! | refunding | refunded |
 //! | refunded | – |
 
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 
 use super::{
     Database, Query, Write, fault,
+    many::{Many, ROWS, Texts},
     row::{Row, millis},
     statement,
+    together::Work,
 };
 use crate::{
     domain::{
@@ -71,10 +73,11 @@ impl State {
     }
 }
 
+const COLUMNS: &str =
+    "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
+
 /// [`Payment`]s, as [`of_row`] reads them.
 fn select(which: &'static str) -> Query {
-    const COLUMNS: &str =
-        "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
     statement(["SELECT ", COLUMNS, " FROM payments ", which])
 }
 
@@ -102,6 +105,65 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     }
 }
 
+/// [`open`] in a transaction of its own: durable when it returns.
+pub async fn open_now(database: &Database, payment: Payment) -> Result<Payment, StoreError> {
+    database.inner.desks.payments.bring(database, Open(payment)).await
+}
+
+pub(super) struct Open(Payment);
+
+static OPEN: Many = Many::new(|| {
+    Texts::rows(
+        "INSERT INTO payments (id, order_reference, provider, provider_session, amount_minor, currency, state, url, \
+         created_at, updated_at) SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, 'open', v.column7, \
+         v.column8, v.column8 FROM (VALUES ",
+        8,
+        ") AS v WHERE NOT EXISTS (SELECT 1 FROM payments WHERE order_reference = v.column2 AND state = 'captured') \
+         ON CONFLICT DO NOTHING",
+    )
+});
+static OPEN_OF: Many = Many::new(|| {
+    Texts::list(&["SELECT ", COLUMNS, " FROM payments WHERE state = 'open' AND order_reference IN "].concat(), "")
+});
+
+impl Work for Open {
+    type Done = Payment;
+
+    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Payment>>, StoreError> {
+        let mut by_order: Vec<&Self> = all.iter().collect();
+        by_order.sort_by_key(|Self(payment)| payment.reference);
+        let (mut write, mut open) = (database.begin().await?, HashMap::new());
+        for some in by_order.chunks(ROWS) {
+            let insert = OPEN.bound(some, |query, Self(payment)| {
+                query
+                    .bind(payment.id.to_string())
+                    .bind(payment.reference.to_string())
+                    .bind(payment.provider.clone())
+                    .bind(payment.provider_session.clone())
+                    .bind(payment.amount.minor)
+                    .bind(payment.amount.currency.to_string())
+                    .bind(payment.url.clone())
+                    .bind(millis(payment.created_at))
+            });
+            write.execute(insert).await?;
+            let select = OPEN_OF.bound(some, |query, Self(payment)| query.bind(payment.reference.to_string()));
+            for row in write.fetch_all(select).await? {
+                let payment = of_row(&row)?;
+                open.insert(payment.reference, payment);
+            }
+        }
+        write.commit().await?;
+        Ok(all.iter().map(|Self(payment)| open.get(&payment.reference).cloned()).collect())
+    }
+
+    async fn alone(self, database: &Database) -> Result<Payment, StoreError> {
+        let mut write = database.begin().await?;
+        let payment = open(&mut write, &self.0).await?;
+        write.commit().await?;
+        Ok(payment)
+    }
+}
+
 pub async fn by_id(database: &Database, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     let select = select("WHERE id = $1");
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
@@ -112,9 +174,41 @@ pub async fn by_provider_session(
     provider: &str,
     session: &str,
 ) -> Result<Option<Payment>, StoreError> {
-    let select = select("WHERE provider = $1 AND provider_session = $2");
-    let select = select.bind(provider.to_owned()).bind(session.to_owned());
-    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
+    let which = BySession { provider: provider.to_owned(), session: session.to_owned() };
+    database.inner.desks.payments_read.bring(database, which).await
+}
+
+pub(super) struct BySession {
+    provider: String,
+    session: String,
+}
+
+static BY_SESSION: Many = Many::new(|| {
+    let before = ["SELECT ", COLUMNS, " FROM payments JOIN (VALUES "].concat();
+    Texts::rows(&before, 2, ") AS v ON payments.provider = v.column1 AND payments.provider_session = v.column2")
+});
+
+impl Work for BySession {
+    type Done = Option<Payment>;
+
+    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Option<Payment>>>, StoreError> {
+        let mut found = HashMap::new();
+        for some in all.chunks(ROWS) {
+            let select = BY_SESSION
+                .bound(some, |query, Self { provider, session }| query.bind(provider.clone()).bind(session.clone()));
+            for row in database.fetch_all(select).await? {
+                let payment = of_row(&row)?;
+                found.insert((payment.provider.clone(), payment.provider_session.clone()), payment);
+            }
+        }
+        Ok(all.iter().map(|one| Some(found.get(&(one.provider.clone(), one.session.clone())).cloned())).collect())
+    }
+
+    async fn alone(self, database: &Database) -> Result<Option<Payment>, StoreError> {
+        let select = select("WHERE provider = $1 AND provider_session = $2");
+        let select = select.bind(self.provider).bind(self.session);
+        database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
+    }
 }
 
 /// All of an order, newest first.
@@ -139,6 +233,34 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
         0 => Err(fault::contended()),
         _ => Ok(()),
     }
+}
+
+static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM payments WHERE id IN "].concat(), ""));
+static CAPTURE: Many = Many::new(|| {
+    let before = "UPDATE payments SET state = 'captured', updated_at = v.column2 FROM (VALUES ";
+    Texts::rows(before, 2, ") AS v WHERE payments.id = v.column1 AND payments.state IN ('open', 'declined')")
+});
+
+/// [`read`] for many: those that are there.
+pub(super) async fn read_many(write: &mut Write, ids: &[PaymentId]) -> Result<HashMap<PaymentId, Payment>, StoreError> {
+    let mut payments = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(ROWS) {
+        for row in write.fetch_all(SELECT.bound(some, |query, id| query.bind(id.to_string()))).await? {
+            let payment = of_row(&row)?;
+            payments.insert(payment.id, payment);
+        }
+    }
+    Ok(payments)
+}
+
+/// Their money is here; `false` if any, which must be different ones, cannot come to that, or was there already.
+pub(super) async fn capture_many(write: &mut Write, captured: &[(PaymentId, EventTime)]) -> Result<bool, StoreError> {
+    let mut changed = 0;
+    for some in captured.chunks(ROWS) {
+        let update = CAPTURE.bound(some, |query, (id, at)| query.bind(id.to_string()).bind(millis(*at)));
+        changed += write.execute(update).await?;
+    }
+    Ok(changed == captured.len() as u64)
 }
 
 /// As of within the transaction.
