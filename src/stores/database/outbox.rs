@@ -9,7 +9,10 @@ use super::{
     row::{Row, millis},
     statement,
 };
-use crate::{domain::time::EventTime, stores::error::StoreError};
+use crate::{
+    domain::time::EventTime,
+    stores::{crash_point::Step, error::StoreError},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
@@ -60,6 +63,7 @@ fn of_row(row: &Row) -> Result<Unsent, StoreError> {
 
 pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::MarkedSent);
     for id in ids {
         let update = sqlx::query("UPDATE outbox SET sent_at = $2 WHERE id = $1");
         write.execute(update.bind(id.to_string()).bind(millis(now))).await?;
@@ -75,6 +79,7 @@ pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {
 /// What they ask for is done, or a person has it on the desk: they need not be sent again.
 pub async fn done(database: &Database, ids: &[Uuid]) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::OutboxDone);
     for id in ids {
         write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
     }

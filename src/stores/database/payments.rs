@@ -21,7 +21,7 @@ use crate::{
         money::Money,
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     .bind(payment.amount.currency.to_string())
     .bind(payment.url.clone())
     .bind(millis(payment.created_at));
+    write.is_step(Step::PaymentOpened);
     write.execute(insert).await?;
     let select = select("WHERE order_reference = $1 AND state = 'open'");
     match write.fetch_optional(select.bind(payment.reference.to_string())).await? {

@@ -14,7 +14,7 @@ pub use self::{
 use super::{Database, Write, row::millis};
 use crate::{
     domain::{id::OrderRef, money::Money, time::EventTime},
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,7 @@ pub async fn decide(database: &Database, id: &str, decision: Decision<'_>, now: 
         };
     }
     say(&mut write, decision.says).await?;
+    write.is_step(Step::Captured);
     write.commit().await?;
     Ok(true)
 }
@@ -158,6 +159,7 @@ pub async fn delivered(database: &Database, id: &str, now: EventTime) -> Result<
         "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
     );
     let mut write = database.begin().await?;
+    write.is_step(Step::WebhookDelivered);
     write.execute(update.bind(id.to_owned()).bind(millis(now))).await?;
     write.commit().await
 }

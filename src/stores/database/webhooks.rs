@@ -6,7 +6,7 @@ use crate::{
         id::{OrderRef, PaymentId},
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub async fn receive(
         orders::captured(&mut write, reference, payment, now).await?;
     }
     outbox::push(&mut write, routing_key, body, now).await?;
+    write.is_step(Step::WebhookStored);
     write.commit().await?;
     Ok(Received::Now)
 }

@@ -14,6 +14,7 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
             Database, Write,
             ledger::{self, Booked},
@@ -51,6 +52,7 @@ pub async fn settle(
         return Err(StoreError::Invalid("the tickets are not those of the lines".into()));
     }
     let mut write = database.begin().await?;
+    write.is_step(Step::Settled);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if order.known.settled {
@@ -94,6 +96,7 @@ pub async fn settle_refused(
     now: EventTime,
 ) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::ReturnBegun);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if !capture(&mut write, &paid, now).await? {
