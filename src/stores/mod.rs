@@ -3,6 +3,7 @@
 //! Architecture invariant: knows `domain` only. What is decided is decided elsewhere; stores keep, fence and give back.
 
 pub mod config;
+pub mod crash_point;
 pub mod data_dir;
 pub mod database;
 pub mod error;

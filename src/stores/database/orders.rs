@@ -33,7 +33,7 @@ use crate::{
         order::{HoldFact, Known, OrderState},
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,7 @@ pub async fn list(
 
 /// A checkout is open at the provider. [`StoreError::Conflict`] if there is no such order, or it can no longer be paid.
 pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTime) -> Result<Order, StoreError> {
+    write.is_step(Step::CheckedOut);
     let mut order = take(write, reference).await?;
     match order.state {
         OrderState::Paying => return Ok(order),

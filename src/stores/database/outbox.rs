@@ -12,7 +12,10 @@ use super::{
     statement,
     together::Work,
 };
-use crate::{domain::time::EventTime, stores::error::StoreError};
+use crate::{
+    domain::time::EventTime,
+    stores::{crash_point::Step, error::StoreError},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
@@ -79,6 +82,7 @@ fn of_row(row: &Row) -> Result<Unsent, StoreError> {
 
 pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::MarkedSent);
     for some in ids.chunks(ROWS) {
         let update = MARK_SENT.bound(some, |query, id| query.bind(id.to_string()).bind(millis(now)));
         write.execute(update).await?;
@@ -111,6 +115,7 @@ impl Work for Done {
 
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<()>>, StoreError> {
         let mut write = database.begin().await?;
+        write.is_step(Step::OutboxDone);
         for some in all.chunks(ROWS) {
             write.execute(DELETE.bound(some, |query, Self(id)| query.bind(id.to_string()))).await?;
         }
@@ -120,6 +125,7 @@ impl Work for Done {
 
     async fn alone(self, database: &Database) -> Result<(), StoreError> {
         let mut write = database.begin().await?;
+        write.is_step(Step::OutboxDone);
         write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(self.0.to_string())).await?;
         write.commit().await
     }

@@ -23,7 +23,7 @@ use crate::{
         money::Money,
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     .bind(payment.amount.currency.to_string())
     .bind(payment.url.clone())
     .bind(millis(payment.created_at));
+    write.is_step(Step::PaymentOpened);
     write.execute(insert).await?;
     let select = select("WHERE order_reference = $1 AND state = 'open'");
     match write.fetch_optional(select.bind(payment.reference.to_string())).await? {
@@ -133,6 +134,7 @@ impl Work for Open {
         let mut by_order: Vec<&Self> = all.iter().collect();
         by_order.sort_by_key(|Self(payment)| payment.reference);
         let (mut write, mut open) = (database.begin().await?, HashMap::new());
+        write.is_step(Step::PaymentOpened);
         for some in by_order.chunks(ROWS) {
             let insert = OPEN.bound(some, |query, Self(payment)| {
                 query

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{id::OrderRef, money::Money, time::EventTime},
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,7 @@ async fn decide_alone(database: &Database, decide: Decide) -> Result<bool, Store
         };
     }
     say(&mut write, &says).await?;
+    write.is_step(Step::Captured);
     write.commit().await?;
     Ok(true)
 }
@@ -178,6 +179,7 @@ async fn delivered_alone(database: &Database, id: String, now: EventTime) -> Res
         "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
     );
     let mut write = database.begin().await?;
+    write.is_step(Step::WebhookDelivered);
     write.execute(update.bind(id).bind(millis(now))).await?;
     write.commit().await
 }

@@ -14,7 +14,7 @@ use crate::{
         id::{OrderRef, PaymentId},
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,7 @@ impl Work for Receive {
     /// The first message that tells of an order's money, and what tells of none.
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Received>>, StoreError> {
         let mut write = database.begin().await?;
+        write.is_step(Step::WebhookStored);
         let told: Vec<_> = all.iter().filter_map(|one| one.captured).collect();
         let mut unpaid = orders::Unpaid::read(&mut write, &told).await?;
         let (mut plain, mut seen) = (Vec::new(), HashSet::new());
@@ -102,6 +103,7 @@ impl Work for Receive {
 
     async fn alone(self, database: &Database) -> Result<Received, StoreError> {
         let mut write = database.begin().await?;
+        write.is_step(Step::WebhookStored);
         if remember(&mut write, (&self.provider, &self.id), self.now).await? == Received::Already {
             return Ok(Received::Already);
         }

@@ -11,6 +11,7 @@ use crate::{
         order::{Known, OrderState},
     },
     stores::{
+        crash_point::Step,
         database::{Database, Write, fault},
         error::StoreError,
     },
@@ -55,6 +56,7 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
     let old = by_order.iter().filter(|(_, facts)| !is_created(facts));
     let references: Vec<_> = old.map(|(reference, _)| *reference).collect();
     let mut write = database.begin().await?;
+    write.is_step(Step::FactsTakenIn);
     let mut stored = table::select(&mut write, &references).await?;
     let is_new = |(reference, _): &&(OrderRef, Vec<&OrderFact>)| !stored.contains_key(reference);
     let new: Vec<_> =

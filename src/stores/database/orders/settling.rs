@@ -17,6 +17,7 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
             Database, Query, Write,
             ledger::{self, Booked},
@@ -62,6 +63,7 @@ async fn settle_alone(database: &Database, settle: &Settle) -> Result<Settled, S
         return Err(StoreError::Invalid("the tickets are not those of the lines".into()));
     }
     let mut write = database.begin().await?;
+    write.is_step(Step::Settled);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if order.known.settled {
@@ -105,6 +107,7 @@ pub async fn settle_refused(
     now: EventTime,
 ) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::ReturnBegun);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if !capture(&mut write, &paid, now).await? {

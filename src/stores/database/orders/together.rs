@@ -4,6 +4,7 @@ use super::{Order, changed, of_row, open_checkout, select, table, take};
 use crate::{
     domain::{id::OrderRef, order::OrderState, time::EventTime},
     stores::{
+        crash_point::Step,
         database::{Database, idempotency, together::Work},
         error::StoreError,
     },
@@ -20,6 +21,7 @@ impl Work for Ensure {
         orders.sort_by_key(|order| order.reference);
         let references: Vec<OrderRef> = all.iter().map(|Self(order)| order.reference).collect();
         let mut write = database.begin().await?;
+        write.is_step(Step::OrderEnsured);
         table::insert(&mut write, &orders).await?;
         let stored = table::select(&mut write, &references).await?;
         write.commit().await?;
@@ -33,6 +35,7 @@ impl Work for Ensure {
             return Ok(order);
         }
         let mut write = database.begin().await?;
+        write.is_step(Step::OrderEnsured);
         table::insert(&mut write, &[order]).await?;
         let stored = take(&mut write, reference).await?;
         write.commit().await?;
@@ -75,6 +78,7 @@ impl Work for Opening {
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Option<String>>>, StoreError> {
         let references: Vec<OrderRef> = all.iter().map(|one| one.reference).collect();
         let mut write = database.begin().await?;
+        write.is_step(Step::CheckedOut);
         let mut orders = table::select(&mut write, &references).await?;
         let (mut opened, mut answers, mut done) = (Vec::new(), Vec::new(), Vec::new());
         for one in all {

@@ -8,6 +8,7 @@ use super::{Card, Said, Session, State, create, decide_alone, delivered_alone, o
 use crate::{
     domain::time::EventTime,
     stores::{
+        crash_point::Step,
         database::{
             Database,
             many::{Many, ROWS, Texts},
@@ -121,6 +122,7 @@ impl Work for Decide {
         let mut by_id: Vec<&Self> = firsts().collect();
         by_id.sort_by_key(|one| &one.id);
         let mut write = database.begin().await?;
+        write.is_step(Step::Captured);
         for some in by_id.chunks(ROWS) {
             let update = DECIDE.bound(some, |query, one| {
                 query.bind(one.id.clone()).bind(one.to.as_str()).bind(one.card.as_str()).bind(millis(one.now))
@@ -164,6 +166,7 @@ impl Work for Deliver {
 
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<()>>, StoreError> {
         let mut write = database.begin().await?;
+        write.is_step(Step::WebhookDelivered);
         for some in all.chunks(ROWS) {
             let update = DELIVERED.bound(some, |query, one| query.bind(one.id.clone()).bind(millis(one.now)));
             write.execute(update).await?;

@@ -15,6 +15,7 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
             Database, Write, ledger, mails,
             many::ROWS,
@@ -108,6 +109,7 @@ impl Work for Settle {
         let references: Vec<_> = all.iter().map(|one| one.reference).collect();
         let ids: Vec<_> = all.iter().map(|one| one.payment).collect();
         let mut write = database.begin().await?;
+        write.is_step(Step::Settled);
         let mut orders = table::select(&mut write, &references).await?;
         let payments = payments::read_many(&mut write, &ids).await?;
         let mut done = Vec::with_capacity(all.len());
