@@ -8,6 +8,8 @@
 //! | refunding | refunded |
 //! | refunded | – |
 
+pub mod outstanding;
+
 use std::str::FromStr;
 
 use super::{
@@ -30,10 +32,11 @@ pub struct Payment {
     pub reference: OrderRef,
     /// `sandbox`, …
     pub provider: String,
+    /// The provider's own name of it; the payment's id until the provider has told.
     pub provider_session: String,
     pub amount: Money,
     pub state: State,
-    /// The provider's hosted page.
+    /// The provider's hosted page; empty until the provider has told.
     pub url: String,
     pub created_at: EventTime,
     pub updated_at: EventTime,
@@ -71,10 +74,11 @@ impl State {
     }
 }
 
-/// [`Payment`]s, as [`of_row`] reads them.
+/// As [`of_row`] reads them.
+const COLUMNS: &str =
+    "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
+
 fn select(which: &'static str) -> Query {
-    const COLUMNS: &str =
-        "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
     statement(["SELECT ", COLUMNS, " FROM payments ", which])
 }
 
@@ -133,7 +137,8 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
     if !from.may_become(to) {
         return Err(StoreError::Conflict("the payment cannot come to that state"));
     }
-    let update = sqlx::query("UPDATE payments SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
+    let update =
+        sqlx::query("UPDATE payments SET state = $3, updated_at = $4, look_at = NULL WHERE id = $1 AND state = $2");
     let update = update.bind(id.to_string()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
     match write.execute(update).await? {
         0 => Err(fault::contended()),

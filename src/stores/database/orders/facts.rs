@@ -8,10 +8,10 @@ use crate::{
         id::{EventId, OrderRef},
         inventory::fact::{FactKind, OrderFact},
         money::Money,
-        order::Known,
+        order::{Known, OrderState},
     },
     stores::{
-        database::{Database, Write, fault},
+        database::{Database, Write, fault, payments::outstanding},
         error::StoreError,
     },
 };
@@ -77,7 +77,14 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
 async fn teach(write: &mut Write, mut order: Order, facts: &[&OrderFact]) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
         let learned = learn(order.clone(), facts);
-        if learned == order || table::update(write, &learned).await? {
+        if learned == order {
+            return Ok(());
+        }
+        if table::update(write, &learned).await? {
+            let is_ended = learned.state == OrderState::Cancelled && order.state != OrderState::Cancelled;
+            if is_ended && learned.known.checkout_open {
+                outstanding::close_now(write, learned.reference, learned.updated_at).await?;
+            }
             return Ok(());
         }
         let reference = order.reference;
