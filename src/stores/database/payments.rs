@@ -8,6 +8,8 @@
 //! | refunding | refunded |
 //! | refunded | – |
 
+pub mod outstanding;
+
 use std::{collections::HashMap, str::FromStr};
 
 use super::{
@@ -32,10 +34,11 @@ pub struct Payment {
     pub reference: OrderRef,
     /// `sandbox`, …
     pub provider: String,
+    /// The provider's own name of it; the payment's id until the provider has told.
     pub provider_session: String,
     pub amount: Money,
     pub state: State,
-    /// The provider's hosted page.
+    /// The provider's hosted page; empty until the provider has told.
     pub url: String,
     pub created_at: EventTime,
     pub updated_at: EventTime,
@@ -106,66 +109,6 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     }
 }
 
-/// [`open`] in a transaction of its own: durable when it returns.
-pub async fn open_now(database: &Database, payment: Payment) -> Result<Payment, StoreError> {
-    database.inner.desks.payments.bring(database, Open(payment)).await
-}
-
-pub(super) struct Open(Payment);
-
-static OPEN: Many = Many::new(|| {
-    Texts::rows(
-        "INSERT INTO payments (id, order_reference, provider, provider_session, amount_minor, currency, state, url, \
-         created_at, updated_at) SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, 'open', v.column7, \
-         v.column8, v.column8 FROM (VALUES ",
-        8,
-        ") AS v WHERE NOT EXISTS (SELECT 1 FROM payments WHERE order_reference = v.column2 AND state = 'captured') \
-         ON CONFLICT DO NOTHING",
-    )
-});
-static OPEN_OF: Many = Many::new(|| {
-    Texts::list(&["SELECT ", COLUMNS, " FROM payments WHERE state = 'open' AND order_reference IN "].concat(), "")
-});
-
-impl Work for Open {
-    type Done = Payment;
-
-    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Payment>>, StoreError> {
-        let mut by_order: Vec<&Self> = all.iter().collect();
-        by_order.sort_by_key(|Self(payment)| payment.reference);
-        let (mut write, mut open) = (database.begin().await?, HashMap::new());
-        write.is_step(Step::PaymentOpened);
-        for some in by_order.chunks(ROWS) {
-            let insert = OPEN.bound(some, |query, Self(payment)| {
-                query
-                    .bind(payment.id.to_string())
-                    .bind(payment.reference.to_string())
-                    .bind(payment.provider.clone())
-                    .bind(payment.provider_session.clone())
-                    .bind(payment.amount.minor)
-                    .bind(payment.amount.currency.to_string())
-                    .bind(payment.url.clone())
-                    .bind(millis(payment.created_at))
-            });
-            write.execute(insert).await?;
-            let select = OPEN_OF.bound(some, |query, Self(payment)| query.bind(payment.reference.to_string()));
-            for row in write.fetch_all(select).await? {
-                let payment = of_row(&row)?;
-                open.insert(payment.reference, payment);
-            }
-        }
-        write.commit().await?;
-        Ok(all.iter().map(|Self(payment)| open.get(&payment.reference).cloned()).collect())
-    }
-
-    async fn alone(self, database: &Database) -> Result<Payment, StoreError> {
-        let mut write = database.begin().await?;
-        let payment = open(&mut write, &self.0).await?;
-        write.commit().await?;
-        Ok(payment)
-    }
-}
-
 pub async fn by_id(database: &Database, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     let select = select("WHERE id = $1");
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
@@ -229,7 +172,8 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
     if !from.may_become(to) {
         return Err(StoreError::Conflict("the payment cannot come to that state"));
     }
-    let update = sqlx::query("UPDATE payments SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
+    let update =
+        sqlx::query("UPDATE payments SET state = $3, updated_at = $4, look_at = NULL WHERE id = $1 AND state = $2");
     let update = update.bind(id.to_string()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
     match write.execute(update).await? {
         0 => Err(fault::contended()),

@@ -20,12 +20,14 @@ use onsale::{
             idempotency::{self, Begun},
             ledger, mails,
             orders::{self, Settled},
-            outbox, payments,
+            outbox,
+            payments::{self, Payment, outstanding},
             sandbox::{self, Card, Decision, Said, Session},
             tickets,
             webhooks::{self, Received},
         },
         error::StoreError,
+        provider::SessionRequest,
     },
 };
 use uuid::Uuid;
@@ -60,6 +62,19 @@ async fn is_sound(database: &Database, event: EventId) {
 
 async fn state(database: &Database, order: OrderRef) -> OrderState {
     orders::by_reference(database, order).await.expect("read").expect("there").state
+}
+
+fn asked_for(payment: &Payment) -> SessionRequest {
+    SessionRequest {
+        key: payment.id,
+        reference: payment.reference,
+        amount: payment.amount,
+        description: "Concert: 2 × Standing".into(),
+        shop_url: "https://shop.example".into(),
+        return_url: String::new(),
+        at: payment.created_at,
+        expires_at: at(600),
+    }
 }
 
 #[tokio::test]
@@ -240,16 +255,21 @@ async fn many_checkouts_make_one_order_and_one_payment_each() {
             .await
             .expect("paid");
         let open = |n: u128, order: u128| {
-            payments::open_now(&database, payment_for(1_000 + n, reference(event, order), &two()))
+            let payment = payment_for(1_000 + n, reference(event, order), &two());
+            let request = asked_for(&payment);
+            outstanding::begin(&database, payment, request, at(60))
         };
         let opened = join_all((0..MANY).map(|n| open(n, n)).chain([open(500, 3)])).await;
-        for (n, payment) in opened[..MANY as usize].iter().enumerate() {
-            match n {
-                5 => assert!(matches!(payment, Err(StoreError::Conflict(_))), "{payment:?}"),
-                _ => assert_eq!(payment.as_ref().expect("open").id, payment_id(1_000 + n as u128)),
+        for (n, begun) in opened[..MANY as usize].iter().enumerate() {
+            if n == 5 {
+                assert!(matches!(begun, Err(StoreError::Conflict(_))), "{begun:?}");
+                continue;
             }
+            let begun = begun.as_ref().expect("open");
+            assert_eq!(begun.payment, payment_for(1_000 + n as u128, reference(event, n as u128), &two()));
+            assert_eq!((begun.request.clone(), begun.look_at), (Some(asked_for(&begun.payment)), at(60)));
         }
-        let second = opened.last().expect("the second of an order").as_ref().expect("open");
+        let second = &opened.last().expect("the second of an order").as_ref().expect("open").payment;
         assert_eq!(second.id, payment_id(1_003), "the one that is open already");
         let found = join_all((0..MANY).map(|n| {
             let session = payment_for(1_000 + n, reference(event, n), &two()).provider_session;

@@ -12,7 +12,7 @@ use crate::{
     },
     stores::{
         crash_point::Step,
-        database::{Database, Write, fault},
+        database::{Database, Write, fault, payments::outstanding},
         error::StoreError,
     },
 };
@@ -106,7 +106,14 @@ async fn teach_all(
 async fn teach(write: &mut Write, mut order: Order, facts: &[&OrderFact]) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
         let learned = learn(order.clone(), facts);
-        if learned == order || table::update(write, &learned).await? {
+        if learned == order {
+            return Ok(());
+        }
+        if table::update(write, &learned).await? {
+            let is_ended = learned.state == OrderState::Cancelled && order.state != OrderState::Cancelled;
+            if is_ended && learned.known.checkout_open {
+                outstanding::close_now(write, learned.reference, learned.updated_at).await?;
+            }
             return Ok(());
         }
         let reference = order.reference;
