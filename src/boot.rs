@@ -31,7 +31,8 @@ use crate::{
         server::{self, Bound, Server},
     },
     stores::{
-        self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, post, secret::RootSecret,
+        self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, post, provider::Providers,
+        secret::RootSecret,
     },
 };
 
@@ -75,7 +76,8 @@ impl Node {
     /// With more public routes, behind the same middleware as all.
     pub async fn start_with(config: Config, more: Router<Arc<App>>) -> Result<Self, Failure> {
         let bundle = bundle(&config)?;
-        let stores = stores::open(&config.stores, &config.node).await?;
+        let mut stores = stores::open(&config.stores, &config.node).await?;
+        stores.providers = Providers::open(&config.payments, &stores.database)?;
         stores.database.migrate().await.map_err(|error| format!("migration: {error}"))?;
         if config.stores.database.is_empty() {
             // The lock on the data directory says that no other process is amid a request.
@@ -114,6 +116,7 @@ impl Node {
             waits: stores.waits.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
+            providers: stores.providers.clone(),
             directory: finds,
             operations,
             halt: directory.halt().clone(),

@@ -164,6 +164,18 @@ fn each_file_says_what_it_owns_and_is_short_and_finished() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a test arms must not be in what is released: it stands in a module that only a debug build has.
+#[test]
+fn the_variable_that_lets_a_process_die_is_known_to_debug_builds_only() {
+    const NAME: &str = "ONSALE_TEST_CRASH_AT";
+    let knows = |path: &PathBuf| fs::read_to_string(path).expect("a source file").contains(NAME);
+    let found: Vec<_> = sources(&src()).into_iter().filter(knows).collect();
+    assert_eq!(found, [src().join("stores/crash_point.rs")]);
+    let source = fs::read_to_string(&found[0]).expect("a source file");
+    let (released, armed) = source.split_once("#[cfg(debug_assertions)]\nmod armed {").expect("the module");
+    assert!(!released.contains(NAME) && armed.contains(NAME));
+}
+
 #[test]
 fn a_forbidden_arrow_is_found_however_it_is_written() {
     let found = |file: &str, source: &'static str| forbidden(&modules(Path::new(file)), source);

@@ -27,6 +27,7 @@ pub mod inventory;
 pub mod mirror;
 pub mod operations;
 pub mod orders;
+pub mod payments;
 pub mod stand_in;
 pub mod stock;
 pub mod waiting_room;

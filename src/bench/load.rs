@@ -201,6 +201,11 @@ impl Caller {
 
 /// Reads one whole answer; whether its status is 2xx.
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool, Failure> {
+    Ok(read_status(stream, answer).await? / 100 == 2)
+}
+
+/// Reads one whole answer; its status.
+pub async fn read_status(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16, Failure> {
     answer.clear();
     loop {
         if stream.read_buf(answer).await? == 0 {
@@ -210,7 +215,8 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<boo
         let length =
             content_length(answer.get(..head).unwrap_or_default()).ok_or("an answer without Content-Length")?;
         if answer.len() >= head + 4 + length {
-            return Ok(answer.get(9) == Some(&b'2'));
+            let status = answer.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+            return Ok(status.ok_or("an answer without a status")?);
         }
     }
 }

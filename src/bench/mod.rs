@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod members;
 mod memory;
+mod orders;
 mod queue;
 mod recovery;
 mod report;
@@ -58,6 +59,11 @@ pub enum Command {
     Viewers(stock::ViewersOptions),
     /// The waiting room: joins, new sockets, promotions, a million waiting, a draw among a million, ten million simulated.
     Queue(Box<queue::Options>),
+    /// Orders all the way from hold to ticket in the database, and what is short: `--etcd`, `--redis`, `--rabbitmq`, `--database`.
+    Orders(orders::Options),
+    /// Their buyers, as a process of their own.
+    #[command(hide = true)]
+    Buyers(orders::BuyersOptions),
     /// The load generator, as a process of its own.
     #[command(hide = true)]
     Load(load::Options),
@@ -121,6 +127,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Stock(options) => cli::block_on(stock::run(options)),
         Command::Viewers(options) => cli::block_on(stock::viewers(options)),
         Command::Queue(options) => cli::block_on(queue::run(*options)),
+        Command::Orders(options) => cli::block_on(orders::run(options)),
+        Command::Buyers(options) => cli::block_on(orders::buyers(options)),
         Command::Sockets(options) => cli::block_on(queue::sockets::run(options)),
         Command::Load(options) => cli::block_on(load::run(options)),
     }

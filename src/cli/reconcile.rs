@@ -7,10 +7,10 @@ use crate::{
     failure::Failure,
     http::now,
     stores::{
-        self,
         database::Database,
+        error::StoreError,
         provider::{
-            PaymentProvider,
+            PaymentProvider, Providers,
             reconcile::{Comparison, compare},
         },
     },
@@ -30,10 +30,13 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     // Beside a running node: nothing is written.
     let database = Database::connect(&config.stores).await.map_err(|error| format!("the database: {error}"))?;
     let mut count = 0;
-    for provider in stores::providers(&database).all() {
+    for provider in Providers::open(&config.payments, &database)?.all() {
         let compared = twice(&database, provider.as_ref(), Duration::from_secs(options.settle)).await;
-        let Comparison { payments, sessions, differences } =
-            compared.map_err(|error| format!("{}: {error}", provider.name()))?;
+        let compared = compared.map_err(|error| format!("{}: {error}", provider.name()))?;
+        let Some(Comparison { payments, sessions, differences }) = compared else {
+            println!("{}: gives no list of its records, not compared", provider.name());
+            continue;
+        };
         println!("{}: {payments} payments, {sessions} sessions, {} differences", provider.name(), differences.len());
         differences.iter().for_each(|difference| println!("  {difference}"));
         count += differences.len();
@@ -50,13 +53,13 @@ async fn twice(
     database: &Database,
     provider: &dyn PaymentProvider,
     settle: Duration,
-) -> Result<Comparison, stores::error::StoreError> {
-    let first = compare(database, provider, now()).await?;
+) -> Result<Option<Comparison>, StoreError> {
+    let Some(first) = compare(database, provider, now()).await? else { return Ok(None) };
     if first.differences.is_empty() {
-        return Ok(first);
+        return Ok(Some(first));
     }
     tokio::time::sleep(settle).await;
-    let mut second = compare(database, provider, now()).await?;
+    let Some(mut second) = compare(database, provider, now()).await? else { return Ok(None) };
     second.differences.retain(|difference| first.differences.contains(difference));
-    Ok(second)
+    Ok(Some(second))
 }

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::{
     Said, Summary, Verdict,
     audit::Audit,
-    fans::{self, Outcome, Report, Step},
+    fans::{self, Outcome, Report, Shares, Step},
     setting::{self, Setting},
 };
 use crate::domain::id::{EventId, FanId};
@@ -126,9 +126,9 @@ pub fn introduce() {
          the API like anybody.",
         setting::HOLD_SECONDS,
         setting::GRACE_SECONDS,
-        fans::LEAVE,
-        fans::LAPSE,
-        fans::DECLINE,
+        Shares::SHOW.leave,
+        Shares::SHOW.lapse,
+        Shares::SHOW.decline,
         fans::RECONNECT,
         fans::RETRY,
         setting::BCRYPT_COST
@@ -157,6 +157,9 @@ pub fn summary(summary: &Summary, audit: &Audit, said: &Said) {
         "  tickets {} = paid {}; oversold {}, overtaken {}",
         summary.tickets, summary.paid_tickets, summary.oversold, summary.overtaken
     );
+    if let Some(drill) = &summary.drill {
+        println!("{drill}");
+    }
     match &summary.audit {
         Verdict::Clean(_) => println!("  clean"),
         Verdict::Wrong(wrong) => wrong.iter().for_each(|what| println!("  WRONG: {what}")),

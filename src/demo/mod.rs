@@ -5,6 +5,7 @@
 
 mod audit;
 mod display;
+mod drill;
 pub mod fans;
 mod node;
 mod setting;
@@ -25,6 +26,7 @@ use tokio::{
 use self::{
     audit::Audit,
     display::Display,
+    drill::{Drill, Findings},
     fans::{Outcome, Report, Step},
     node::{Fault, Node, Nodes},
     setting::Setting,
@@ -70,6 +72,11 @@ pub struct Options {
     rabbitmq: Option<String>,
     #[arg(long, value_name = "URL", requires = "etcd")]
     database: Option<String>,
+    /// A drill instead of a show (`scripts/drill`): every fan orders, 5 % decline to pay, 2 % pay when their hold has lapsed,
+    /// of 2 % the payment is told repeatedly; RabbitMQ and PostgreSQL, which `scripts/backends` runs in this directory, are
+    /// each killed once and started again. Ends after the audit.
+    #[arg(long, value_name = "DIR", requires = "etcd", conflicts_with_all = ["crash", "roll"])]
+    drill: Option<PathBuf>,
 }
 
 /// Whether it is time for the next fault.
@@ -88,6 +95,8 @@ struct Summary {
     overtaken: u64,
     seconds: f64,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drill: Option<Findings>,
     /// "clean", or what is wrong.
     audit: Verdict,
 }
@@ -114,7 +123,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         // What was begun ends with it: the processes, then their directory.
         signal = signals.next() => return Err(format!("stopped before the end ({signal})").into()),
     };
-    if !options.exit {
+    if !options.exit && options.drill.is_none() {
         display::how_to_join(&setting, event, options.stock);
         signals.next().await;
     }
@@ -164,9 +173,14 @@ async fn play(options: &Options) -> Result<Played, Failure> {
     eprintln!("Seed {seed}. Stores: {}. Public API: {}\n", setting.config().stores.technologies(), setting.urls());
 
     let started = Instant::now();
-    let said = watch(&setting, &mut nodes, event, seed, options).await?;
+    let mut drill = options.drill.clone().map(Drill::new);
+    let said = watch(&setting, &mut nodes, event, seed, options, drill.as_mut()).await?;
     let seconds = started.elapsed().as_secs_f64();
-    let audit = settled_audit(&setting, event, options, &said).await?;
+    let mut audit = settled_audit(&setting, event, options, &said).await?;
+    let drill = match drill {
+        Some(drill) => Some(drill.findings(&setting, event, &said, &mut audit.wrong).await?),
+        None => None,
+    };
     let summary = Summary {
         fans: options.fans,
         admitted: audit.admitted,
@@ -178,6 +192,7 @@ async fn play(options: &Options) -> Result<Played, Failure> {
         overtaken: audit.overtaken,
         seconds: (seconds * 100.0).round() / 100.0,
         seed,
+        drill,
         audit: if audit.wrong.is_empty() { Verdict::Clean("clean") } else { Verdict::Wrong(audit.wrong.clone()) },
     };
     if options.json {
@@ -195,9 +210,10 @@ async fn watch(
     event: EventId,
     seed: u64,
     options: &Options,
+    mut drill: Option<&mut Drill>,
 ) -> Result<Said, Failure> {
     let mut display = Display::new(options.fans, options.stock);
-    let mut fans = node::fans(setting, event, seed)?;
+    let mut fans = node::fans(setting, event, seed, drill.is_some())?;
     let output = fans.stdout.take().ok_or("the fans have no output")?;
     let mut lines = BufReader::new(output).lines();
     let mut said = Said::default();
@@ -213,6 +229,11 @@ async fn watch(
         {
             display.note(&format!("Node n{} is {fault}.", victim + 1));
             nodes.befall(victim, fault);
+        }
+        if let Some(drill) = drill.as_mut()
+            && let Some(what) = drill.look(said.outcomes.len(), options.fans as usize).await?
+        {
+            display.note(&what);
         }
         let line = tokio::select! {
             line = lines.next_line() => line.map_err(|error| format!("the fans: {error}"))?,
@@ -237,7 +258,8 @@ async fn watch(
 /// What follows a sale takes a moment: the last holds lapse, the last messages arrive. The audit is made again until it is
 /// clean or the time for that is up; only then does it count.
 async fn settled_audit(setting: &Setting, event: EventId, options: &Options, said: &Said) -> Result<Audit, Failure> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let patience = if options.drill.is_some() { drill::PATIENCE } else { Duration::from_secs(30) };
+    let deadline = Instant::now() + patience;
     loop {
         let audit = audit::make(setting, event, options.stock, said).await?;
         if audit.wrong.is_empty() || Instant::now() > deadline {

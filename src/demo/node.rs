@@ -150,9 +150,11 @@ impl Node {
 }
 
 /// They say on standard output what happens to them.
-pub fn fans(setting: &Setting, event: EventId, seed: u64) -> Result<Child, Failure> {
-    let fans = itself()?
-        .args(["fans", "--url", &setting.urls(), "--event", &event.to_string(), "--seed", &seed.to_string()])
+pub fn fans(setting: &Setting, event: EventId, seed: u64, is_drill: bool) -> Result<Child, Failure> {
+    let mut fans = itself()?;
+    fans.arg("fans").args(is_drill.then_some("--drill"));
+    let fans = fans
+        .args(["--url", &setting.urls(), "--event", &event.to_string(), "--seed", &seed.to_string()])
         .arg("--accounts")
         .arg(setting.accounts_file())
         .stdout(Stdio::piped())

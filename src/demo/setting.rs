@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
-    Options,
+    Options, drill,
     fans::{Account, Client, Headers},
 };
 use crate::{
@@ -301,6 +301,7 @@ fn event_body(options: &Options) -> Value {
     let now = http::now();
     let day = Millis::minutes(24 * 60);
     let (standing, ..) = division(options.stock);
+    let hold_seconds = if options.drill.is_some() { drill::hold_seconds(options.fans) } else { HOLD_SECONDS };
     let price = |minor: u32| json!({"minor": minor, "currency": "EUR"});
     json!({
         "title": "Demonstration",
@@ -308,7 +309,7 @@ fn event_body(options: &Options) -> Value {
         "category": "concert", "venue": "The Hall", "city": "Zagreb", "time_zone": "Europe/Zagreb",
         "starts_at": Timestamp(now + day + day), "ends_at": Timestamp(now + day + day + day),
         "on_sale_at": Timestamp(now), "currency": "EUR",
-        "limits": {"per_order": 4, "per_fan": 4, "hold_seconds": HOLD_SECONDS, "extension_seconds": HOLD_SECONDS},
+        "limits": {"per_order": 4, "per_fan": 4, "hold_seconds": hold_seconds, "extension_seconds": hold_seconds},
         "ticket_types": [
             {"code": "STANDING", "name": "Standing", "price": price(3500), "stock": standing},
             {"code": "STALLS", "name": "Stalls", "price": price(6000), "seated": true},

@@ -5,6 +5,7 @@
 //! arguments. Knows none of the other layers.
 
 pub mod account;
+pub mod breaker;
 pub mod claims;
 pub mod code;
 pub mod door;

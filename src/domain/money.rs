@@ -21,6 +21,16 @@ impl Currency {
         // Only capital letters get in, so this is always UTF-8.
         std::str::from_utf8(&self.0).unwrap_or("XXX")
     }
+
+    /// Decimal digits of its minor unit: ISO 4217 has two but for these.
+    pub fn digits(&self) -> u32 {
+        match self.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+            | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            _ => 2,
+        }
+    }
 }
 
 impl FromStr for Currency {
@@ -68,15 +78,10 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// Such as `12.50 EUR`: ISO 4217 has two digits but for these currencies.
+    /// Such as `12.50 EUR`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { minor, currency } = self;
-        let digits = match currency.as_str() {
-            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-            | "XAF" | "XOF" | "XPF" => 0,
-            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-            _ => 2_u32,
-        };
+        let digits = currency.digits();
         if digits == 0 {
             return write!(f, "{minor} {currency}");
         }

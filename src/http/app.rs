@@ -28,8 +28,8 @@ use super::{
 use crate::{
     actors::{directory::Directory, halt::Halt, letters::Letters, operations::Operations, papers::Papers},
     stores::{
-        database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, queue::QueueStore,
-        used_tickets::UsedTickets, waits::Waits,
+        database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, provider::Providers,
+        queue::QueueStore, used_tickets::UsedTickets, waits::Waits,
     },
 };
 
@@ -42,6 +42,7 @@ pub struct Below {
     pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
+    pub providers: Providers,
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
     pub halt: Halt,
@@ -58,6 +59,7 @@ pub struct App {
     pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub ownership: Arc<dyn Ownership>,
+    pub providers: Providers,
     pub directory: Arc<dyn Directory>,
     pub operations: Arc<dyn Operations>,
     pub halt: Halt,
@@ -98,6 +100,7 @@ impl App {
             waits,
             bus,
             ownership,
+            providers,
             directory,
             operations,
             halt,
@@ -132,6 +135,7 @@ impl App {
             waits,
             bus,
             ownership,
+            providers,
             directory,
             operations,
             halt,

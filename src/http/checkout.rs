@@ -1,7 +1,7 @@
 //! Checkout: from a live hold to a session at the payment provider.
 //!
-//! Owns the order of things: the order's row, then our payment with the session's name, then the session itself under that
-//! name. So a repeat after a crash finds what was begun and opens nothing twice.
+//! Owns the order of things: the order's row, then our payment with what the provider will be asked, then the session itself under
+//! the payment's id. So a repeat after a crash finds what was begun and opens nothing twice.
 
 use std::sync::Arc;
 
@@ -18,27 +18,42 @@ use super::{
     idempotency::{Attempt, Finished, once},
     now,
     orders::{answer::OrderAnswer, told},
+    origins::public_url,
     problem::{Code, Problem, hold_state},
     refusals::NotYours,
-    sandbox,
     shapes::{FieldError, Wrong},
 };
 use crate::{
+    actors::payments::{Desk, FIRST_LOOK, PaymentError},
     domain::{
         id::{FanId, OrderRef, PaymentId},
-        inventory::request::HoldState,
+        inventory::request::{HoldState, HoldView},
+        money::Money,
         order::OrderState,
     },
     stores::{
-        database::{orders, payments, payments::Payment, sandbox as books},
+        database::{
+            events,
+            orders::{self, Opening},
+            payments::{
+                self, Payment,
+                outstanding::{self, Outstanding},
+            },
+        },
         error::StoreError,
+        provider::{SessionRequest, Standing},
     },
 };
+
+/// Providers that a fan may change between within one request.
+const MOST_OTHERS: usize = 3;
+/// Characters.
+const MOST_DESCRIPTION: usize = 200;
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutBody {
-    /// `sandbox`.
+    /// `sandbox`, `stripe` or `toss`, whichever this shop has.
     #[schema(example = "sandbox")]
     pub provider: String,
     /// Where the provider's page leads back to: an origin that this shop allows.
@@ -86,8 +101,8 @@ pub enum PaymentState {
     (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
     NotYours,
     (status = 409, description = "hold_ended, order_state, event_changed or request_running"),
-    (status = 422, description = "invalid_body, provider_unknown or idempotency_key_reused"),
-    (status = 503, description = "event_unavailable, store_unavailable or outcome_unknown"),
+    (status = 422, description = "invalid_body, provider_unknown, provider_refuses or idempotency_key_reused"),
+    (status = 503, description = "event_unavailable, store_unavailable, outcome_unknown, or provider_unavailable: Retry-After says when"),
 ))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -96,7 +111,7 @@ pub async fn create(
     key: IdempotencyKey,
     Json(body): Json<CheckoutBody>,
 ) -> Result<Response, Problem> {
-    if body.provider != sandbox::NAME {
+    if app.providers.by_name(&body.provider).is_none() {
         return Err(Code::ProviderUnknown.into());
     }
     check_return_url(&app, body.return_url.as_deref())?;
@@ -140,51 +155,112 @@ async fn open(
             .detail("the event has changed since; the order's price has not: leave event_version out to go on"));
     }
     let order = orders::ensure(&app.database, reference.event, &hold, now()).await?;
-    let payment = open_payment(&app, &order).await?;
+    let answer = OrderAnswer::of_row(order, Some(&configuration), now());
+    let outstanding = begin(&app, &body, &answer, &hold).await?;
+    let payment = open_session(&app, outstanding).await?;
 
-    // The provider's side: under the session's name of ours, so that a second call opens nothing new.
-    let mut write = app.database.begin().await?;
-    let session = books::Session {
-        id: payment.provider_session.clone(),
-        reference,
-        amount: payment.amount,
-        state: books::State::Open,
-        return_url: body.return_url.unwrap_or_default(),
-        created_at: now(),
-        updated_at: now(),
+    let answer = move |order| {
+        let answer = Checkout {
+            status_url: status_url(reference),
+            payment_url: payment.url.clone(),
+            order: OrderAnswer::of_row(order, Some(&configuration), now()),
+        };
+        serde_json::to_string(&answer).expect("an answer is plain values")
     };
-    books::create(&mut write, &session).await?;
-    let order = orders::open_checkout(&mut write, reference, now()).await?;
-    let answer = Checkout {
-        status_url: status_url(reference),
-        payment_url: payment.url,
-        order: OrderAnswer::of_row(order, Some(&configuration), now()),
-    };
-    attempt.finish(write, StatusCode::ACCEPTED, &answer).await
+    let opening = |key, status| Opening { reference, key, status, answer: Box::new(answer), now: now() };
+    attempt
+        .finish_by(StatusCode::ACCEPTED, |key, status| orders::open_checkout_now(&app.database, opening(key, status)))
+        .await
 }
 
-/// Durable before the provider hears of it.
-async fn open_payment(app: &App, order: &orders::Order) -> Result<Payment, Problem> {
-    let session = Uuid::new_v4().simple().to_string();
+/// The order's open payment at this provider, durable before the provider hears of it, with what it will be asked.
+async fn begin(app: &App, body: &CheckoutBody, order: &OrderAnswer, hold: &HoldView) -> Result<Outstanding, Problem> {
     let now = now();
-    let payment = Payment {
-        id: PaymentId::from_uuid(Uuid::now_v7()),
+    let id = PaymentId::from_uuid(Uuid::now_v7());
+    let amount = Money { minor: hold.total_minor, currency: hold.currency };
+    let wanted = Payment {
+        id,
         reference: order.reference,
-        provider: sandbox::NAME.into(),
-        url: sandbox::page_url(&app.config, &session),
-        provider_session: session,
-        amount: order.total,
+        provider: body.provider.clone(),
+        provider_session: id.to_string(),
+        url: String::new(),
+        amount,
         state: payments::State::Open,
         created_at: now,
         updated_at: now,
     };
-    let mut write = app.database.begin().await?;
-    let payment = match payments::open(&mut write, &payment).await {
-        Err(StoreError::Conflict(_)) => return Err(Problem::new(Code::OrderState).detail("the order is paid")),
-        other => other?,
+    let request = SessionRequest {
+        key: id,
+        reference: order.reference,
+        amount,
+        description: describe(app, order).await?,
+        shop_url: public_url(&app.config),
+        return_url: body.return_url.clone().unwrap_or_default(),
+        at: now,
+        expires_at: hold.expires_at,
     };
-    write.commit().await?;
-    Ok(payment)
+    for _ in 0..MOST_OTHERS {
+        let begun = outstanding::begin(&app.database, wanted.clone(), request.clone(), now + FIRST_LOOK).await;
+        let begun = match begun {
+            Err(StoreError::Conflict(_)) => return Err(Problem::new(Code::OrderState).detail("the order is paid")),
+            other => other?,
+        };
+        if begun.payment.provider == body.provider {
+            return Ok(begun);
+        }
+        // The fan has chosen another provider since: the first one's session must not be paid, too.
+        give_up(app, begun).await?;
+    }
+    Err(Code::Overloaded.into())
+}
+
+async fn give_up(app: &App, other: Outstanding) -> Result<(), Problem> {
+    let provider = other.payment.provider.clone();
+    let closed = desk(app).close(other, now()).await;
+    match closed.map_err(|error| failed(app, &provider, error))? {
+        Standing::Ended => Ok(()),
+        _ => Err(Problem::new(Code::OrderState).detail("the order is being paid with another provider")),
+    }
+}
+
+/// Under the payment's id, so that a second call opens nothing new.
+async fn open_session(app: &App, outstanding: Outstanding) -> Result<Payment, Problem> {
+    let payment = &outstanding.payment;
+    let opened = desk(app).open(&outstanding).await;
+    if matches!(opened, Err(PaymentError::Refused(_))) {
+        orders::decline(&app.database, payment.reference, payment.id, now()).await?;
+    }
+    opened.map_err(|error| failed(app, &payment.provider, error))
+}
+
+fn desk(app: &App) -> Desk {
+    Desk { database: app.database.clone(), providers: app.providers.clone() }
+}
+
+/// What a provider did not do for a fan who waits.
+pub fn failed(app: &App, provider: &str, error: PaymentError) -> Problem {
+    match error {
+        PaymentError::Store(error) => error.into(),
+        PaymentError::NoProvider(_) => Code::ProviderUnknown.into(),
+        PaymentError::Mismatch => Code::PaymentMismatch.into(),
+        PaymentError::Refused(error) => {
+            tracing::warn!(provider, %error, "a payment provider refuses");
+            Code::ProviderRefuses.into()
+        }
+        PaymentError::Provider(error) => {
+            tracing::warn!(provider, %error, "a payment provider does not answer");
+            let rests = app.providers.health(provider).map_or(0, |health| health.retry_after.0.div_ceil(1_000));
+            Problem::new(Code::ProviderUnavailable).retry_after(u32::try_from(rests).unwrap_or(u32::MAX).max(2))
+        }
+    }
+}
+
+/// What the fan reads on the provider's page.
+async fn describe(app: &App, order: &OrderAnswer) -> Result<String, Problem> {
+    let event = events::by_id(&app.database, order.event).await?;
+    let lines: Vec<_> = order.lines.iter().map(|line| format!("{} × {}", line.quantity, line.name)).collect();
+    let title = event.map(|event| event.details.title).unwrap_or_default();
+    Ok(format!("{title}: {}", lines.join(", ")).chars().take(MOST_DESCRIPTION).collect())
 }
 
 /// A page that leads anywhere lends our name to anybody.
@@ -223,7 +299,7 @@ pub async fn read(
     Ok(Json(CheckoutState {
         state: newest.as_ref().map_or(PaymentState::None, |payment| payment.state.into()),
         order_state: order.state,
-        payment_url: newest.map(|payment| payment.url),
+        payment_url: newest.map(|payment| payment.url).filter(|url| !url.is_empty()),
     }))
 }
 

@@ -128,7 +128,8 @@ pub async fn redrive(
         .ok_or_else(|| Problem::new(Code::DeadLetterState).detail("its routing key leads to no queue of ours"))?;
     // First the bus: between the two it may die again, and then it waits.
     app.bus.publish(topic, slice::from_ref(&letter.message)).await?;
-    settle(&app, &letter, StoredState::Redriven, &acting.act(role, "dead_letter.redrive", &letter.id, &body.reason)).await
+    settle(&app, &letter, StoredState::Redriven, &acting.act(role, "dead_letter.redrive", &letter.id, &body.reason))
+        .await
 }
 
 /// Nobody will look at it any more. It stays readable.

@@ -141,6 +141,23 @@ impl Attempt {
         write.commit().await?;
         Ok(Finished { status, body })
     }
+
+    /// The same where the effect is written together with those of others: `write` is told key and status, and says what was
+    /// answered; `None` if another attempt was first.
+    pub async fn finish_by<W>(
+        self,
+        status: StatusCode,
+        write: impl FnOnce(String, u16) -> W,
+    ) -> Result<Finished, Problem>
+    where
+        W: Future<Output = Result<Option<String>, StoreError>>,
+    {
+        let status = status.as_u16();
+        match write(self.key, status).await? {
+            Some(body) => Ok(Finished { status, body }),
+            None => Err(Problem::new(Code::RequestRunning).retry_after(RUNNING_RETRY_AFTER_S)),
+        }
+    }
 }
 
 fn answer(status: u16, body: String) -> Response {

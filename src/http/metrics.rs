@@ -20,6 +20,7 @@ const DURATION: &str = "onsale_http_request_duration_seconds";
 pub const CONNECTIONS: &str = "onsale_http_connections";
 pub const TOKENS_MISUSED: &str = "onsale_tokens_misused_total";
 pub const WEBHOOKS_REFUSED: &str = "onsale_webhooks_refused_total";
+pub const WEBHOOKS_IGNORED: &str = "onsale_webhooks_ignored_total";
 /// Seconds: from half a millisecond to the longest that a request may take.
 const SECONDS: [f64; 14] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 const SIZES: [f64; 12] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
@@ -41,7 +42,9 @@ pub fn recorder() -> &'static PrometheusHandle {
         describe_histogram!(DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
         describe_counter!(TOKENS_MISUSED, "Good tokens sent by another account or for another event, by kind.");
         describe_counter!(WEBHOOKS_REFUSED, "Messages of payment providers refused, by reason.");
+        describe_counter!(WEBHOOKS_IGNORED, "Messages of payment providers about nothing of ours, by reason.");
         crate::actors::measures::describe();
+        crate::stores::provider::measures::describe();
         describe_gauge!(CONNECTIONS, "Open connections, sockets included, by listener.");
         handle
     })

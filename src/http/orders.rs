@@ -19,9 +19,9 @@ use super::{
     page::{Page, PageQuery},
     problem::{Code, Problem},
     refusals::{NotMoved, NotYours},
-    sandbox,
 };
 use crate::{
+    actors::payments::Desk,
     domain::{
         id::{FanId, OrderRef},
         order::OrderState,
@@ -113,6 +113,7 @@ pub async fn cancel(
         Err(problem) if problem.code() == Code::HoldEnded => return Err(Code::OrderState.into()),
         given_back => given_back?,
     }
-    sandbox::give_up(&app, reference).await?;
+    let desk = Desk { database: app.database.clone(), providers: app.providers.clone() };
+    desk.give_up(reference, now()).await?;
     told(&app, fan, reference).await.map(Json)
 }

@@ -6,10 +6,10 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_cluster, admin_queue, admin_stock,
+    accounts, admin_cluster, admin_providers, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys, mails,
-    metrics, openapi, orders, pass, payments,
+    audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys,
+    mails, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
@@ -66,6 +66,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::cancel))
         .routes(routes!(checkout::create, checkout::read))
         .routes(routes!(payments::sandbox_webhook))
+        .routes(routes!(payments::stripe::webhook))
+        .routes(routes!(payments::toss::webhook))
         .routes(routes!(refunds::mine))
         // tickets
         .routes(routes!(tickets::list))
@@ -114,6 +116,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(refunds::batch::list))
         .routes(routes!(refunds::list))
         .routes(routes!(refunds::retry))
+        .routes(routes!(admin_providers::read))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))
         .routes(routes!(admin_cluster::undrain))
@@ -158,7 +161,8 @@ pub fn first_admin() -> OpenApiRouter<Arc<App>> {
 pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<String>) {
     let (api, described) =
         OpenApiRouter::new().nest(API, public()).merge(well_known()).merge(first_public()).split_for_parts();
-    let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages()).merge(openapi::pages());
+    let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages());
+    let router = router.merge(payments::toss::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 

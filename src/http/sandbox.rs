@@ -1,7 +1,7 @@
 //! The sandbox payment provider: for trials, as foreign to the shop as any other.
 //!
-//! Owns its hosted page, and telling the shop by signed webhooks until the shop has heard. Knows nothing of orders. Money is given
-//! back elsewhere, through its side of the port.
+//! Owns its hosted page, and telling the shop by signed webhooks until the shop has heard. Knows nothing of orders. What the shop asks
+//! of it, it asks elsewhere, through the port.
 
 mod delivery;
 pub mod message;
@@ -25,22 +25,14 @@ use self::{
 };
 use super::{
     app::App,
-    config::Config,
     extract::Path,
     now,
-    origins::public_url,
     problem::{Code, Problem},
 };
 use crate::{
-    domain::{
-        id::OrderRef,
-        time::{EventTime, Millis},
-    },
+    domain::time::{EventTime, Millis},
     stores::{
-        database::{
-            orders, payments,
-            sandbox::{self as books, Card, Decision, Said, Session},
-        },
+        database::sandbox::{self as books, Card, Decision, Said, Session},
         error::StoreError,
     },
 };
@@ -51,11 +43,6 @@ pub use crate::stores::provider::sandbox::NAME;
 /// The hosted page: not a part of the API.
 pub fn pages() -> Router<Arc<App>> {
     Router::new().route("/sandbox/pay/{session}", get(show).post(decide))
-}
-
-/// Where a fan pays this session.
-pub fn page_url(config: &Config, session: &str) -> String {
-    format!("{}/sandbox/pay/{session}", public_url(config))
 }
 
 /// Delivers webhooks until the server goes down. `shop`: where this server's public listener is.
@@ -164,21 +151,6 @@ fn says(session: &Session, is_paid: bool, card: Card, now: EventTime) -> Vec<Sai
 
 fn id() -> String {
     format!("evt_{}", Uuid::new_v4().simple())
-}
-
-/// The shop closes what is open for this order. What the fan has decided already stands.
-pub async fn give_up(app: &App, reference: OrderRef) -> Result<(), Problem> {
-    let open = payments::of_order(&app.database, reference).await?;
-    for payment in open.into_iter().filter(|p| p.provider == NAME && p.state == payments::State::Open) {
-        let decision = Decision { to: books::State::Cancelled, card: Card::Good, says: &[] };
-        match books::decide(&app.database, &payment.provider_session, decision, now()).await {
-            Ok(_) => {}
-            Err(StoreError::Conflict(_)) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        orders::decline(&app.database, reference, payment.id, now()).await?;
-    }
-    Ok(())
 }
 
 impl From<books::State> for Shown {

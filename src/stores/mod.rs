@@ -3,6 +3,7 @@
 //! Architecture invariant: knows `domain` only. What is decided is decided elsewhere; stores keep, fence and give back.
 
 pub mod config;
+pub mod crash_point;
 pub mod data_dir;
 pub mod database;
 pub mod error;
@@ -38,7 +39,7 @@ use self::{
     membership::Membership,
     order_bus::{OrderBus, RetryDelay, embedded::EmbeddedBus, rabbitmq::RabbitBus},
     ownership::{Ownership, embedded::EmbeddedOwnership, etcd::EtcdOwnership},
-    provider::{PaymentProvider, Providers, sandbox::Sandbox},
+    provider::Providers,
     queue::{QueueStore, embedded::EmbeddedQueue, redis::RedisQueue},
     redis::Redis,
     used_tickets::{UsedTickets, embedded::EmbeddedTickets, redis::RedisTickets},
@@ -54,6 +55,7 @@ pub struct Stores {
     pub waits: Arc<dyn Waits>,
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
+    /// The sandbox; the boot puts those of the configuration here.
     pub providers: Providers,
     pub keys: Arc<dyn KeyStore>,
     pub halts: Arc<dyn HaltStore>,
@@ -141,7 +143,7 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         Arc::new(RabbitBus::open(order_bus::rabbitmq::Options::new(&config.rabbitmq)).map_err(of("order bus"))?)
     };
     let database = Database::connect(config).await.map_err(of("database"))?;
-    let providers = providers(&database);
+    let providers = Providers::sandbox(&database);
     let OnEtcd { journal, ownership, keys, halts, membership } = on_etcd;
     Ok(Stores {
         journal,
@@ -157,12 +159,6 @@ pub async fn open(config: &Config, node: &str) -> Result<Stores, OpenError> {
         membership,
         data_dir,
     })
-}
-
-/// Every payment provider that the shop can ask.
-pub fn providers(database: &Database) -> Providers {
-    let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(database.clone()));
-    Providers::new([sandbox])
 }
 
 /// The journal alone, without the lock on the data directory: for reading beside a running node.

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 122] = [
+const ROWS: [(&str, &str, May); 125] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -90,6 +90,8 @@ const ROWS: [(&str, &str, May); 122] = [
     ("post", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("get", "/api/v1/orders/{reference}/checkout", ItsFan),
     ("post", "/api/v1/payments/sandbox/webhook", Anybody),
+    ("post", "/api/v1/payments/stripe/webhook", Anybody),
+    ("post", "/api/v1/payments/toss/webhook", Anybody),
     ("get", "/api/v1/me/refunds", AnyAccount),
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
@@ -139,6 +141,7 @@ const ROWS: [(&str, &str, May); 122] = [
     ("get", "/api/v1/admin/events/{event}/refunds/list", Steerers),
     ("get", "/api/v1/admin/refunds", Operators),
     ("post", "/api/v1/admin/refunds/{refund}/retry", Operators),
+    ("get", "/api/v1/admin/providers", Operators),
     ("get", "/api/v1/admin/cluster", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/drain", Operators),
     ("post", "/api/v1/admin/cluster/nodes/{node}/undrain", Operators),
@@ -237,7 +240,13 @@ fn body(method: &str, path: &str) -> Option<Value> {
             json!({"device": "north", "scans": [{"id": "00000000000040008000000000000000", "code": "x", "direction": "in"}]})
         }
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
-        (_, "/api/v1/payments/sandbox/webhook", _) => json!({}),
+        (
+            _,
+            "/api/v1/payments/sandbox/webhook" | "/api/v1/payments/stripe/webhook" | "/api/v1/payments/toss/webhook",
+            _,
+        ) => {
+            json!({})
+        }
         ("post", _, "introspect") => json!({"pass": "of nobody"}),
         ("post", _, "tie") => json!({"deviceKey": "of no device"}),
         (_, _, "admit" | "remove" | "synthetic") => json!({"count": 1, "reason": reason}),
@@ -261,9 +270,11 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         ("put", _, "roles") => json!({"roles": ["fan"], "reason": reason}),
         ("put", _, "status") => json!({"status": "active", "reason": reason}),
-        ("post", path, "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate" | "send" | "redrive" | "drop")
-            if path.contains("/admin/") =>
-        {
+        (
+            "post",
+            path,
+            "clear" | "pause" | "resume" | "drain" | "undrain" | "move" | "rotate" | "send" | "redrive" | "drop",
+        ) if path.contains("/admin/") => {
             json!({"reason": reason})
         }
         _ => return None,

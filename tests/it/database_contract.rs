@@ -11,6 +11,7 @@ mod records;
 mod sample;
 mod scans;
 mod sessions;
+mod together;
 mod transactions;
 
 use onsale::stores::{config::Config, database::Database};

@@ -7,9 +7,13 @@ mod bus_contract;
 mod bus_faults;
 mod buses;
 mod cluster;
+// Only a debug build has crash points.
+#[cfg(debug_assertions)]
+mod crash_points;
 mod crowd;
 mod database_contract;
 mod draw;
+mod drill;
 mod etcd_members;
 mod fairness;
 mod harness;
@@ -33,7 +37,9 @@ mod operations;
 mod outages;
 mod ownership_contract;
 mod process;
+mod provider_contract;
 mod proxy;
+mod psp;
 mod queue_contract;
 mod refund_faults;
 mod rush;

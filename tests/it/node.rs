@@ -152,6 +152,13 @@ impl Site {
         self.settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
     }
 
+    /// A subcommand with the nodes' configuration.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onsale"));
+        command.arg(name).args(self.arguments());
+        command
+    }
+
     /// Does not wait until it is ready.
     pub fn spawn(&self) -> Node {
         self.spawn_by(Command::new(env!("CARGO_BIN_EXE_onsale")))

@@ -28,6 +28,7 @@ use onsale::{
         database::accounts,
         keys::{KeyStore, ring::KeyRing},
         post::Post,
+        provider::{self, Providers},
         secret::RootSecret,
     },
 };
@@ -90,9 +91,15 @@ pub fn actors_config() -> actors::config::Config {
 
 impl Served {
     pub async fn start(config: Config) -> Self {
+        Self::start_paying(config, provider::config::Config::default()).await
+    }
+
+    /// With these payment providers.
+    pub async fn start_paying(config: Config, payments: provider::config::Config) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
-        let stores = stores::open(&stores_config, "n1").await.expect("stores");
+        let mut stores = stores::open(&stores_config, "n1").await.expect("stores");
+        stores.providers = Providers::open(&payments, &stores.database).expect("a good configuration");
         stores.database.migrate().await.expect("migrated");
         let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
         let keys = open_keys(&secret_text, &stores.keys).await;
@@ -107,6 +114,7 @@ impl Served {
             waits: stores.waits.clone(),
             bus: stores.bus.clone(),
             ownership: stores.ownership.clone(),
+            providers: stores.providers.clone(),
             directory: directory.clone(),
             operations: Arc::new(operations),
             halt: directory.halt().clone(),

@@ -57,7 +57,7 @@ pub enum Bug {
     ConfirmAfterRefusal,
     /// Tickets are written once for each delivery.
     ConsumerWithoutDeduplication,
-    /// The bus is told that a payment is done with before the database has it.
+    /// Bus and outbox are told that a payment is done with before the database has it.
     AcknowledgeBeforeCommit,
     /// Facts count as published when they are sent.
     MarkPublishedBeforeConfirm,

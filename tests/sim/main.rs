@@ -9,6 +9,7 @@ mod node;
 mod oracle;
 mod orders;
 mod rng;
+mod saga;
 mod stores;
 mod swarm;
 mod world;

@@ -9,6 +9,7 @@ use crate::{
     actors::{backoff::Backoff, foundation::Foundation, measures, orders::Envelope},
     domain::{id::EventId, inventory::fact::OrderFact},
     stores::{
+        crash_point::{self, Step},
         database::{Database, orders},
         error::StoreError,
         order_bus::{Delivery, Settle, Topic},
@@ -61,8 +62,10 @@ async fn take_in(database: &Database, batch: Vec<Delivery>) {
     }
     if apply(database, &facts).await.is_ok() {
         measures::facts_applied(facts.len() as u64);
+        crash_point::before(Step::FactsAcknowledged);
         // At once: a store that makes acknowledgements durable takes them together.
         join_all(settles.into_iter().map(|settle| settle.ack())).await.into_iter().for_each(answered);
+        crash_point::after(Step::FactsAcknowledged);
         return;
     }
     // One of them cannot be applied: the others must not suffer for it.

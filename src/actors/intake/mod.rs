@@ -1,8 +1,9 @@
 //! Intake: takes from the bus what the shop's own work is, once for the node.
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
-//! orders; the database's outbox goes to the bus; refunds that are due go to their provider, and cancelled
-//! events' orders become refunds; dead letters become rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
+//! orders; the database's outbox goes to the bus; refunds that are due go to their provider, which is also
+//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; dead letters become
+//! rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
 //! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
@@ -13,6 +14,7 @@ mod facts;
 mod payments;
 mod refunds;
 mod relay;
+mod sessions;
 
 use std::sync::Weak;
 
@@ -41,7 +43,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 6],
+    _workers: [AbortOnDropHandle<()>; 7],
 }
 
 impl Actor for Intake {
@@ -56,7 +58,8 @@ impl Actor for Intake {
     ) -> Result<Workers, ActorProcessingErr> {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
         let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
-        let (dead, relay) = (dead::run(on.clone()), relay::run(on));
+        let (sessions, dead) = (sessions::run(on.clone()), dead::run(on.clone()));
+        let relay = relay::run(on);
         let workers = [
             beside::run(&me, async move {
                 facts.await;
@@ -73,6 +76,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 batches.await;
                 Message::Ended("refunds of cancelled events")
+            }),
+            beside::run(&me, async move {
+                sessions.await;
+                Message::Ended("open payments")
             }),
             beside::run(&me, async move {
                 dead.await;

@@ -16,6 +16,7 @@ use crate::{
         orders::{PaymentFact, SettleError},
     },
     stores::{
+        crash_point::{self, Step},
         database::{Database, outbox},
         order_bus::{Delivery, Topic},
     },
@@ -58,7 +59,9 @@ async fn take_in(database: Database, directory: Weak<dyn Directory>, delivery: D
         match settle(&directory, &fact).await {
             Ok(()) => {
                 done(&database, &id).await;
-                return answered(delivery.settle.ack().await);
+                crash_point::before(Step::PaymentAcknowledged);
+                answered(delivery.settle.ack().await);
+                return crash_point::after(Step::PaymentAcknowledged);
             }
             Err(SettleError::Never(why)) => {
                 tracing::error!(payment = %fact.payment, reference = %fact.reference, why, "a payment that cannot be settled");

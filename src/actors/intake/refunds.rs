@@ -117,7 +117,11 @@ async fn give_back(on: &Foundation, refund: &Refund) -> Result<bool, NotYet> {
         return Ok(true);
     };
     let request = RefundRequest { key: refund.key(), session: payment.provider_session, amount: refund.amount };
-    match provider.refund(&request).await? {
+    let answer = match provider.refund(&request).await {
+        Err(StoreError::Invalid(why)) => RefundAnswer::Refused(why.to_string()),
+        answer => answer?,
+    };
+    match answer {
         RefundAnswer::Done => {
             advance(on, refund, RefundState::Done, "").await?;
             Ok(true)

@@ -14,6 +14,7 @@ use crate::{
     actors::{backoff::Backoff, clock::wall, foundation::Foundation},
     domain::time::Millis,
     stores::{
+        crash_point::{self, Step},
         database::outbox::{self, Unsent},
         error::StoreError,
         order_bus::{Message, NEWS_KEYS, Topic},
@@ -94,10 +95,12 @@ async fn publish(on: &Foundation, unsent: Vec<Unsent>) -> Result<(), StoreError>
     }
     let ids: Vec<_> = unsent.iter().map(|unsent| unsent.id).collect();
     let messages: Vec<Message> = unsent.into_iter().map(message).collect();
+    crash_point::before(Step::PaymentRelayed);
     match on.bus.publish(Topic::Payments, &messages).await {
         Err(StoreError::Invalid(_)) => relay_each(on, &ids, &messages).await?,
         published => {
             published?;
+            crash_point::after(Step::PaymentRelayed);
             outbox::mark_sent(&on.database, &ids, wall()).await?;
         }
     }

@@ -5,14 +5,17 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::message::AdmissionChange;
-use crate::domain::{
-    inventory::{
-        Inventory, View,
-        configuration::Configuration,
-        entry::{Entry, Segment},
-        request::Admission,
+use crate::{
+    domain::{
+        inventory::{
+            Inventory, View,
+            configuration::Configuration,
+            entry::{Entry, Segment},
+            request::Admission,
+        },
+        queue::Place,
     },
-    queue::Place,
+    stores::crash_point::Step,
 };
 
 /// Read from the state that includes the batch: none of it may be seen before the commit.
@@ -68,6 +71,17 @@ impl Admitted {
         how(admission);
         Some(AdmissionChange::Changed(*admission))
     }
+}
+
+/// Of the saga, if it moves an order.
+pub(super) fn step(segment: &Segment) -> Option<Step> {
+    segment.entries.iter().find_map(|entry| match entry {
+        Entry::Held { .. } => Some(Step::Held),
+        Entry::Released { .. } | Entry::Expired { .. } => Some(Step::Ended),
+        Entry::Confirmed { .. } | Entry::ConfirmRefused { .. } => Some(Step::Decided),
+        Entry::Reduced { .. } | Entry::Voided { .. } => Some(Step::Reduced),
+        _ => None,
+    })
 }
 
 pub(super) fn holds(segment: &Segment) -> u64 {

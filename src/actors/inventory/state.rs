@@ -28,6 +28,7 @@ use crate::{
         time::Millis,
     },
     stores::{
+        crash_point,
         journal::{Append, AppendError, Epoch, InventoryJournal},
         ownership::Ownership,
     },
@@ -344,8 +345,14 @@ impl State {
         let size_bytes = bytes.len() as u64;
         let append = Append { event: self.event, epoch: self.epoch, seq, bytes, counters, active: mark };
         let journal = Arc::clone(&self.journal);
-        let work = beside::run(me, async move { Message::AppendReturned(journal.append(append).await) });
         let segment = self.batcher.in_flight();
+        let step = segment.and_then(in_flight::step);
+        let work = beside::run(me, async move {
+            crash_point::before(step);
+            let appended = journal.append(append).await;
+            crash_point::after(step);
+            Message::AppendReturned(appended)
+        });
         self.in_flight = Some(InFlight {
             sent: Instant::now(),
             size_bytes,

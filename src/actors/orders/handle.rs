@@ -9,7 +9,7 @@ use super::{PaymentFact, SettleError, message::Message};
 use crate::actors::{gate::Gate, inventory, mirror::Reflection};
 
 /// Payments of one event being settled at once; more come again later.
-const SETTLING: usize = 64;
+const SETTLING: usize = 256;
 /// A settling asks the inventory and the database, both of which have deadlines of their own; this is the last one.
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -12,7 +12,10 @@ use super::envelope::Envelope;
 use crate::{
     actors::{backoff::Backoff, breather::Sale},
     domain::{id::EventId, inventory::fact::OrderFact},
-    stores::order_bus::{Message, OrderBus, Topic},
+    stores::{
+        crash_point::{self, Step},
+        order_bus::{Message, OrderBus, Topic},
+    },
 };
 
 /// Facts in one call: large enough for the confirms to cost little, small enough to repeat.
@@ -96,9 +99,11 @@ impl Publisher {
 
     async fn publish(&self, messages: &[Message]) {
         let mut backoff = Backoff::up_to(LONGEST_WAIT);
+        crash_point::before(Step::FactsPublished);
         while let Err(error) = self.bus.publish(Topic::Orders, messages).await {
             tracing::warn!(event = %self.event, %error, count = messages.len(), "facts not published; trying again");
             backoff.wait().await;
         }
+        crash_point::after(Step::FactsPublished);
     }
 }

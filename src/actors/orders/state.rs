@@ -15,7 +15,10 @@ use super::{
 use crate::{
     actors::{beside, gate::Permit, inventory, measures::Share},
     domain::id::EventId,
-    stores::journal::{AppendError, Epoch, InventoryJournal},
+    stores::{
+        crash_point::{self, Step},
+        journal::{AppendError, Epoch, InventoryJournal},
+    },
 };
 
 pub(super) struct State {
@@ -134,7 +137,10 @@ impl State {
         }
         let (journal, event, epoch, number) = (Arc::clone(&self.journal), self.event, self.epoch, self.confirmed);
         self.marking = Some(beside::run(me, async move {
-            Message::Marked(journal.mark_published(event, epoch, number).await.map(|()| number))
+            crash_point::before(Step::CursorMoved);
+            let marked = journal.mark_published(event, epoch, number).await;
+            crash_point::after(Step::CursorMoved);
+            Message::Marked(marked.map(|()| number))
         }));
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
 use super::{
-    Account, Outcome, Report, Step,
+    Account, Manner, Outcome, Report, Step,
     client::{Client, Headers, Pass, Reply, Socket},
 };
 use crate::domain::id::{EventId, OrderRef};
@@ -34,8 +34,14 @@ pub enum Intent {
     Leave,
     LetLapse,
     Decline,
+    /// Opens the provider's page in time, and pays when the hold has lapsed.
+    PayLate,
+    /// By the card of which the shop is told again and again.
+    BuyRepeated,
 }
 
+/// How much longer than usual a late payer thinks: up to six seconds.
+const DAWDLING: u32 = 20;
 /// The server speaks at least by its pings and updates; longer silence is a fault.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -304,12 +310,22 @@ impl Life {
             self.leave(access).await?;
             return Ok(Outcome::Declined { reference });
         }
+        if self.plan.intent == Intent::PayLate {
+            self.until_lapsed(headers, reference).await?;
+            // Meanwhile others may buy what has come free.
+            tokio::time::sleep(self.plan.thinks * DAWDLING).await;
+        }
         self.pay(headers, reference, &page).await
     }
 
     async fn pay(&self, headers: Headers<'_>, reference: OrderRef, page: &str) -> Result<Outcome, String> {
-        self.answer_page(page, "outcome=pay").await?;
-        self.report(Step::Paid { reference });
+        let (form, manner) = match self.plan.intent {
+            Intent::BuyRepeated => ("outcome=pay&card=4000000000000036", Manner::Repeated),
+            Intent::PayLate => ("outcome=pay", Manner::Late),
+            _ => ("outcome=pay", Manner::Good),
+        };
+        self.answer_page(page, form).await?;
+        self.report(Step::Paid { reference, manner });
         for _ in 0..600 {
             let reply = self.client.send(Method::GET, &format!("/orders/{reference}"), headers, None).await?;
             match reply.body["state"].as_str() {

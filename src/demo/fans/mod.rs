@@ -47,9 +47,20 @@ pub enum Step {
     },
     Paid {
         reference: OrderRef,
+        manner: Manner,
     },
     /// The end of the life.
     Done(Outcome),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manner {
+    Good,
+    /// The hold had lapsed.
+    Late,
+    /// The shop is told again and again.
+    Repeated,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,23 +108,42 @@ pub struct Options {
     /// Seconds over which the fans arrive.
     #[arg(long, default_value_t = 3.0)]
     pub arrive: f64,
+    /// Those of a drill: everybody orders.
+    #[arg(long)]
+    pub drill: bool,
 }
 
-/// The stated shares, in percent; the rest buys straight away.
-pub const LEAVE: u32 = 5;
-pub const LAPSE: u32 = 4;
-pub const DECLINE: u32 = 8;
+/// What fans do, in percent of all; the rest buys straight away.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    pub leave: u32,
+    pub lapse: u32,
+    pub decline: u32,
+    /// Pay when the hold has lapsed.
+    pub late: u32,
+    /// The shop is told again and again of their payment.
+    pub repeated: u32,
+}
+
+impl Shares {
+    pub const SHOW: Self = Self { leave: 5, lapse: 4, decline: 8, late: 0, repeated: 0 };
+    pub const DRILL: Self = Self { leave: 0, lapse: 0, decline: 5, late: 2, repeated: 2 };
+}
+
 /// Of all of them, in percent.
 pub const RECONNECT: u32 = 15;
 pub const RETRY: u32 = 20;
 
 /// What fan number `index` will do: a function of the seed alone.
-pub fn plan(seed: u64, index: u64, arrive: f64) -> Plan {
+pub fn plan(seed: u64, index: u64, arrive: f64, shares: Shares) -> Plan {
+    let Shares { leave, lapse, decline, late, repeated } = shares;
     let mut random = StdRng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ index);
     let intent = match random.random_range(0..100) {
-        n if n < LEAVE => life::Intent::Leave,
-        n if n < LEAVE + LAPSE => life::Intent::LetLapse,
-        n if n < LEAVE + LAPSE + DECLINE => life::Intent::Decline,
+        n if n < leave => life::Intent::Leave,
+        n if n < leave + lapse => life::Intent::LetLapse,
+        n if n < leave + lapse + decline => life::Intent::Decline,
+        n if n < leave + lapse + decline + late => life::Intent::PayLate,
+        n if n < leave + lapse + decline + late + repeated => life::Intent::BuyRepeated,
         _ => life::Intent::Buy,
     };
     Plan {
@@ -150,7 +180,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     });
     let mut lives = tokio::task::JoinSet::new();
     for ((index, account), client) in (0..).zip(accounts).zip(clients.iter().cycle()) {
-        let plan = plan(options.seed, index, options.arrive);
+        let shares = if options.drill { Shares::DRILL } else { Shares::SHOW };
+        let plan = plan(options.seed, index, options.arrive, shares);
         let life = life::Life::new(Arc::clone(client), options.event, account, plan, reports.clone());
         lives.spawn(life.live());
     }

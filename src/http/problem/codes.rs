@@ -80,6 +80,8 @@ pub enum Code {
     InvalidSignature,
     PaymentMismatch,
     ProviderUnknown,
+    ProviderRefuses,
+    ProviderUnavailable,
     UnknownTicket,
     RefundState,
     DeadLetterState,
@@ -113,7 +115,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 92] = [
+pub const TABLE: [Row; 94] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -227,6 +229,14 @@ pub const TABLE: [Row; 92] = [
     row(Code::InvalidSignature, "invalid_signature", 401, false, "The message's signature is not valid."),
     row(Code::PaymentMismatch, "payment_mismatch", 400, false, "The message does not fit the payment that it names."),
     row(Code::ProviderUnknown, "provider_unknown", 422, false, "There is no such payment provider here."),
+    row(Code::ProviderRefuses, "provider_refuses", 422, false, "The payment provider does not take this payment."),
+    row(
+        Code::ProviderUnavailable,
+        "provider_unavailable",
+        503,
+        true,
+        "The payment provider does not answer; the hold stays. Try again, or another provider.",
+    ),
     row(Code::UnknownTicket, "unknown_ticket", 422, false, "The order has no such ticket, or it was revoked."),
     row(Code::RefundState, "refund_state", 409, false, "The refund's state does not allow this."),
     row(Code::DeadLetterState, "dead_letter_state", 409, false, "The dead letter's state does not allow this."),

@@ -19,8 +19,9 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(100);
 /// While they cannot be read.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-const AT_ONCE: usize = 16;
-const BATCH: u32 = 128;
+/// Their signs of delivery are written together.
+const AT_ONCE: usize = 64;
+const BATCH: u32 = 512;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The longest time between two attempts.
 const LONGEST_MS: u64 = 60 * 60 * 1000;
@@ -34,7 +35,9 @@ pub async fn run(app: Arc<App>, shop: SocketAddr) {
             () = tokio::time::sleep(wait) => {}
         }
         wait = match round(&app, &post).await {
-            Ok(()) => EVERY,
+            // There may be more.
+            Ok(BATCH) => Duration::ZERO,
+            Ok(_) => EVERY,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sandbox webhooks cannot be read");
                 AFTER_ERROR
@@ -43,8 +46,10 @@ pub async fn run(app: Arc<App>, shop: SocketAddr) {
     }
 }
 
-async fn round(app: &App, post: &Post) -> Result<(), StoreError> {
+/// Says how many were due.
+async fn round(app: &App, post: &Post) -> Result<u32, StoreError> {
     let due = books::due(&app.database, now(), BATCH).await?;
+    let count = u32::try_from(due.len()).unwrap_or(BATCH);
     let attempts = futures_util::stream::iter(due).map(|webhook| async move {
         if post.send(&webhook).await {
             books::delivered(&app.database, &webhook.id, now()).await
@@ -56,7 +61,7 @@ async fn round(app: &App, post: &Post) -> Result<(), StoreError> {
     while let Some(outcome) = attempts.next().await {
         outcome?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Half a second, then twice as long each time, up to an hour.

@@ -1,11 +1,13 @@
 //! What an audit of one event asks: each answer can be held against the journal, or must be empty.
 
-use super::{Database, Query};
+use super::{Database, Query, row::Row};
 use crate::{
     domain::{
         code::SeatId,
         id::{EventId, OrderRef},
+        ledger::Account,
         order::OrderState,
+        time::EventTime,
     },
     stores::error::StoreError,
 };
@@ -64,6 +66,46 @@ pub async fn unbalanced(database: &Database, event: EventId) -> Result<Vec<Order
          (SELECT COALESCE(SUM(price_minor), 0) FROM tickets WHERE order_reference = o.reference AND state = 'live')",
     );
     references(database, select.bind(event.to_string())).await
+}
+
+/// Orders of an event with money that is neither tickets nor back. Must be empty at rest.
+pub async fn money_under_way(database: &Database, event: EventId) -> Result<Vec<OrderRef>, StoreError> {
+    let select = sqlx::query(
+        "SELECT o.reference FROM orders o WHERE o.event_id = $1 AND \
+         (SELECT COALESCE(SUM(CASE WHEN debit = 'captured' THEN amount_minor ELSE 0 END) - \
+         SUM(CASE WHEN credit = 'ticketed' THEN amount_minor WHEN debit = 'ticketed' THEN -amount_minor ELSE 0 END) - \
+         SUM(CASE WHEN credit = 'refunded' THEN amount_minor ELSE 0 END), 0) \
+         FROM ledger WHERE order_reference = o.reference) <> 0",
+    );
+    references(database, select.bind(event.to_string())).await
+}
+
+/// Where all the money of an event stands, in the order of [`Account::ALL`].
+pub async fn money(database: &Database, event: EventId) -> Result<[i64; Account::ALL.len()], StoreError> {
+    let select = sqlx::query(
+        "SELECT l.debit, l.credit, CAST(SUM(l.amount_minor) AS BIGINT) AS minor FROM ledger l \
+         JOIN orders o ON o.reference = l.order_reference WHERE o.event_id = $1 GROUP BY l.debit, l.credit",
+    );
+    let rows = database.fetch_all(select.bind(event.to_string())).await?;
+    let mut money = [0; Account::ALL.len()];
+    for row in &rows {
+        let (minor, debit, credit): (i64, String, String) =
+            (row.number("minor")?, row.string("debit")?, row.string("credit")?);
+        for (balance, account) in money.iter_mut().zip(Account::ALL) {
+            // Captured is what we have been given: a debit makes more of it.
+            let change = if account == Account::Captured { minor } else { -minor };
+            *balance += if account.as_str() == debit { change } else { 0 };
+            *balance += if account.as_str() == credit { minor } else { 0 };
+        }
+    }
+    Ok(money)
+}
+
+/// When an order of the event became what it is, at the latest.
+pub async fn last_change(database: &Database, event: EventId) -> Result<Option<EventTime>, StoreError> {
+    let select = sqlx::query("SELECT CAST(MAX(updated_at) AS BIGINT) AS at FROM orders WHERE event_id = $1");
+    let row: Option<Row> = database.fetch_optional(select.bind(event.to_string())).await?;
+    row.map_or(Ok(None), |row| row.time_if_any("at"))
 }
 
 async fn references(database: &Database, select: Query) -> Result<Vec<OrderRef>, StoreError> {

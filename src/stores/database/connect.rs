@@ -22,6 +22,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A connection that has idled this long is asked whether it still is one before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// Prepared on each connection: more than there are texts, each of which has several sizes.
+const STATEMENTS: &str = "400";
 /// Readers of the one file; they do not wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
@@ -49,10 +51,13 @@ impl Target {
         } else {
             (Backend::Postgres, config.database.clone())
         };
-        let options = AnyConnectOptions::from_str(&url).map_err(|error| StoreError::Invalid(error.into()))?;
+        let mut options = AnyConnectOptions::from_str(&url).map_err(|error| StoreError::Invalid(error.into()))?;
         let is_postgres = matches!(options.database_url.scheme(), "postgres" | "postgresql");
         if is_postgres != (backend == Backend::Postgres) {
             return Err(StoreError::Invalid("a postgres:// address is expected".into()));
+        }
+        if is_postgres {
+            options.database_url.query_pairs_mut().append_pair("statement-cache-capacity", STATEMENTS);
         }
         Ok(Self {
             backend,

@@ -70,6 +70,12 @@ fn of_postgres(error: &dyn DatabaseError) -> Option<fn(sqlx::Error) -> StoreErro
     }
 }
 
+/// Whether the database has answered, and said no: to a part of what was asked it may say yes.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return error.is_final() };
+    matches!(source.downcast_ref(), Some(sqlx::Error::Database(_)))
+}
+
 /// Whether the database gave way to another transaction: nothing was done, and doing it again may succeed.
 pub(super) fn is_collision(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };

@@ -4,7 +4,14 @@
 //! handed on to a request that ended without knowing its outcome: whoever asks next takes it over and must continue under the
 //! same keys at others.
 
-use super::{Database, Write, fault, row::millis};
+use std::collections::HashSet;
+
+use super::{
+    Database, Write, fault,
+    many::{Many, ROWS, Texts},
+    row::millis,
+    together::Work,
+};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::error::StoreError,
@@ -34,6 +41,49 @@ pub enum Begun {
 
 /// `key`: SHA-256 over principal, route and Idempotency-Key, `body`: over the request's body, both hexadecimal.
 pub async fn begin(database: &Database, key: &str, body: &str, now: EventTime) -> Result<Begun, StoreError> {
+    let begin = Begin { key: key.to_owned(), body: body.to_owned(), now };
+    database.inner.desks.keys.bring(database, begin).await
+}
+
+pub(super) struct Begin {
+    key: String,
+    body: String,
+    now: EventTime,
+}
+
+static INSERT: Many = Many::new(|| {
+    let before = "INSERT INTO idempotency_keys (key, body, created_at) VALUES ";
+    Texts::rows(before, 3, " ON CONFLICT DO NOTHING RETURNING key")
+});
+
+impl Work for Begin {
+    type Done = Begun;
+
+    /// Keys that nobody has used.
+    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Begun>>, StoreError> {
+        let mut by_key: Vec<&Self> = all.iter().collect();
+        by_key.sort_by(|a, b| a.key.cmp(&b.key));
+        let (mut write, mut new) = (database.begin().await?, HashSet::new());
+        for some in by_key.chunks(ROWS) {
+            let insert = INSERT.bound(some, |query, Self { key, body, now }| {
+                query.bind(key.clone()).bind(body.clone()).bind(millis(*now))
+            });
+            for row in write.fetch_all(insert).await? {
+                new.insert(row.string("key")?);
+            }
+        }
+        write.commit().await?;
+        // Of several with one key the first was inserted.
+        let new = all.iter().map(|begin| new.remove(&begin.key));
+        Ok(new.map(|is_new| is_new.then_some(Begun::Yours { resumed: false })).collect())
+    }
+
+    async fn alone(self, database: &Database) -> Result<Begun, StoreError> {
+        begin_alone(database, &self.key, &self.body, self.now).await
+    }
+}
+
+async fn begin_alone(database: &Database, key: &str, body: &str, now: EventTime) -> Result<Begun, StoreError> {
     let mut write = database.begin().await?;
     for _ in 0..ROUNDS {
         if insert(&mut write, key, body, now).await? {
@@ -74,6 +124,23 @@ pub async fn finish(write: &mut Write, key: &str, status: u16, response: &str) -
         0 => Err(StoreError::Conflict("the key is not running")),
         _ => Ok(()),
     }
+}
+
+static FINISH: Many = Many::new(|| {
+    let before = "UPDATE idempotency_keys SET status = v.column2, response = v.column3 FROM (VALUES ";
+    Texts::rows(before, 3, ") AS v WHERE idempotency_keys.key = v.column1 AND idempotency_keys.status IS NULL")
+});
+
+/// [`finish`] for many, of different keys; `false` if any of them is not running.
+pub(super) async fn finish_many(write: &mut Write, answers: &[(&str, u16, String)]) -> Result<bool, StoreError> {
+    let mut finished = 0;
+    for some in answers.chunks(ROWS) {
+        let update = FINISH.bound(some, |query, (key, status, response)| {
+            query.bind((*key).to_owned()).bind(i64::from(*status)).bind(response.clone())
+        });
+        finished += write.execute(update).await?;
+    }
+    Ok(finished == answers.len() as u64)
 }
 
 /// Nothing was done: the key is free again. Does nothing to a finished one.

@@ -2,6 +2,7 @@
 
 use super::{
     Database, Query, Write,
+    many::{Many, ROWS, Texts},
     row::{Row, millis},
     statement,
 };
@@ -43,25 +44,48 @@ pub(super) async fn book(write: &mut Write, booked: &Booked) -> Result<(), Store
     if booked.amount.minor == 0 {
         return Ok(());
     }
-    let (debit, credit) = booked.entry.accounts();
     let insert = sqlx::query(
         "INSERT INTO ledger (id, order_reference, payment_id, refund_id, entry, debit, credit, amount_minor, currency, at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(id(booked))
-    .bind(booked.reference.to_string())
-    .bind(booked.payment.to_string())
-    .bind(booked.refund.map(|refund| refund.to_string()))
-    .bind(booked.entry.as_str())
-    .bind(debit.as_str())
-    .bind(credit.as_str())
-    .bind(booked.amount.minor)
-    .bind(booked.amount.currency.to_string())
-    .bind(millis(booked.at));
-    match write.execute(insert).await {
+    );
+    match write.execute(bind(insert, booked)).await {
         Err(StoreError::Conflict(_)) => Err(StoreError::Corrupt(format!("{booked:?} is booked twice, or is nothing"))),
         outcome => outcome.map(|_| ()),
     }
+}
+
+static INSERT: Many = Many::new(|| {
+    let before = "INSERT INTO ledger (id, order_reference, payment_id, refund_id, entry, debit, credit, amount_minor, \
+                  currency, at) VALUES ";
+    Texts::rows(before, 10, " ON CONFLICT (id) DO NOTHING")
+});
+
+/// [`book`] for many: [`StoreError::Corrupt`] if any of them was booked before.
+pub(super) async fn book_many(write: &mut Write, booked: &[Booked]) -> Result<(), StoreError> {
+    let moved: Vec<&Booked> = booked.iter().filter(|booked| booked.amount.minor != 0).collect();
+    let mut added = 0;
+    for some in moved.chunks(ROWS) {
+        added += write.execute(INSERT.bound(some, |query, booked| bind(query, booked))).await?;
+    }
+    match added == moved.len() as u64 {
+        true => Ok(()),
+        false => Err(StoreError::Corrupt("one of many is booked twice".into())),
+    }
+}
+
+fn bind(insert: Query, booked: &Booked) -> Query {
+    let (debit, credit) = booked.entry.accounts();
+    insert
+        .bind(id(booked))
+        .bind(booked.reference.to_string())
+        .bind(booked.payment.to_string())
+        .bind(booked.refund.map(|refund| refund.to_string()))
+        .bind(booked.entry.as_str())
+        .bind(debit.as_str())
+        .bind(credit.as_str())
+        .bind(booked.amount.minor)
+        .bind(booked.amount.currency.to_string())
+        .bind(millis(booked.at))
 }
 
 fn id(booked: &Booked) -> String {

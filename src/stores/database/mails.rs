@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Database, Query, Write,
+    many::{Many, ROWS, Texts},
     page::{self, Cursor, Page},
     row::{Row, millis},
     statement,
@@ -104,6 +105,37 @@ pub async fn enqueue(
     .bind(millis(now))
     .bind(millis(now + TRIED_FOR));
     write.execute(insert).await.map(|_| ())
+}
+
+static INSERT: Many = Many::new(|| {
+    let before = "INSERT INTO mails (id, kind, order_reference, account_id, state, attempts, next_at, give_up_at, \
+                  last_outcome, created_at) VALUES ";
+    Texts::rows(before, 10, " ON CONFLICT (kind, order_reference) DO NOTHING")
+});
+
+/// [`enqueue`] for many, of one kind.
+pub(super) async fn enqueue_many(
+    write: &mut Write,
+    kind: Kind,
+    mails: &[(OrderRef, FanId, EventTime)],
+) -> Result<(), StoreError> {
+    for some in mails.chunks(ROWS) {
+        let insert = INSERT.bound(some, |query, (reference, account, now)| {
+            query
+                .bind(Uuid::now_v7().simple().to_string())
+                .bind(kind.as_str())
+                .bind(reference.to_string())
+                .bind(account.to_string())
+                .bind(State::Waiting.as_str())
+                .bind(0_i64)
+                .bind(millis(*now))
+                .bind(millis(*now + TRIED_FOR))
+                .bind("")
+                .bind(millis(*now))
+        });
+        write.execute(insert).await?;
+    }
+    Ok(())
 }
 
 /// [`Mail`]s, as [`of_row`] reads them.

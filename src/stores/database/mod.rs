@@ -9,7 +9,9 @@
 
 mod connect;
 mod fault;
+mod many;
 mod row;
+mod together;
 mod write;
 
 pub mod accounts;
@@ -40,7 +42,7 @@ use tokio::time::{error::Elapsed, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use self::write::Write;
-use self::{connect::Target, fault::DeadlinePassed, row::Row, write::STATEMENT_DEADLINE};
+use self::{connect::Target, fault::DeadlinePassed, row::Row, together::Desk, write::STATEMENT_DEADLINE};
 use super::{config::Config, error::StoreError};
 
 /// Cheap to clone.
@@ -56,6 +58,26 @@ struct Inner {
     readers: AnyPool,
     poisoned: CancellationToken,
     more_time: more_time::Known,
+    desks: Desks,
+}
+
+/// Where what many do at the same time is done together.
+#[derive(Default)]
+struct Desks {
+    keys: Desk<idempotency::Begin>,
+    orders: Desk<orders::Ensure>,
+    orders_read: Desk<orders::ByReference>,
+    checkouts: Desk<orders::Opening>,
+    payments: Desk<payments::outstanding::Begin>,
+    payments_opened: Desk<payments::outstanding::Answered>,
+    payments_read: Desk<payments::BySession>,
+    webhooks: Desk<webhooks::Receive>,
+    settlings: Desk<orders::Settle>,
+    outbox: Desk<outbox::Done>,
+    sandbox_sessions: Desk<sandbox::Create>,
+    sandbox_read: Desk<sandbox::ById>,
+    sandbox_decisions: Desk<sandbox::Decide>,
+    sandbox_deliveries: Desk<sandbox::Deliver>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +109,8 @@ impl Database {
         let target = Target::of(config)?;
         let (writers, readers) = target.pools().await?;
         let (poisoned, more_time) = (CancellationToken::new(), more_time::Known::default());
-        let inner = Inner { backend: target.backend, target, writers, readers, poisoned, more_time };
+        let desks = Desks::default();
+        let inner = Inner { backend: target.backend, target, writers, readers, poisoned, more_time, desks };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -7,11 +7,17 @@ mod facts;
 mod refunding;
 mod settling;
 mod table;
+mod together;
 
+pub use self::together::Opening;
 pub use self::{
     facts::{apply_fact, apply_facts},
     refunding::{NotRefunded, Wanted, advance_refund, refund_tickets},
     settling::{Settled, captured, decline, settle, settle_refused},
+};
+pub(super) use self::{
+    settling::{Settle, Unpaid, captured_many},
+    together::{ByReference, Ensure},
 };
 use super::{
     Database, Query, Write,
@@ -27,7 +33,7 @@ use crate::{
         order::{HoldFact, Known, OrderState},
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +63,10 @@ fn select(which: &'static str) -> Query {
 
 /// Writes the order of a hold if it is not there yet; the answer is what is there.
 pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: EventTime) -> Result<Order, StoreError> {
-    let reference = OrderRef { event, order: hold.order };
-    if let Some(order) = by_reference(database, reference).await? {
-        return Ok(order);
-    }
+    database.inner.desks.orders.bring(database, Ensure(of_hold(event, hold, now))).await
+}
+
+fn of_hold(event: EventId, hold: &HoldView, now: EventTime) -> Order {
     let known = Known {
         hold: match hold.state {
             HoldState::Held => HoldFact::Held,
@@ -71,8 +77,8 @@ pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: E
         },
         ..Known::default()
     };
-    let order = Order {
-        reference,
+    Order {
+        reference: OrderRef { event, order: hold.order },
         fan: hold.fan,
         state: known.state(),
         known,
@@ -83,25 +89,17 @@ pub async fn ensure(database: &Database, event: EventId, hold: &HoldView, now: E
         revision: 1,
         created_at: now,
         updated_at: now,
-    };
-    let mut write = database.begin().await?;
-    table::insert(&mut write, &[order]).await?;
-    let stored = take(&mut write, reference).await?;
-    write.commit().await?;
-    Ok(stored)
+    }
 }
 
 /// Whoever's it is: for the shop's own work, not for a fan's request.
 pub async fn by_reference(database: &Database, reference: OrderRef) -> Result<Option<Order>, StoreError> {
-    let select = select("WHERE reference = $1");
-    database.fetch_optional(select.bind(reference.to_string())).await?.map(|row| of_row(&row)).transpose()
+    database.inner.desks.orders_read.bring(database, ByReference(reference)).await
 }
 
 /// Another fan's order is not there.
 pub async fn of_fan(database: &Database, reference: OrderRef, fan: FanId) -> Result<Option<Order>, StoreError> {
-    let select = select("WHERE reference = $1 AND fan_id = $2");
-    let select = select.bind(reference.to_string()).bind(fan.to_string());
-    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
+    Ok(by_reference(database, reference).await?.filter(|order| order.fan == fan))
 }
 
 /// A fan's own, newest first.
@@ -126,6 +124,7 @@ pub async fn list(
 
 /// A checkout is open at the provider. [`StoreError::Conflict`] if there is no such order, or it can no longer be paid.
 pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTime) -> Result<Order, StoreError> {
+    write.is_step(Step::CheckedOut);
     let mut order = take(write, reference).await?;
     match order.state {
         OrderState::Paying => return Ok(order),
@@ -135,6 +134,12 @@ pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTim
     put(write, order, now).await
 }
 
+/// [`open_checkout`] and the end of the request that opened it, in one transaction; `None` if another attempt of that request was
+/// first, and nothing was done.
+pub async fn open_checkout_now(database: &Database, opening: Opening) -> Result<Option<String>, StoreError> {
+    database.inner.desks.checkouts.bring(database, opening).await
+}
+
 /// Reads the order and takes its row: whoever else would change it waits until the transaction ends.
 async fn take(write: &mut Write, reference: OrderRef) -> Result<Order, StoreError> {
     let update = statement(["UPDATE orders SET revision = revision WHERE reference = $1 RETURNING ", COLUMNS]);
@@ -142,10 +147,16 @@ async fn take(write: &mut Write, reference: OrderRef) -> Result<Order, StoreErro
     row.map(|row| of_row(&row)).transpose()?.ok_or(StoreError::Conflict("there is no such order"))
 }
 
-/// Writes back what was [taken](take) and changed.
-async fn put(write: &mut Write, mut order: Order, now: EventTime) -> Result<Order, StoreError> {
+/// Its state follows from what is known now.
+fn changed(mut order: Order, now: EventTime) -> Order {
     order.state = order.known.state();
     order.updated_at = order.updated_at.max(now);
+    order
+}
+
+/// Writes back what was [taken](take) and changed.
+async fn put(write: &mut Write, order: Order, now: EventTime) -> Result<Order, StoreError> {
+    let mut order = changed(order, now);
     if !table::update(write, &order).await? {
         return Err(StoreError::Corrupt(format!("order {} changed while its row was taken", order.reference)));
     }

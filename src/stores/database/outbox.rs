@@ -2,14 +2,20 @@
 //!
 //! So a bus that loses what it has confirmed delays a payment and does not lose it.
 
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use super::{
     Database, Query, Write,
+    many::{Many, ROWS, Texts},
     row::{Row, millis},
     statement,
+    together::Work,
 };
-use crate::{domain::time::EventTime, stores::error::StoreError};
+use crate::{
+    domain::time::EventTime,
+    stores::{crash_point::Step, error::StoreError},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
@@ -30,6 +36,22 @@ pub async fn push(write: &mut Write, routing_key: &str, body: &str, now: EventTi
         .bind(millis(now));
     write.execute(insert).await?;
     Ok(id)
+}
+
+static INSERT: Many = Many::new(|| {
+    Texts::rows("INSERT INTO outbox (id, routing_key, body, created_at) VALUES ", 4, " ON CONFLICT DO NOTHING")
+});
+
+/// [`push`] for many: routing key, body and time.
+pub(super) async fn push_many(write: &mut Write, messages: &[(&str, &str, EventTime)]) -> Result<(), StoreError> {
+    let messages: Vec<_> = messages.iter().map(|message| (Uuid::now_v7(), message)).collect();
+    for some in messages.chunks(ROWS) {
+        let insert = INSERT.bound(some, |query, (id, (routing_key, body, now))| {
+            query.bind(id.to_string()).bind((*routing_key).to_owned()).bind((*body).to_owned()).bind(millis(*now))
+        });
+        write.execute(insert).await?;
+    }
+    Ok(())
 }
 
 fn select(which: &'static str) -> Query {
@@ -60,12 +82,18 @@ fn of_row(row: &Row) -> Result<Unsent, StoreError> {
 
 pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
-    for id in ids {
-        let update = sqlx::query("UPDATE outbox SET sent_at = $2 WHERE id = $1");
-        write.execute(update.bind(id.to_string()).bind(millis(now))).await?;
+    write.is_step(Step::MarkedSent);
+    for some in ids.chunks(ROWS) {
+        let update = MARK_SENT.bound(some, |query, id| query.bind(id.to_string()).bind(millis(now)));
+        write.execute(update).await?;
     }
     write.commit().await
 }
+
+static MARK_SENT: Many = Many::new(|| {
+    let before = "UPDATE outbox SET sent_at = v.column2 FROM (VALUES ";
+    Texts::rows(before, 2, ") AS v WHERE outbox.id = v.column1")
+});
 
 /// How many wait.
 pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {
@@ -74,9 +102,31 @@ pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {
 
 /// What they ask for is done, or a person has it on the desk: they need not be sent again.
 pub async fn done(database: &Database, ids: &[Uuid]) -> Result<(), StoreError> {
-    let mut write = database.begin().await?;
-    for id in ids {
-        write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
+    try_join_all(ids.iter().map(|id| database.inner.desks.outbox.bring(database, Done(*id)))).await?;
+    Ok(())
+}
+
+pub(super) struct Done(Uuid);
+
+static DELETE: Many = Many::new(|| Texts::list("DELETE FROM outbox WHERE id IN ", ""));
+
+impl Work for Done {
+    type Done = ();
+
+    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<()>>, StoreError> {
+        let mut write = database.begin().await?;
+        write.is_step(Step::OutboxDone);
+        for some in all.chunks(ROWS) {
+            write.execute(DELETE.bound(some, |query, Self(id)| query.bind(id.to_string()))).await?;
+        }
+        write.commit().await?;
+        Ok(all.iter().map(|_| Some(())).collect())
     }
-    write.commit().await
+
+    async fn alone(self, database: &Database) -> Result<(), StoreError> {
+        let mut write = database.begin().await?;
+        write.is_step(Step::OutboxDone);
+        write.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(self.0.to_string())).await?;
+        write.commit().await
+    }
 }

@@ -8,12 +8,16 @@
 //! | refunding | refunded |
 //! | refunded | – |
 
-use std::str::FromStr;
+pub mod outstanding;
+
+use std::{collections::HashMap, str::FromStr};
 
 use super::{
     Database, Query, Write, fault,
+    many::{Many, ROWS, Texts},
     row::{Row, millis},
     statement,
+    together::Work,
 };
 use crate::{
     domain::{
@@ -21,7 +25,7 @@ use crate::{
         money::Money,
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +34,11 @@ pub struct Payment {
     pub reference: OrderRef,
     /// `sandbox`, …
     pub provider: String,
+    /// The provider's own name of it; the payment's id until the provider has told.
     pub provider_session: String,
     pub amount: Money,
     pub state: State,
-    /// The provider's hosted page.
+    /// The provider's hosted page; empty until the provider has told.
     pub url: String,
     pub created_at: EventTime,
     pub updated_at: EventTime,
@@ -71,10 +76,11 @@ impl State {
     }
 }
 
+const COLUMNS: &str =
+    "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
+
 /// [`Payment`]s, as [`of_row`] reads them.
 fn select(which: &'static str) -> Query {
-    const COLUMNS: &str =
-        "id, order_reference, provider, provider_session, amount_minor, currency, state, url, created_at, updated_at";
     statement(["SELECT ", COLUMNS, " FROM payments ", which])
 }
 
@@ -94,6 +100,7 @@ pub async fn open(write: &mut Write, payment: &Payment) -> Result<Payment, Store
     .bind(payment.amount.currency.to_string())
     .bind(payment.url.clone())
     .bind(millis(payment.created_at));
+    write.is_step(Step::PaymentOpened);
     write.execute(insert).await?;
     let select = select("WHERE order_reference = $1 AND state = 'open'");
     match write.fetch_optional(select.bind(payment.reference.to_string())).await? {
@@ -112,9 +119,41 @@ pub async fn by_provider_session(
     provider: &str,
     session: &str,
 ) -> Result<Option<Payment>, StoreError> {
-    let select = select("WHERE provider = $1 AND provider_session = $2");
-    let select = select.bind(provider.to_owned()).bind(session.to_owned());
-    database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
+    let which = BySession { provider: provider.to_owned(), session: session.to_owned() };
+    database.inner.desks.payments_read.bring(database, which).await
+}
+
+pub(super) struct BySession {
+    provider: String,
+    session: String,
+}
+
+static BY_SESSION: Many = Many::new(|| {
+    let before = ["SELECT ", COLUMNS, " FROM payments JOIN (VALUES "].concat();
+    Texts::rows(&before, 2, ") AS v ON payments.provider = v.column1 AND payments.provider_session = v.column2")
+});
+
+impl Work for BySession {
+    type Done = Option<Payment>;
+
+    async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Option<Payment>>>, StoreError> {
+        let mut found = HashMap::new();
+        for some in all.chunks(ROWS) {
+            let select = BY_SESSION
+                .bound(some, |query, Self { provider, session }| query.bind(provider.clone()).bind(session.clone()));
+            for row in database.fetch_all(select).await? {
+                let payment = of_row(&row)?;
+                found.insert((payment.provider.clone(), payment.provider_session.clone()), payment);
+            }
+        }
+        Ok(all.iter().map(|one| Some(found.get(&(one.provider.clone(), one.session.clone())).cloned())).collect())
+    }
+
+    async fn alone(self, database: &Database) -> Result<Option<Payment>, StoreError> {
+        let select = select("WHERE provider = $1 AND provider_session = $2");
+        let select = select.bind(self.provider).bind(self.session);
+        database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
+    }
 }
 
 /// All of an order, newest first.
@@ -133,12 +172,41 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
     if !from.may_become(to) {
         return Err(StoreError::Conflict("the payment cannot come to that state"));
     }
-    let update = sqlx::query("UPDATE payments SET state = $3, updated_at = $4 WHERE id = $1 AND state = $2");
+    let update =
+        sqlx::query("UPDATE payments SET state = $3, updated_at = $4, look_at = NULL WHERE id = $1 AND state = $2");
     let update = update.bind(id.to_string()).bind(from.as_str()).bind(to.as_str()).bind(millis(now));
     match write.execute(update).await? {
         0 => Err(fault::contended()),
         _ => Ok(()),
     }
+}
+
+static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM payments WHERE id IN "].concat(), ""));
+static CAPTURE: Many = Many::new(|| {
+    let before = "UPDATE payments SET state = 'captured', updated_at = v.column2 FROM (VALUES ";
+    Texts::rows(before, 2, ") AS v WHERE payments.id = v.column1 AND payments.state IN ('open', 'declined')")
+});
+
+/// [`read`] for many: those that are there.
+pub(super) async fn read_many(write: &mut Write, ids: &[PaymentId]) -> Result<HashMap<PaymentId, Payment>, StoreError> {
+    let mut payments = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(ROWS) {
+        for row in write.fetch_all(SELECT.bound(some, |query, id| query.bind(id.to_string()))).await? {
+            let payment = of_row(&row)?;
+            payments.insert(payment.id, payment);
+        }
+    }
+    Ok(payments)
+}
+
+/// Their money is here; `false` if any, which must be different ones, cannot come to that, or was there already.
+pub(super) async fn capture_many(write: &mut Write, captured: &[(PaymentId, EventTime)]) -> Result<bool, StoreError> {
+    let mut changed = 0;
+    for some in captured.chunks(ROWS) {
+        let update = CAPTURE.bound(some, |query, (id, at)| query.bind(id.to_string()).bind(millis(*at)));
+        changed += write.execute(update).await?;
+    }
+    Ok(changed == captured.len() as u64)
 }
 
 /// As of within the transaction.

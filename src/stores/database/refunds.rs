@@ -19,7 +19,7 @@ use crate::{
         refund::{GivenBack, RefundKey, RefundReason, RefundState},
         time::{EventTime, Millis},
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,9 +221,20 @@ pub async fn put_off(database: &Database, id: RefundId, failure: &str, next_at: 
     write.commit().await
 }
 
+/// Something is new at the provider about this payment's refunds: those under way are asked for at once.
+pub async fn ask_now(database: &Database, payment: PaymentId, now: EventTime) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    let update = sqlx::query(
+        "UPDATE refunds SET next_at = $2 WHERE payment_id = $1 AND state IN ('begun', 'asked') AND next_at > $2",
+    );
+    write.execute(update.bind(payment.to_string()).bind(millis(now))).await?;
+    write.commit().await
+}
+
 /// The places of its tickets are free again.
 pub async fn stock_is_back(database: &Database, id: RefundId, now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::StockBack);
     let update = sqlx::query("UPDATE refunds SET stock = 'back', updated_at = $2 WHERE id = $1 AND stock = 'wanted'");
     write.execute(update.bind(id.to_string()).bind(millis(now))).await?;
     write.commit().await

@@ -2,6 +2,7 @@
 
 mod cards;
 mod refunds;
+mod together;
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -11,10 +12,14 @@ pub use self::{
     refunds::{GivenBack, NotGiven, RecordedSession, give_back, sessions},
 };
 
-use super::{Database, Write, row::millis};
+pub(super) use self::together::{ById, Create, Decide, Deliver};
+use super::{
+    Database, Write,
+    row::{Row, millis},
+};
 use crate::{
     domain::{id::OrderRef, money::Money, time::EventTime},
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +87,17 @@ pub async fn create(write: &mut Write, session: &Session) -> Result<(), StoreErr
     write.execute(insert).await.map(|_| ())
 }
 
+/// [`create`] in a transaction of its own.
+pub async fn create_now(database: &Database, session: Session) -> Result<(), StoreError> {
+    database.inner.desks.sandbox_sessions.bring(database, Create(session)).await
+}
+
 pub async fn by_id(database: &Database, id: &str) -> Result<Option<Session>, StoreError> {
-    let select = sqlx::query(
-        "SELECT id, order_reference, amount_minor, currency, state, return_url, created_at, updated_at \
-         FROM sandbox_sessions WHERE id = $1",
-    );
-    let Some(row) = database.fetch_optional(select.bind(id.to_owned())).await? else { return Ok(None) };
-    Ok(Some(Session {
+    database.inner.desks.sandbox_read.bring(database, ById(id.to_owned())).await
+}
+
+fn of_row(row: &Row) -> Result<Session, StoreError> {
+    Ok(Session {
         id: row.string("id")?,
         reference: row.parsed("order_reference")?,
         amount: row.money("amount_minor")?,
@@ -96,7 +105,7 @@ pub async fn by_id(database: &Database, id: &str) -> Result<Option<Session>, Sto
         return_url: row.string("return_url")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
-    }))
+    })
 }
 
 /// Moves the session and lays down what is to be told, in one transaction. `false` if it is in that state already;
@@ -105,22 +114,30 @@ pub async fn decide(database: &Database, id: &str, decision: Decision<'_>, now: 
     if !matches!(decision.to, State::Paid | State::Declined | State::Cancelled) {
         return Err(StoreError::Conflict("nobody decides that"));
     }
+    let Decision { to, card, says } = decision;
+    let decide = Decide { id: id.to_owned(), to, card, says: says.to_vec(), now };
+    database.inner.desks.sandbox_decisions.bring(database, decide).await
+}
+
+async fn decide_alone(database: &Database, decide: Decide) -> Result<bool, StoreError> {
+    let Decide { id, to, card, says, now } = decide;
     let mut write = database.begin().await?;
     let update = sqlx::query(
         "UPDATE sandbox_sessions SET state = $2, card = $3, updated_at = $4 WHERE id = $1 AND state = 'open'",
     );
-    let update = update.bind(id.to_owned()).bind(decision.to.as_str()).bind(decision.card.as_str()).bind(millis(now));
+    let update = update.bind(id.clone()).bind(to.as_str()).bind(card.as_str()).bind(millis(now));
     if write.execute(update).await? == 0 {
         let select = sqlx::query("SELECT state FROM sandbox_sessions WHERE id = $1");
-        let row = write.fetch_optional(select.bind(id.to_owned())).await?;
+        let row = write.fetch_optional(select.bind(id)).await?;
         let state = row.map(|row| row.named::<State>("state")).transpose()?;
-        return if state == Some(decision.to) {
+        return if state == Some(to) {
             Ok(false)
         } else {
             Err(StoreError::Conflict("the session cannot come to that state"))
         };
     }
-    say(&mut write, decision.says).await?;
+    say(&mut write, &says).await?;
+    write.is_step(Step::Captured);
     write.commit().await?;
     Ok(true)
 }
@@ -154,11 +171,16 @@ pub async fn due(database: &Database, now: EventTime, limit: u32) -> Result<Vec<
 }
 
 pub async fn delivered(database: &Database, id: &str, now: EventTime) -> Result<(), StoreError> {
+    database.inner.desks.sandbox_deliveries.bring(database, Deliver { id: id.to_owned(), now }).await
+}
+
+async fn delivered_alone(database: &Database, id: String, now: EventTime) -> Result<(), StoreError> {
     let update = sqlx::query(
         "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
     );
     let mut write = database.begin().await?;
-    write.execute(update.bind(id.to_owned()).bind(millis(now))).await?;
+    write.is_step(Step::WebhookDelivered);
+    write.execute(update.bind(id).bind(millis(now))).await?;
     write.commit().await
 }
 

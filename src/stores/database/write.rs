@@ -10,7 +10,10 @@ use super::{
     fault::{self, DeadlinePassed},
     row::Row,
 };
-use crate::stores::error::StoreError;
+use crate::stores::{
+    crash_point::{self, Step},
+    error::StoreError,
+};
 
 /// Longer than the server's own limit for a statement, so that usually the server's answer tells what happened.
 pub(super) const STATEMENT_DEADLINE: Duration = Duration::from_secs(6);
@@ -23,6 +26,8 @@ pub struct Write {
     connection: Option<PoolConnection<Any>>,
     database: Arc<Inner>,
     state: State,
+    /// Which of the saga it is, if it is one.
+    step: Option<Step>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl Write {
     pub(super) async fn begin(database: Arc<Inner>) -> Result<Self, StoreError> {
         let backend = database.backend;
         let connection = database.writers.acquire().await.map_err(|error| fault::of_statement(backend, error))?;
-        let mut write = Self { connection: Some(connection), database, state: State::Open };
+        let mut write = Self { connection: Some(connection), database, state: State::Open, step: None };
         let begin = match backend {
             // A lock that is taken later can be refused at once, whatever the busy timeout says.
             Backend::Sqlite => "BEGIN IMMEDIATE",
@@ -50,12 +55,18 @@ impl Write {
         Ok(write)
     }
 
+    pub(super) fn is_step(&mut self, step: Step) {
+        self.step = Some(step);
+    }
+
     /// Durable when it returns `Ok`. [`StoreError::Unknown`] if the reply was lost.
     pub async fn commit(mut self) -> Result<(), StoreError> {
+        crash_point::before(self.step);
         let answer = timeout(STATEMENT_DEADLINE, self.asked()?.execute("COMMIT")).await;
         let error = match answer {
             Ok(Ok(_)) => {
                 self.state = State::Over;
+                crash_point::after(self.step);
                 return Ok(());
             }
             Ok(Err(error)) => fault::of_commit(self.database.backend, error),

@@ -89,14 +89,14 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
 }
 
-/// The provider's records are read first: what moves meanwhile is in the ledger already, or shows as a difference that is gone
+/// `None` if the provider gives no list. Its records are read first: what moves meanwhile is in the ledger already, or shows as a difference that is gone
 /// when it is compared again.
 pub async fn compare(
     database: &Database,
     provider: &dyn PaymentProvider,
     now: EventTime,
-) -> Result<Comparison, StoreError> {
-    let theirs = records(provider).await?;
+) -> Result<Option<Comparison>, StoreError> {
+    let Some(theirs) = records(provider).await? else { return Ok(None) };
     let ours = payments(database, provider.name()).await?;
     let mut differences = Vec::new();
     for (session, (captured_minor, refunded_minor)) in &theirs {
@@ -108,7 +108,7 @@ pub async fn compare(
     for (session, books) in &ours {
         one(session, books, theirs.get(session), now, &mut differences);
     }
-    Ok(Comparison { payments: ours.len(), sessions: theirs.len(), differences })
+    Ok(Some(Comparison { payments: ours.len(), sessions: theirs.len(), differences }))
 }
 
 fn one(
@@ -142,12 +142,12 @@ fn one(
 }
 
 /// Captured and refunded, by session.
-async fn records(provider: &dyn PaymentProvider) -> Result<BTreeMap<String, (i64, i64)>, StoreError> {
+async fn records(provider: &dyn PaymentProvider) -> Result<Option<BTreeMap<String, (i64, i64)>>, StoreError> {
     let mut all = BTreeMap::new();
     let mut after = String::new();
     loop {
-        let page = provider.records(&after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(all) };
+        let Some(page) = provider.records(&after, PAGE).await? else { return Ok(None) };
+        let Some(last) = page.last() else { return Ok(Some(all)) };
         after.clone_from(&last.session);
         all.extend(page.into_iter().map(|record| (record.session, (record.captured_minor, record.refunded_minor))));
     }

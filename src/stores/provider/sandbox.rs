@@ -5,13 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{PaymentProvider, Record, RefundAnswer, RefundRequest};
+use super::{Opened, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing};
 use crate::{
     domain::time::EventTime,
     stores::{
         database::{
             Database,
-            sandbox::{self, GivenBack},
+            sandbox::{self, Card, Decision, GivenBack, Session, State},
         },
         error::StoreError,
     },
@@ -36,6 +36,42 @@ impl PaymentProvider for Sandbox {
         NAME
     }
 
+    async fn open(&self, request: &SessionRequest) -> Result<Opened, StoreError> {
+        let (id, now) = (request.key.to_string(), now());
+        let url = format!("{}/sandbox/pay/{id}", request.shop_url);
+        let session = Session {
+            id: id.clone(),
+            reference: request.reference,
+            amount: request.amount,
+            state: State::Open,
+            return_url: request.return_url.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        sandbox::create_now(&self.database, session).await?;
+        Ok(Opened { session: id, url })
+    }
+
+    async fn look(&self, session: &str) -> Result<Standing, StoreError> {
+        let found = sandbox::by_id(&self.database, session).await?;
+        let found = found.ok_or_else(|| StoreError::Invalid("there is no such session".into()))?;
+        Ok(match found.state {
+            State::Open => Standing::Open,
+            State::Paid | State::Refunded => Standing::Paid(found.amount),
+            State::Declined | State::Cancelled => Standing::Ended,
+        })
+    }
+
+    async fn close(&self, session: &str) -> Result<Standing, StoreError> {
+        let decision = Decision { to: State::Cancelled, card: Card::Good, says: &[] };
+        match sandbox::decide(&self.database, session, decision, now()).await {
+            Ok(_) => Ok(Standing::Ended),
+            // What the fan has decided already stands.
+            Err(StoreError::Conflict(_)) => self.look(session).await,
+            Err(error) => Err(error),
+        }
+    }
+
     async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, StoreError> {
         let (key, now) = (request.key.to_string(), now());
         let says = |given: &GivenBack| message(&key, given);
@@ -48,14 +84,14 @@ impl PaymentProvider for Sandbox {
         })
     }
 
-    async fn records(&self, after: &str, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
         let sessions = sandbox::sessions(&self.database, after, now(), limit).await?;
         let record = |session: sandbox::RecordedSession| Record {
             session: session.id,
             captured_minor: session.captured_minor,
             refunded_minor: session.refunded_minor,
         };
-        Ok(sessions.into_iter().map(record).collect())
+        Ok(Some(sessions.into_iter().map(record).collect()))
     }
 }
 

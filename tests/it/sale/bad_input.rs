@@ -243,6 +243,7 @@ async fn s_23_a_checkout_takes_neither_price_nor_state_nor_a_way_out_from_the_cl
         (json!({"provider": "sandbox", "amount": {"minor": 1, "currency": "EUR"}}), (422, "invalid_body")),
         (json!({"provider": "sandbox", "currency": "KRW"}), (422, "invalid_body")),
         (json!({"provider": "sandbox", "state": "paid"}), (422, "invalid_body")),
+        (json!({"provider": "sandbox", "card_number": "4242424242424242", "cvc": "123"}), (422, "invalid_body")),
         (json!({"provider": "paypal"}), (422, "provider_unknown")),
         (json!({}), (422, "invalid_body")),
         (json!({"provider": "sandbox", "return_url": "https://evil.example/"}), (422, "invalid_body")),

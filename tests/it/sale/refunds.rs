@@ -28,22 +28,22 @@ impl Shop {
         Answer::of(request.json(&body).send().await.expect("an answer")).await
     }
 
-    async fn refund(&self, reference: &str, body: Value) -> Answer {
+    pub(super) async fn refund(&self, reference: &str, body: Value) -> Answer {
         self.admin_act(&format!("/orders/{reference}/refunds"), &self.organizer.access, &self.key(), body).await
     }
 
-    async fn tickets(&self, fan: &SignedIn) -> Vec<Value> {
+    pub(super) async fn tickets(&self, fan: &SignedIn) -> Vec<Value> {
         let tickets = self.served.get("/api/v1/tickets", Some(&fan.access)).await.expect(StatusCode::OK);
         tickets["items"].as_array().expect("tickets").clone()
     }
 
-    async fn refunds(&self, fan: &SignedIn) -> Vec<Value> {
+    pub(super) async fn refunds(&self, fan: &SignedIn) -> Vec<Value> {
         let refunds = self.served.get("/api/v1/me/refunds", Some(&fan.access)).await.expect(StatusCode::OK);
         refunds["items"].as_array().expect("refunds").clone()
     }
 
     /// captured, pending, ticketed, refunding, refunded
-    async fn books(&self, reference: &str) -> [i64; 5] {
+    pub(super) async fn books(&self, reference: &str) -> [i64; 5] {
         let reference: OrderRef = reference.parse().expect("a reference");
         let books = ledger::of_order(&self.served.below.database, reference).await.expect("books");
         assert!(books.balance());
@@ -383,7 +383,7 @@ async fn reconcile_says_so_when_the_books_and_the_providers_differ() {
 
 impl Shop {
     /// Past everything that guards the tables.
-    async fn meddle(&self, sql: &str) {
+    pub(super) async fn meddle(&self, sql: &str) {
         use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
         let url = format!("sqlite://{}", self.served.data_dir().join("database.db").display());
         let mut connection = AnyConnection::connect(&url).await.expect("connect");
@@ -391,7 +391,7 @@ impl Shop {
     }
 
     /// The provider's session of the order's newest payment.
-    async fn session_of(&self, reference: &str) -> String {
+    pub(super) async fn session_of(&self, reference: &str) -> String {
         let reference: OrderRef = reference.parse().expect("a reference");
         let database = &self.served.below.database;
         let payments = onsale::stores::database::payments::of_order(database, reference).await.expect("payments");

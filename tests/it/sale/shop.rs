@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use onsale::{domain::account::Role, http::config::Config};
+use onsale::{domain::account::Role, http::config::Config, stores::provider};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -31,7 +31,15 @@ impl Shop {
     }
 
     pub async fn open_with(config: Config) -> Self {
-        let served = Served::start(config).await;
+        Self::on(Served::start(config).await).await
+    }
+
+    /// With these payment providers.
+    pub async fn open_paying(payments: provider::config::Config) -> Self {
+        Self::on(Served::start_paying(config(), payments).await).await
+    }
+
+    async fn on(served: Served) -> Self {
         let organizer = served.with_roles("organizer@example.org", &[Role::Fan, Role::Organizer]).await;
         Self { served, organizer, keys: AtomicU32::new(0) }
     }

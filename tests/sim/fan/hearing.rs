@@ -97,8 +97,11 @@ impl World {
                 self.next_round(index);
             }
             (Doing::Shopping(_), Told::Answer(Answer::Held(view))) => {
-                let plan =
-                    self.rng.pick(&[Plan::Pay, Plan::Pay, Plan::Pay, Plan::ExtendAndPay, Plan::Release, Plan::Lapse]);
+                let plans = [Plan::Pay, Plan::Pay, Plan::Pay, Plan::ExtendAndPay, Plan::Release, Plan::Lapse];
+                let plan = match &self.script {
+                    Some(script) => script.walk.plan(),
+                    None => self.rng.pick(&plans),
+                };
                 if let Some(fan) = self.fans.get_mut(index) {
                     fan.doing = Doing::Holding { view, plan };
                 }

@@ -12,6 +12,7 @@ use onsale::domain::{
 
 use crate::{
     fan::{Doing, Plan, Wish},
+    saga::Walk,
     swarm::Fault,
     world::{GALLERY, PRESS, SEATED, STANDING, World, code, seat_id},
 };
@@ -37,7 +38,10 @@ impl World {
                 together: self.rng.percent(50),
             }),
         };
-        let channel = self.rng.percent(20).then(|| code(PRESS));
+        let (want, channel) = match self.script {
+            Some(_) => (Walk::wants(), None),
+            None => (want, self.rng.percent(20).then(|| code(PRESS))),
+        };
         self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel })));
         self.ask_again(index);
     }
@@ -65,6 +69,9 @@ impl World {
         let Some(fan) = self.fans.get_mut(index) else { return };
         fan.doing = Doing::Settling { order: view.order };
         fan.payments += 1;
+        if self.script.is_some() {
+            return self.walk_payments(index, &view);
+        }
         self.open_checkout(&view, 1);
         if self.strikes(Fault::PaymentTwice) {
             self.open_checkout(&view, 2);

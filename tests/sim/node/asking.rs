@@ -73,7 +73,7 @@ impl World {
             match effect {
                 batch::Effect::Commit { seq, bytes, .. } => {
                     node.sending.insert(seq, bytes.into());
-                    self.send(id, node, seq);
+                    self.send_first(id, node, seq);
                     if self.bug == Some(Bug::AnswerBeforeCommit) {
                         self.durable(id, node, seq);
                     }

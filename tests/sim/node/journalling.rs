@@ -7,12 +7,27 @@ use onsale::domain::inventory::entry::{Entry, Segment};
 use crate::{
     bug::Bug,
     node::{Input, Node, RESEND_MS, ToNode, ToRoom},
+    saga::Step,
     stores::journal::Landed,
     swarm::Fault,
     world::{Event, World},
 };
 
 impl World {
+    /// A segment that moves an order goes as the script has it; its repeats go as all do.
+    pub fn send_first(&mut self, id: u32, node: &Node, seq: u64) {
+        let Some(bytes) = node.sending.get(&seq).cloned() else { return };
+        let Some(step) = self.script.as_ref().and_then(|_| Step::of_segment(&bytes)) else {
+            return self.send(id, node, seq);
+        };
+        let carried = self.carry(step);
+        self.later(RESEND_MS, Event::ToNode(id, ToNode::Resend { seq }));
+        for late in carried.arrivals {
+            let (delay, bytes) = (late + self.short_delay(), Rc::clone(&bytes));
+            self.later(delay, Event::Land { node: id, epoch: node.epoch, seq, bytes, reply_lost: !carried.heard });
+        }
+    }
+
     /// Once more the same bytes, by the same or another way.
     pub fn send(&mut self, id: u32, node: &Node, seq: u64) {
         let Some(bytes) = node.sending.get(&seq) else { return };

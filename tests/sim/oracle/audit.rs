@@ -11,6 +11,7 @@ use onsale::{
             fact::{FactKind, OrderFact},
             request::HoldState,
         },
+        ledger::Account,
         money::Currency,
         order::{HoldFact, Known, OrderState},
         time::EventTime,
@@ -31,14 +32,13 @@ impl World {
         let busy: Vec<_> = self.fans.iter().filter(|fan| !fan.is_done()).map(|fan| fan.describe()).collect();
         let held = self.model.orders.values().filter(|order| order.state == HoldState::Held).count();
         let unpaid = self.provider.sessions.values().filter(|one| one.captured_minor == 0).count();
-        let unsent = self.database.outbox.iter().filter(|row| !row.sent).count();
         let mut left = Vec::new();
         for (what, count) in [
             ("fans", busy.len()),
             ("held", held),
             ("messages", self.broker.messages.len()),
             ("webhooks", self.provider.webhooks.len()),
-            ("unsent", unsent),
+            ("rows in the outbox", self.database.outbox.len()),
             ("open orders", self.open_orders()),
             ("facts", (self.model.facts - self.journal.published.min(self.model.facts)) as usize),
         ] {
@@ -50,6 +50,9 @@ impl World {
         if unpaid > 0 && self.is_paying() {
             left.push(format!("{unpaid} unpaid"));
         }
+        if self.agenda_has(|event| matches!(event, Event::Act(_))) {
+            left.push("the organizer".to_owned());
+        }
         if !busy.is_empty() {
             left.push(busy.join("; "));
         }
@@ -57,7 +60,9 @@ impl World {
     }
 
     fn is_paying(&self) -> bool {
-        self.agenda_has(|event| matches!(event, Event::Pay { .. } | Event::Webhook(_)))
+        self.agenda_has(|event| {
+            matches!(event, Event::CheckOut { .. } | Event::Pay { .. } | Event::Paid { .. } | Event::Webhook(_))
+        })
     }
 
     /// Everything has come to rest: the books must agree.
@@ -69,7 +74,7 @@ impl World {
         self.require(wrong.is_empty(), || wrong.join("\n"));
     }
 
-    /// I-2, I-13, I-14, I-16, I-18.
+    /// I-2, I-13, I-14, I-16, I-18, I-20.
     fn audit_orders(&mut self, wrong: &mut Vec<String>) {
         let mut money: BTreeMap<OrderId, (i64, i64)> = BTreeMap::new();
         for (payment, session) in &self.provider.sessions {
@@ -80,14 +85,18 @@ impl World {
                 wrong.push(format!("I-14: payment {payment} gives back more than it took: {session:?}"));
             }
         }
+        wrong.extend(self.database.misbooked.clone());
         let mut situations = BTreeSet::new();
         for (id, order) in &self.model.orders {
             let (captured, refunded) = money.get(id).copied().unwrap_or_default();
             let kept = captured - refunded;
             let tickets = self.database.live_tickets(*id);
-            let state = self.database.orders.get(id).map(|row| row.known.state());
+            let row = self.database.orders.get(id);
+            let state = row.map(|row| row.known.state());
+            // Its places may stay taken.
+            let is_given_up = row.is_some_and(|row| row.known.given_up);
             let (sold, expected) = match order.state {
-                HoldState::Sold => (true, OrderState::Ticketed),
+                HoldState::Sold if !is_given_up => (true, OrderState::Ticketed),
                 _ if captured > 0 => (false, OrderState::Refunded),
                 _ => (false, OrderState::Cancelled),
             };
@@ -97,6 +106,11 @@ impl World {
             let (price, count) = if sold { (order.total_minor(), order.quantity() as usize) } else { (0, 0) };
             if kept != price {
                 wrong.push(format!("I-13: order {id} ({:?}) costs {price}, {kept} is kept", order.state));
+            }
+            let books = self.database.books.get(id).copied().unwrap_or_default();
+            let booked = Account::ALL.map(|account| books.of(account));
+            if !books.balance() || booked != [captured, 0, price, 0, refunded] {
+                wrong.push(format!("I-20: order {id} is booked as {booked:?}, {captured} came and {refunded} went"));
             }
             if tickets != count {
                 wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));

@@ -16,13 +16,22 @@ use crate::{stores::database::OrderRow, swarm::Fault, world::World};
 pub struct Settling {
     payment: PaymentId,
     order: OrderId,
+    /// Of the outbox.
+    row: u64,
     attempt: u64,
+    /// The next answer gets lost.
+    is_deaf: bool,
 }
 
 /// What became of a transaction, as far as its author can tell.
-struct Transaction {
-    done: bool,
-    heard: bool,
+#[derive(Debug, Clone, Copy)]
+pub struct Transaction {
+    pub done: bool,
+    pub heard: bool,
+}
+
+impl Transaction {
+    pub const GOOD: Self = Self { done: true, heard: true };
 }
 
 impl World {

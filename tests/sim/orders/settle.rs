@@ -3,6 +3,7 @@
 use onsale::domain::{
     id::{OrderId, PaymentId},
     inventory::request::{Answer, Command, Confirm, ConfirmRefusal, Request},
+    ledger::Entry,
     order::HoldFact,
 };
 
@@ -10,27 +11,35 @@ use crate::{
     bug::Bug,
     node::{Caller, ToNode},
     orders::Settling,
+    saga::Step,
     swarm::Fault,
     world::{Event, Told, World},
 };
 
 impl World {
     /// Asks the inventory first: its decision is final.
-    pub fn settle(&mut self, message: u64, payment: PaymentId, order: OrderId) {
-        let Some(row) = self.database.orders.get(&order) else { return self.again(message) };
+    pub fn settle(&mut self, message: u64, payment: PaymentId, order: OrderId, row: u64) {
+        let Some(of_order) = self.database.orders.get(&order) else { return self.again(message) };
+        let (fan, lines) = (of_order.fan, of_order.lines.clone());
         let attempt = self.settling.get(&message).map_or(1, |settling| settling.attempt + 1);
         let mut asked = payment;
         if self.bug == Some(Bug::ConfirmUnderAnotherPayment) && attempt > 1 {
             asked = PaymentId::from_u128(payment.as_u128() + 16);
         }
-        let confirm = Confirm { order, payment: asked, fan: row.fan, lines: row.lines.clone() };
-        self.settling.insert(message, Settling { payment, order, attempt });
+        let confirm = Confirm { order, payment: asked, fan, lines };
+        let carried = self.carry(Step::ConfirmAsked);
+        let is_deaf = !carried.heard && !carried.arrivals.is_empty();
+        self.settling.insert(message, Settling { payment, order, row, attempt, is_deaf });
         let request = Request { identity: None, command: Command::Confirm(confirm) };
-        let (node, delay) = (self.lease.0, self.short_delay());
-        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Settle(message) }));
+        let node = self.lease.0;
+        for late in carried.arrivals {
+            let (delay, request) = (late + self.short_delay(), request.clone());
+            self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Settle(message) }));
+        }
         self.later(3_000, Event::SettleTimeout { message, attempt });
         if self.bug == Some(Bug::AcknowledgeBeforeCommit) {
             self.broker.messages.remove(&message);
+            self.database.outbox.remove(&row);
         }
     }
 
@@ -42,7 +51,11 @@ impl World {
     }
 
     pub fn settle_answered(&mut self, message: u64, told: Told) {
-        let Some(&Settling { payment, order, .. }) = self.settling.get(&message) else { return };
+        let Some(settling) = self.settling.get_mut(&message) else { return };
+        if std::mem::take(&mut settling.is_deaf) {
+            return;
+        }
+        let Settling { payment, order, row, .. } = *settling;
         let outcome = match told {
             Told::Answer(Answer::Confirmed) => HoldFact::Sold,
             Told::Answer(Answer::ConfirmRefused(why)) => {
@@ -52,14 +65,14 @@ impl World {
             // Later: the timeout has it delivered again.
             _ => return,
         };
-        let transaction = self.transaction();
+        let database = self.transaction();
+        let write = |world: &mut Self| world.write_settlement(payment, order, outcome);
+        let transaction = self.transact(Step::Settled, database, write);
         self.trace.note(self.now, "settle", &[message, outcome as u64, transaction.done.into()]);
-        if transaction.done {
-            self.write_settlement(payment, order, outcome);
-        }
         if transaction.heard && !self.strikes(Fault::ConsumerCrashes) {
-            self.broker.messages.remove(&message);
             self.settling.remove(&message);
+            self.outbox_done(row);
+            self.acknowledge(message, Step::PaymentAcknowledged);
         } else if self.broker.messages.contains_key(&message) {
             self.again(message);
         }
@@ -78,24 +91,27 @@ impl World {
     /// One transaction: order, tickets, and whether money has to go back.
     pub fn write_settlement(&mut self, payment: PaymentId, order: OrderId, outcome: HoldFact) {
         let Some(row) = self.database.orders.get_mut(&order) else { return };
+        let is_first = !row.known.settled;
         match outcome {
             HoldFact::Sold => row.known.settle(),
             // A second payment's refusal is none of the order's business.
             _ if matches!(row.known.hold, HoldFact::Sold | HoldFact::Voided) => {}
             _ => row.known.refuse(),
         }
-        let lines = row.lines.clone();
-        match outcome {
-            HoldFact::Sold => {
-                let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
-                let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
-                self.database.issue_tickets(order, &lines, first);
-                let is_first = !self.database.refunds.iter().any(|row| row.order == order && row.payment == payment);
-                if is_first && self.rng.percent(5) {
-                    self.refund_tickets(payment, order);
-                }
-            }
-            _ => self.give_back(payment, order),
+        let (lines, total_minor) = (row.lines.clone(), row.total_minor);
+        if outcome != HoldFact::Sold {
+            return self.give_back(payment, order);
+        }
+        if is_first {
+            self.database.book(order, Entry::Ticketed, total_minor);
+        }
+        let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
+        let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
+        self.database.issue_tickets(order, &lines, first);
+        let refunds = self.database.refunds.iter().any(|row| row.order == order && row.payment == payment);
+        if !refunds && self.script.is_none() && self.rng.percent(5) {
+            let tickets = self.tickets_to_refund(order);
+            self.refund_tickets(payment, order, tickets, true);
         }
     }
 }

@@ -10,7 +10,13 @@ use onsale::domain::{
 #[derive(Debug, Clone)]
 pub enum Body {
     Fact(Box<OrderFact>),
-    Payment { payment: PaymentId, order: OrderId, captured: bool },
+    Payment {
+        payment: PaymentId,
+        order: OrderId,
+        captured: bool,
+        /// Of the database's outbox.
+        row: u64,
+    },
 }
 
 #[derive(Default)]
@@ -31,6 +37,10 @@ impl Broker {
         self.last += 1;
         self.messages.insert(self.last, body);
         self.last
+    }
+
+    pub fn has_payments(&self) -> bool {
+        self.messages.values().any(|body| matches!(body, Body::Payment { .. }))
     }
 
     /// Facts from 1 to here were all taken.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use onsale::domain::{
     id::{FanId, OrderId, PaymentId},
     inventory::request::Line,
+    ledger::{Books, Entry},
+    money::{Currency, Money},
     order::Known,
 };
 
@@ -43,11 +45,20 @@ pub struct RefundRow {
     pub is_back: bool,
 }
 
+impl RefundRow {
+    /// Payments that bought nothing go back under even keys.
+    pub fn by_organizer(&self) -> bool {
+        self.key & 1 == 1
+    }
+}
+
+/// Kept until what it asks for is done.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxRow {
     pub payment: PaymentId,
     pub captured: bool,
-    pub sent: bool,
+    /// When the bus had it last.
+    pub sent_at: Option<u64>,
 }
 
 #[derive(Default)]
@@ -60,10 +71,22 @@ pub struct Database {
     pub voided: BTreeSet<(OrderId, u32)>,
     /// Webhooks seen.
     pub webhooks: BTreeSet<u64>,
-    pub outbox: Vec<OutboxRow>,
+    /// By the webhook that it follows from.
+    pub outbox: BTreeMap<u64, OutboxRow>,
+    pub books: BTreeMap<OrderId, Books>,
+    /// The first entry that could not be booked.
+    pub misbooked: Option<String>,
 }
 
 impl Database {
+    /// I-20: whatever is booked is there to be booked.
+    pub fn book(&mut self, order: OrderId, entry: Entry, minor: i64) {
+        let amount = Money { minor, currency: Currency::EUR };
+        if let Err(error) = self.books.entry(order).or_default().book(entry, amount) {
+            self.misbooked.get_or_insert_with(|| format!("I-20: {entry:?} of {order}: {error}"));
+        }
+    }
+
     pub fn live_tickets(&self, order: OrderId) -> usize {
         let of_order = self.tickets.range((order, 0)..=(order, u32::MAX));
         of_order.filter(|(id, _)| !self.voided.contains(id)).count()

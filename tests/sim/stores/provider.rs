@@ -23,8 +23,10 @@ pub struct Webhook {
 #[derive(Default)]
 pub struct Provider {
     pub sessions: BTreeMap<PaymentId, Session>,
-    /// Said and not yet taken by the shop.
-    pub webhooks: BTreeMap<u64, Webhook>,
+    /// All that it ever said.
+    pub said: BTreeMap<u64, Webhook>,
+    /// Of that, what the shop has not taken yet.
+    pub webhooks: BTreeSet<u64>,
     last_webhook: u64,
 }
 
@@ -46,7 +48,8 @@ impl Provider {
             session.captured_minor = session.amount_minor;
         }
         self.last_webhook += 1;
-        self.webhooks.insert(self.last_webhook, Webhook { payment, captured });
+        self.said.insert(self.last_webhook, Webhook { payment, captured });
+        self.webhooks.insert(self.last_webhook);
         Some(self.last_webhook)
     }
 

@@ -6,12 +6,12 @@ use onsale::domain::{
     id::{FanId, OrderId, PaymentId},
     inventory::{
         fact::OrderFact,
-        request::{Answer, Refusal},
+        request::{Answer, HoldView, Refusal},
     },
     queue::{News, Outcome, Place, Standing},
 };
 
-use crate::{node::ToNode, oracle::model::Left};
+use crate::{node::ToNode, oracle::model::Left, saga::Act};
 
 #[derive(Debug, Clone)]
 pub enum Told {
@@ -100,10 +100,36 @@ pub enum Event {
         order: OrderId,
         told: Told,
     },
+    /// By the script: a payment is opened, and paid some time later.
+    CheckOut {
+        view: Box<HoldView>,
+        number: u128,
+        after: u64,
+        captured: bool,
+    },
+    /// What a provider is asked for arrives late.
+    OpenSession {
+        payment: PaymentId,
+        order: OrderId,
+        amount_minor: i64,
+    },
+    GiveBack {
+        payment: PaymentId,
+        key: u128,
+        amount_minor: i64,
+    },
     Pay {
         payment: PaymentId,
         captured: bool,
     },
+    /// The provider has the fan's decision.
+    Paid {
+        payment: PaymentId,
+        captured: bool,
+    },
+    Act(Act),
+    /// The node dies.
+    Crash,
     Webhook(u64),
     Relay,
     Watch,

@@ -22,6 +22,7 @@ use crate::{
     oracle::{asked::Asked, model::Model},
     orders::Settling,
     rng::{Rng, Trace},
+    saga::{Script, Walk},
     stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
     swarm::{Fault, Swarm},
 };
@@ -36,6 +37,8 @@ pub const SURE_MS: u64 = 4_000;
 const MAX_EVENTS: u64 = 200_000;
 /// Everything must be settled so long after the faults have stopped.
 const HEALED_BOUND_MS: u64 = 400_000;
+/// I-15, where one order goes its way and one thing happens to it.
+const SCRIPTED_BOUND_MS: u64 = 120_000;
 
 pub struct World {
     pub now: u64,
@@ -80,6 +83,10 @@ pub struct World {
     pub out: BTreeMap<Place, (u32, &'static str)>,
     /// Since when fans wait although there is room, after the faults.
     pub stalled_since: Option<u64>,
+    /// Where one order's way is laid down, and what happens on it.
+    pub script: Option<Script>,
+    /// A message that the script has others overtake.
+    pub kept_back: Option<Event>,
     finished: bool,
 }
 
@@ -87,6 +94,15 @@ impl World {
     pub fn new(seed: u64, bug: Option<Bug>, print: bool) -> Self {
         let mut rng = Rng::new(seed);
         let swarm = Swarm::of(&mut rng);
+        Self::of(rng, swarm, None, bug, print)
+    }
+
+    pub fn scripted(script: Script, bug: Option<Bug>, print: bool) -> Self {
+        let swarm = script.walk.swarm();
+        Self::of(Rng::new(1), swarm, Some(script), bug, print)
+    }
+
+    fn of(rng: Rng, swarm: Swarm, script: Option<Script>, bug: Option<Bug>, print: bool) -> Self {
         let fans = (0..swarm.fans).map(|index| Fan::new(index, swarm.rounds)).collect();
         let mut world = Self {
             now: 0,
@@ -122,6 +138,8 @@ impl World {
             rebuilt_at: 0,
             out: BTreeMap::new(),
             stalled_since: None,
+            script,
+            kept_back: None,
             finished: false,
         };
         world.trace.say(|| format!("{:?}", world.swarm));
@@ -129,8 +147,11 @@ impl World {
         world.later(500, Event::Relay);
         world.later(1_000, Event::Nemesis);
         for index in 0..world.fans.len() {
-            let start = world.rng.below(8_000);
+            let start = if world.script.is_some() { Walk::begins_at(index) } else { world.rng.below(8_000) };
             world.later(start, Event::Fan(index));
+        }
+        if let Some(act) = world.script.as_ref().and_then(|script| script.walk.acts()) {
+            world.later(1_000, Event::Act(act));
         }
         world
     }
@@ -211,7 +232,13 @@ impl World {
             Event::SettleAnswered { message, told } => self.settle_answered(message, told),
             Event::SettleTimeout { message, attempt } => self.settle_timeout(message, attempt),
             Event::ReduceAnswered { order, told } => self.reduce_answered(order, told),
+            Event::CheckOut { view, number, after, captured } => self.check_out_at(*view, number, after, captured),
+            Event::OpenSession { payment, order, amount_minor } => self.provider.open(payment, order, amount_minor),
             Event::Pay { payment, captured } => self.pay(payment, captured),
+            Event::Paid { payment, captured } => self.paid(payment, captured),
+            Event::GiveBack { payment, key, amount_minor } => self.provider.refund(payment, key, amount_minor),
+            Event::Act(act) => self.act(act),
+            Event::Crash => self.crash(),
             Event::Webhook(id) => self.webhook(id),
             Event::Relay => self.relay(),
             Event::Snapshot { epoch, seq, bytes } => self.store_snapshot(epoch, seq, bytes),
@@ -244,10 +271,13 @@ impl World {
             self.finished = true;
             return;
         }
-        let bound = self.swarm.chaos_ms + HEALED_BOUND_MS;
-        if self.now > bound {
+        let (since, within) = match &self.script {
+            Some(script) => (script.stirred_at, SCRIPTED_BOUND_MS),
+            None => (self.swarm.chaos_ms, HEALED_BOUND_MS),
+        };
+        if self.now > since + within {
             let unsettled = self.unsettled();
-            self.require(false, || format!("I-15: not settled {HEALED_BOUND_MS} ms after the faults: {unsettled}"));
+            self.require(false, || format!("I-15: not settled {within} ms after the faults: {unsettled}"));
         }
     }
 }

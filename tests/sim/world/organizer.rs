@@ -60,7 +60,7 @@ impl World {
         self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Nobody }));
     }
 
-    fn reconfigure(&mut self, mut changed: Configuration) {
+    pub fn reconfigure(&mut self, mut changed: Configuration) {
         changed.version += 1;
         self.changes += 1;
         if let Some(first) = changed.ticket_types.first_mut() {

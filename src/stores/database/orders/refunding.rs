@@ -16,6 +16,7 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
             Write,
             audit::{self, Act},
@@ -58,6 +59,7 @@ pub async fn refund_tickets(
     wanted: &Wanted<'_>,
     now: EventTime,
 ) -> Result<Result<Refund, NotRefunded>, StoreError> {
+    write.is_step(Step::RefundBegun);
     let mut order = take(write, wanted.reference).await?;
     if order.state != OrderState::Ticketed {
         return Ok(Err(NotRefunded::OrderState(order.state)));
@@ -236,6 +238,7 @@ pub async fn advance_refund(
     refund = read(write, id).await?;
     tell(write, &refund, now).await?;
     if to == RefundState::Done {
+        write.is_step(Step::RefundDone);
         let Refund { payment: payment_id, amount, .. } = refund;
         let entry = Entry::RefundDone;
         let booked = Booked { reference, payment: payment_id, refund: Some(id), entry, amount, at: now };

@@ -3,10 +3,13 @@
 //! Each is one transaction that takes the order's row first, so that of several that settle one order the others find it
 //! settled. What it does with money it books.
 
+mod together;
+
+pub(in crate::stores::database) use self::together::{Settle, Unpaid, captured_many};
 use super::{Order, put, quantity, refunding::give_back, take};
 use crate::{
     domain::{
-        id::{OrderRef, PaymentId},
+        id::{FanId, OrderRef, PaymentId},
         inventory::request::{ConfirmRefusal, Line},
         ledger::Entry,
         order::HoldFact,
@@ -14,10 +17,12 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
-            Database, Write,
+            Database, Query, Write,
             ledger::{self, Booked},
             mails,
+            many::{Many, Texts},
             payments::{self, Payment, State},
             row::millis,
             tickets::Ticket,
@@ -47,10 +52,18 @@ pub async fn settle(
     tickets: &[Ticket],
     now: EventTime,
 ) -> Result<Settled, StoreError> {
+    let settle = Settle { reference, payment, lines: lines.to_vec(), tickets: tickets.to_vec(), now };
+    database.inner.desks.settlings.bring(database, settle).await
+}
+
+async fn settle_alone(database: &Database, settle: &Settle) -> Result<Settled, StoreError> {
+    let Settle { reference, payment, lines, tickets, now } = settle;
+    let (reference, payment, now) = (*reference, *payment, *now);
     if usize::try_from(quantity(lines)) != Ok(tickets.len()) {
         return Err(StoreError::Invalid("the tickets are not those of the lines".into()));
     }
     let mut write = database.begin().await?;
+    write.is_step(Step::Settled);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if order.known.settled {
@@ -68,7 +81,7 @@ pub async fn settle(
         return Err(StoreError::Conflict("the payment is not of the lines' price"));
     }
     order.known.settle();
-    order.lines = lines.to_vec();
+    order.lines.clone_from(lines);
     let order = put(&mut write, order, now).await?;
     if order.known.hold == HoldFact::Voided {
         give_back(&mut write, &order, &paid, RefundReason::Voided, now).await?;
@@ -94,6 +107,7 @@ pub async fn settle_refused(
     now: EventTime,
 ) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::ReturnBegun);
     let mut order = take(&mut write, reference).await?;
     let paid = own(&mut write, reference, payment).await?;
     if !capture(&mut write, &paid, now).await? {
@@ -164,29 +178,18 @@ async fn capture(write: &mut Write, paid: &Payment, now: EventTime) -> Result<bo
     }
 }
 
-/// Of the whole payment.
 async fn book(write: &mut Write, paid: &Payment, entry: Entry, now: EventTime) -> Result<(), StoreError> {
+    ledger::book(write, &booked(paid, entry, now)).await
+}
+
+/// Of the whole payment.
+fn booked(paid: &Payment, entry: Entry, at: EventTime) -> Booked {
     let Payment { id: payment, reference, amount, .. } = *paid;
-    ledger::book(write, &Booked { reference, payment, refund: None, entry, amount, at: now }).await
+    Booked { reference, payment, refund: None, entry, amount, at }
 }
 
 async fn insert_ticket(write: &mut Write, order: &Order, ticket: &Ticket) -> Result<(), StoreError> {
-    let insert = sqlx::query(
-        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, \
-         state, code, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $11) \
-         ON CONFLICT (order_reference, position) DO NOTHING",
-    )
-    .bind(ticket.id.to_string())
-    .bind(order.reference.event.to_string())
-    .bind(order.reference.to_string())
-    .bind(order.fan.to_string())
-    .bind(i64::from(ticket.position))
-    .bind(ticket.ticket_type.to_string())
-    .bind(ticket.seat.as_ref().map(ToString::to_string))
-    .bind(ticket.price.minor)
-    .bind(ticket.price.currency.to_string())
-    .bind(ticket.code.clone())
-    .bind(millis(ticket.issued_at));
+    let insert = TICKETS.bound(&[(order.fan, ticket)], bind_ticket);
     match (write.execute(insert).await, &ticket.seat) {
         (Err(StoreError::Conflict(_)), Some(seat)) => {
             let event = order.reference.event;
@@ -194,4 +197,29 @@ async fn insert_ticket(write: &mut Write, order: &Order, ticket: &Ticket) -> Res
         }
         (outcome, _) => outcome.map(|_| ()),
     }
+}
+
+static TICKETS: Many = Many::new(|| {
+    Texts::rows(
+        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, \
+         state, code, issued_at) VALUES ",
+        12,
+        " ON CONFLICT (order_reference, position) DO NOTHING",
+    )
+});
+
+fn bind_ticket(query: Query, (fan, ticket): &(FanId, &Ticket)) -> Query {
+    query
+        .bind(ticket.id.to_string())
+        .bind(ticket.reference.event.to_string())
+        .bind(ticket.reference.to_string())
+        .bind(fan.to_string())
+        .bind(i64::from(ticket.position))
+        .bind(ticket.ticket_type.to_string())
+        .bind(ticket.seat.as_ref().map(ToString::to_string))
+        .bind(ticket.price.minor)
+        .bind(ticket.price.currency.to_string())
+        .bind("live")
+        .bind(ticket.code.clone())
+        .bind(millis(ticket.issued_at))
 }

@@ -1,73 +1,69 @@
-//! Rows of orders: reading and adding many in one statement, and writing one over the revision that was read.
+//! Rows of orders: reading, adding and writing many in one statement, each over the revision that was read.
 //!
-//! A statement for many has room for one row or for [`ROWS`]. Places left over repeat the last row, and that changes
-//! nothing: a second insert of it conflicts. So few texts are prepared, and all are constant. Many are never *updated* in
-//! one statement: it would take their rows in an order of its own, and two batches would wait for each other.
+//! Several are updated in one statement by reference, so that two batches hardly ever take rows that they share in different
+//! orders and wait for each other; where they do, the database makes one of them give way, and it is done again.
 
-use std::{collections::HashMap, iter, sync::LazyLock};
+use std::collections::HashMap;
 
 use super::{COLUMNS, Order, of_row, quantity, state_name};
 use crate::{
     domain::id::OrderRef,
     stores::{
         database::{
-            Query, Write,
-            row::{json, millis},
+            Database, Query, Write,
+            many::{Many, ROWS, Texts},
+            row::{Row, json, millis},
         },
         error::StoreError,
     },
 };
 
-/// Most rows in one statement.
-const ROWS: usize = 32;
-
-/// One text for one row, one for [`ROWS`].
-type Texts = LazyLock<[String; 2]>;
-
-static SELECT: Texts = LazyLock::new(|| {
-    [1, ROWS].map(|rows| ["SELECT ", COLUMNS, " FROM orders WHERE reference IN ", &places(1, rows)].concat())
-});
-static INSERT: Texts = LazyLock::new(|| {
-    [1, ROWS].map(|rows| {
+static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat(), ""));
+static INSERT: Many = Many::new(|| {
+    Texts::rows(
         "INSERT INTO orders (reference, revision, event_id, fan_id, currency, state, known, lines, quantity, total_minor, \
-         event_version, expires_at, created_at, updated_at) VALUES "
-            .to_owned()
-            + &places(rows, 14)
-            + " ON CONFLICT DO NOTHING"
-    })
+         event_version, expires_at, created_at, updated_at) VALUES ",
+        14,
+        " ON CONFLICT DO NOTHING",
+    )
+});
+static UPDATE: Many = Many::new(|| {
+    Texts::rows(
+        "UPDATE orders SET state = v.column3, known = v.column4, lines = v.column5, quantity = v.column6, \
+         total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
+         updated_at = v.column11, revision = orders.revision + 1 FROM (VALUES ",
+        11,
+        ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2",
+    )
 });
 
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn places(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let names = (1..=columns).map(|column| format!("${}", row * columns + column));
-        format!("({})", names.collect::<Vec<_>>().join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+fn select_some(references: &[OrderRef]) -> Query {
+    SELECT.bound(references, |query, reference| query.bind(reference.to_string()))
 }
 
-/// The statement for so many rows, and how many it has room for. `count` is 1 to [`ROWS`].
-fn statement(texts: &'static Texts, count: usize) -> (Query, usize) {
-    let [one, many] = &**texts;
-    if count == 1 { (sqlx::query(one.as_str()), 1) } else { (sqlx::query(many.as_str()), ROWS) }
-}
-
-/// The rows, and the last one again for each place that is left over.
-fn filled<T>(rows: &[T], room: usize) -> impl Iterator<Item = &T> {
-    rows.iter().chain(rows.last().into_iter().flat_map(iter::repeat)).take(room)
+fn by_reference(rows: &[Row]) -> impl Iterator<Item = Result<(OrderRef, Order), StoreError>> {
+    rows.iter().map(|row| of_row(row).map(|order| (order.reference, order)))
 }
 
 /// Those that are there.
 pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let (mut select, room) = statement(&SELECT, references.len());
-        for reference in filled(references, room) {
-            select = select.bind(reference.to_string());
+        let rows = write.fetch_all(select_some(references)).await?;
+        for order in by_reference(&rows) {
+            orders.extend([order?]);
         }
-        for row in write.fetch_all(select).await? {
-            let order = of_row(&row)?;
-            orders.insert(order.reference, order);
+    }
+    Ok(orders)
+}
+
+/// [`select`], of what is committed.
+pub(super) async fn read(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
+    let mut orders = HashMap::with_capacity(references.len());
+    for references in references.chunks(ROWS) {
+        let rows = database.fetch_all(select_some(references)).await?;
+        for order in by_reference(&rows) {
+            orders.extend([order?]);
         }
     }
     Ok(orders)
@@ -77,19 +73,31 @@ pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result
 pub(super) async fn insert(write: &mut Write, orders: &[Order]) -> Result<bool, StoreError> {
     let mut added = 0;
     for orders in orders.chunks(ROWS) {
-        let (mut insert, room) = statement(&INSERT, orders.len());
-        for order in filled(orders, room) {
-            let lasting = insert
+        let insert = INSERT.bound(orders, |query, order| {
+            let lasting = query
                 .bind(order.reference.to_string())
                 .bind(revision(order))
                 .bind(order.reference.event.to_string())
                 .bind(order.fan.to_string())
                 .bind(order.total.currency.to_string());
-            insert = bind_changing(lasting, order);
-        }
+            bind_changing(lasting, order)
+        });
         added += write.execute(insert).await?;
     }
     Ok(added == orders.len() as u64)
+}
+
+/// [`update`] for many, which must be different ones; `false` if any row is at another revision: the others are written.
+pub(super) async fn update_many(write: &mut Write, orders: &mut [Order]) -> Result<bool, StoreError> {
+    orders.sort_by_key(|order| order.reference);
+    let mut updated = 0;
+    for orders in orders.chunks(ROWS) {
+        let update = UPDATE.bound(orders, |query, order| {
+            bind_changing(query.bind(order.reference.to_string()).bind(revision(order)), order)
+        });
+        updated += write.execute(update).await?;
+    }
+    Ok(updated == orders.len() as u64)
 }
 
 /// Writes the order over its revision, which becomes one higher; `false` if the row is at another one.
@@ -120,20 +128,4 @@ fn bind_changing(query: Query, order: &Order) -> Query {
 
 fn revision(order: &Order) -> i64 {
     i64::try_from(order.revision).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_numbered_through() {
-        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
-    }
-
-    #[test]
-    fn places_left_over_repeat_the_last_row() {
-        assert_eq!(filled(&[1, 2], 4).collect::<Vec<_>>(), [&1, &2, &2, &2]);
-        assert_eq!(filled::<u8>(&[], 4).count(), 0);
-    }
 }

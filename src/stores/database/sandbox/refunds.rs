@@ -8,6 +8,7 @@ use crate::{
         time::{EventTime, Millis},
     },
     stores::{
+        crash_point::Step,
         database::{
             Database, Write,
             row::{Row, millis},
@@ -97,6 +98,7 @@ pub async fn give_back(
         write.execute(update.bind(session.to_owned()).bind(millis(now))).await?;
     }
     say(&mut write, &[Said { body: says(&given), at: given.due_at }]).await?;
+    write.is_step(Step::GivenBack);
     write.commit().await?;
     Ok(Ok(given))
 }

@@ -1,0 +1,138 @@
+//! Payments that nobody has heard of: each is asked about at its provider, and closed there once its order has ended unpaid.
+//!
+//! So a message that is lost, or came to a process that died, costs time and nothing else. The queue of work is the table, as
+//! with refunds; whatever a provider is asked for may be asked for again.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::{
+    actors::{
+        backoff::Backoff,
+        clock::wall,
+        foundation::Foundation,
+        payments::{Desk, FIRST_LOOK, LEASE, PaymentError},
+    },
+    domain::{
+        order::OrderState,
+        time::{EventTime, Millis},
+    },
+    stores::{
+        database::{
+            orders,
+            payments::{
+                State,
+                outstanding::{self, Outstanding},
+            },
+        },
+        error::StoreError,
+        provider::Standing,
+    },
+};
+
+const EVERY: Duration = Duration::from_millis(200);
+const BATCH: u32 = 64;
+const AT_ONCE: usize = 8;
+/// Until a provider that has not answered is asked again, and one that says "processing": doubled each time.
+const FIRST_REST: Millis = Millis::seconds(2);
+const LONGEST_REST: Millis = Millis::minutes(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Whoever took the fan's word may still be having the money taken.
+const CONFIRMING: Millis = Millis::seconds(60);
+
+pub(super) async fn run(on: Foundation) {
+    let desk = Desk { database: on.database, providers: on.providers };
+    let mut backoff = Backoff::up_to(LONGEST_WAIT);
+    loop {
+        match round(&desk).await {
+            // There may be more.
+            Ok(BATCH) => {}
+            Ok(_) => {
+                backoff = Backoff::up_to(LONGEST_WAIT);
+                tokio::time::sleep(EVERY).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "open payments wait");
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Says how many were due.
+async fn round(desk: &Desk) -> Result<u32, StoreError> {
+    let due = outstanding::due(&desk.database, wall(), BATCH).await?;
+    let count = u32::try_from(due.len()).unwrap_or(BATCH);
+    let mut steps = futures_util::stream::iter(due).map(|due| step(desk, due)).buffer_unordered(AT_ONCE);
+    while let Some(outcome) = steps.next().await {
+        outcome?;
+    }
+    Ok(count)
+}
+
+async fn step(desk: &Desk, due: Outstanding) -> Result<(), StoreError> {
+    let (now, database) = (wall(), &desk.database);
+    if !outstanding::take_up(database, &due, now, LEASE).await? {
+        return Ok(());
+    }
+    let (id, looks, is_open) = (due.payment.id, due.looks, due.payment.state == State::Open);
+    let next = match ask(desk, due, now).await {
+        Ok(next) => next,
+        Err(PaymentError::Store(error)) => return Err(error),
+        Err(error @ (PaymentError::Provider(_) | PaymentError::NoProvider(_))) => {
+            tracing::warn!(payment = %id, looks, %error, "an open payment waits");
+            Some(rest(FIRST_REST, looks))
+        }
+        Err(error @ (PaymentError::Refused(_) | PaymentError::Mismatch)) => {
+            tracing::error!(payment = %id, looks, %error, "an open payment cannot be asked about");
+            is_open.then_some(LONGEST_REST)
+        }
+    };
+    outstanding::put_off(database, id, now + LEASE, next.map(|rest| wall() + rest)).await
+}
+
+/// When to ask again, if at all.
+async fn ask(desk: &Desk, due: Outstanding, now: EventTime) -> Result<Option<Millis>, PaymentError> {
+    let looks = due.looks;
+    if due.payment.state == State::Declined {
+        // Given up by us: only a hint makes it looked at, and only money changes anything.
+        let standing = desk.look(&due.payment, now).await?;
+        return Ok((standing == Standing::Processing).then(|| rest(FIRST_REST, looks)));
+    }
+    let order = orders::by_reference(&desk.database, due.payment.reference).await?;
+    let order = order.ok_or_else(|| StoreError::Corrupt("a payment without its order".into()))?;
+    let standing = if matches!(order.state, OrderState::Pending | OrderState::Paying) {
+        let payment = desk.open(&due).await?;
+        if due.token.is_empty() {
+            desk.look(&payment, now).await?
+        } else {
+            desk.confirm(&payment, &due.token, now).await?
+        }
+    } else {
+        if !due.token.is_empty() && now.since(due.payment.updated_at) < CONFIRMING {
+            return Ok(Some(CONFIRMING));
+        }
+        desk.close(due, now).await?
+    };
+    Ok(match standing {
+        Standing::Open => Some(rest(FIRST_LOOK, looks)),
+        Standing::Processing => Some(rest(FIRST_REST, looks)),
+        Standing::Paid(_) | Standing::Ended => None,
+    })
+}
+
+fn rest(first: Millis, looks: u32) -> Millis {
+    Millis((first.0 << looks.min(16)).min(LONGEST_REST.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_grow_apart_up_to_ten_minutes() {
+        let rests = [0, 1, 3, 4, u32::MAX].map(|looks| rest(FIRST_LOOK, looks).0);
+        assert_eq!(rests, [60_000, 120_000, 480_000, LONGEST_REST.0, LONGEST_REST.0]);
+    }
+}
