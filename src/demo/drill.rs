@@ -24,14 +24,9 @@ use crate::{
     failure::Failure,
     http::now,
     stores::{
-        self,
-        database::{Database, checks},
+        database::{Database, checks, dead_letters},
         error::StoreError,
-        order_bus::{
-            OrderBus,
-            rabbitmq::{Options, RabbitBus},
-        },
-        provider::reconcile::compare,
+        provider::{Providers, reconcile::compare},
     },
 };
 
@@ -131,11 +126,6 @@ impl Drill {
         let database = Database::connect(config).await.map_err(|error| format!("the database: {error}"))?;
         let checked = check(&database, event, healed_at, said, wrong).await;
         database.close().await;
-        let bus = RabbitBus::open(Options::new(&config.rabbitmq)).map_err(|error| error.to_string())?;
-        let dead = bus.dead_letters().await.map_err(|error| format!("the broker: {error}"))?;
-        if dead > 0 {
-            wrong.push(format!("{dead} messages are dead letters"));
-        }
         Ok(checked.map_err(|error| format!("the database: {error}"))?)
     }
 }
@@ -165,12 +155,17 @@ async fn check(
     if captured != ticketed + refunded || (pending, refunding) != (0, 0) {
         wrong.push(format!("captured, pending, ticketed, refunding, refunded: {money:?}"));
     }
+    let dead = dead_letters::count_waiting(database).await?;
+    if dead > 0 {
+        wrong.push(format!("{dead} messages are dead letters"));
+    }
     for order in checks::money_under_way(database, event).await? {
         wrong.push(format!("money that is neither tickets nor back: {order}"));
     }
-    for provider in stores::providers(database).all() {
-        let differences = compare(database, provider.as_ref(), now()).await?.differences;
-        wrong.extend(differences.iter().map(|difference| format!("{}: {difference}", provider.name())));
+    for provider in Providers::sandbox(database).all() {
+        let compared = compare(database, provider.as_ref(), now()).await?;
+        let differences = compared.into_iter().flat_map(|compared| compared.differences);
+        wrong.extend(differences.map(|difference| format!("{}: {difference}", provider.name())));
     }
     let last = checks::last_change(database, event).await?.unwrap_or(healed_at);
     let terminal_after = last.since(healed_at);

@@ -16,7 +16,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub async fn bind(url: &str) -> Self {
+    /// `None` without a broker.
+    pub async fn bind(url: &str) -> Option<Self> {
+        if url.is_empty() {
+            return None;
+        }
         let connection = Connection::connect(url, Default::default()).await.expect("connect");
         let channel = connection.create_channel().await.expect("channel");
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -25,7 +29,7 @@ impl Listener {
         let (exchange, options) = ("onsale".into(), QueueBindOptions::default());
         let bound = channel.queue_bind(queue.as_str().into(), exchange, "#".into(), options, FieldTable::default());
         bound.await.expect("bound: a node has declared the exchange");
-        Self { channel, queue, _connection: connection }
+        Some(Self { channel, queue, _connection: connection })
     }
 
     /// How many of each routing key have come since; each as the document says.

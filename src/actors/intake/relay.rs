@@ -72,7 +72,8 @@ async fn send_again(on: &Foundation) -> Result<(), StoreError> {
 /// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
 async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError> {
     let count = unsent.len();
-    let (news, work): (Vec<_>, Vec<_>) = unsent.into_iter().partition(|one| NEWS_KEYS.contains(&one.routing_key.as_str()));
+    let (news, work): (Vec<_>, Vec<_>) =
+        unsent.into_iter().partition(|one| NEWS_KEYS.contains(&one.routing_key.as_str()));
     publish(on, work).await?;
     announce(on, news).await?;
     Ok(count)

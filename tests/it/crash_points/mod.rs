@@ -19,13 +19,28 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use tokio::process::Command;
 
 use self::walk::{Kind, Shop};
-use crate::node::{Node, Site};
+use crate::{
+    listener::Listener,
+    node::{Node, Site},
+};
 
 const SIDES: [Side; 2] = [Side::Before, Side::After];
 /// By `std::process::abort`.
 const ABORTED: i32 = 6;
 /// A life with no place to die in it is longer than any walk.
 const LIFE: Duration = Duration::from_secs(600);
+
+/// On such walks.
+const HEARD: [&str; 8] = [
+    "order.created",
+    "order.released",
+    "order.confirmed",
+    "order.confirm-refused",
+    "order.payment-success",
+    "ticket.issued",
+    "refund.begun",
+    "refund.done",
+];
 
 type Cell = (Step, Side);
 
@@ -55,6 +70,7 @@ impl Deaths {
 
 async fn die_everywhere(site: Site) {
     let node = site.start().await;
+    let listener = Listener::bind(&site.config().stores.rabbitmq).await;
     let mut shop = Shop::open(&site).await;
     shop.buy_with_cards().await;
     node.kill().await;
@@ -80,6 +96,11 @@ async fn die_everywhere(site: Site) {
     books::check(&site, &shop).await;
     end(node).await;
     assert_eq!(books::dead_letters(&site).await, dead_letters);
+    if let Some(listener) = listener {
+        let heard = listener.heard().await;
+        let missing: Vec<_> = HEARD.iter().filter(|key| !heard.contains_key(**key)).collect();
+        assert!(missing.is_empty(), "{heard:?}");
+    }
     for (step, name) in Step::ALL {
         for side in SIDES {
             let times = died.get(&(step, side)).copied().unwrap_or_default();

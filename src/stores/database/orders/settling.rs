@@ -3,6 +3,7 @@
 //! Each is one transaction that takes the order's row first, so that of several that settle one order the others find it
 //! settled. What it does with money it books.
 
+mod issued;
 mod together;
 
 pub(in crate::stores::database) use self::together::{Settle, Unpaid, captured_many};
@@ -23,6 +24,7 @@ use crate::{
             ledger::{self, Booked},
             mails,
             many::{Many, Texts},
+            outbox,
             payments::{self, Payment, State},
             row::millis,
             tickets::Ticket,
@@ -93,6 +95,7 @@ async fn settle_alone(database: &Database, settle: &Settle) -> Result<Settled, S
         insert_ticket(&mut write, &order, ticket).await?;
     }
     mails::enqueue(&mut write, mails::Kind::Tickets, reference, order.fan, now).await?;
+    outbox::push(&mut write, issued::KEY, &issued::body(order.fan, &paid, tickets, now), now).await?;
     write.commit().await?;
     Ok(Settled::Now)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Settled, TICKETS, bind_ticket, booked, settle_alone};
+use super::{Settled, TICKETS, bind_ticket, booked, issued, settle_alone};
 use crate::{
     domain::{
         id::{OrderRef, PaymentId},
@@ -20,6 +20,7 @@ use crate::{
             Database, Write, ledger, mails,
             many::ROWS,
             orders::{Order, changed, quantity, table},
+            outbox,
             payments::{self, Payment, State},
             tickets::Ticket,
             together::Work,
@@ -164,5 +165,10 @@ async fn write_plain(write: &mut Write, plain: &[(&Settle, Order, &Payment)]) ->
     }
     let mails: Vec<_> = plain.iter().map(|(one, order, _)| (one.reference, order.fan, one.now)).collect();
     mails::enqueue_many(write, mails::Kind::Tickets, &mails).await?;
+    let body = |(one, order, paid): &(&Settle, Order, &Payment)| issued::body(order.fan, paid, &one.tickets, one.now);
+    let bodies: Vec<_> = plain.iter().map(body).collect();
+    let news: Vec<_> =
+        plain.iter().zip(&bodies).map(|((one, ..), body)| (issued::KEY, body.as_str(), one.now)).collect();
+    outbox::push_many(write, &news).await?;
     Ok(true)
 }
