@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::{
     Said, Summary, Verdict,
     audit::Audit,
+    drill,
     fans::{self, Outcome, Report, Shares, Step},
     setting::{self, Setting},
 };
@@ -132,6 +133,16 @@ pub fn introduce() {
         fans::RECONNECT,
         fans::RETRY,
         setting::BCRYPT_COST
+    );
+}
+
+/// What is to be seen, and what is unlike a real sale.
+pub fn introduce_drill(fans: u32) {
+    let Shares { decline, late, repeated, .. } = Shares::DRILL;
+    eprintln!(
+        "Every fan orders. {decline}% decline to pay, {late}% pay when their hold of {} s has lapsed, of {repeated}% the payment\n\
+         is told repeatedly. RabbitMQ and PostgreSQL are killed, one after the other, and started again.",
+        drill::hold_seconds(fans)
     );
 }
 

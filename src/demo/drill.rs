@@ -33,7 +33,7 @@ use crate::{
 /// Every order has come to its end so long after the last server is back.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A server stays away for so long before it is started.
-const AWAY: Duration = Duration::from_secs(3);
+const AWAY: Duration = Duration::from_secs(1);
 const SERVERS: [&str; 2] = ["rabbitmq", "postgres"];
 /// Of this repository, where a drill is run.
 const BACKENDS: &str = "scripts/backends";

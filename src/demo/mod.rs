@@ -163,7 +163,10 @@ struct Played {
 
 async fn play(options: &Options) -> Result<Played, Failure> {
     let seed = options.seed.unwrap_or_else(|| crate::http::now().0);
-    display::introduce();
+    match options.drill {
+        Some(_) => display::introduce_drill(options.fans),
+        None => display::introduce(),
+    }
     if options.nodes > 1 && options.etcd.is_none() {
         return Err("several nodes need servers that they share: scripts/demo --real --nodes N".into());
     }

@@ -233,7 +233,8 @@ async fn open_session(app: &App, outstanding: Outstanding) -> Result<Payment, Pr
     opened.map_err(|error| failed(app, &payment.provider, error))
 }
 
-fn desk(app: &App) -> Desk {
+/// Who speaks with providers for this request.
+pub fn desk(app: &App) -> Desk {
     Desk { database: app.database.clone(), providers: app.providers.clone() }
 }
 

@@ -12,6 +12,7 @@ use axum::extract::State;
 use self::answer::OrderAnswer;
 use super::{
     app::App,
+    checkout::desk,
     extract::{IdempotencyKey, Json, Path, Query, SignedIn},
     holds,
     idempotency::identity,
@@ -21,7 +22,6 @@ use super::{
     refusals::{NotMoved, NotYours},
 };
 use crate::{
-    actors::payments::Desk,
     domain::{
         id::{FanId, OrderRef},
         order::OrderState,
@@ -113,7 +113,6 @@ pub async fn cancel(
         Err(problem) if problem.code() == Code::HoldEnded => return Err(Code::OrderState.into()),
         given_back => given_back?,
     }
-    let desk = Desk { database: app.database.clone(), providers: app.providers.clone() };
-    desk.give_up(reference, now()).await?;
+    desk(&app).give_up(reference, now()).await?;
     told(&app, fan, reference).await.map(Json)
 }

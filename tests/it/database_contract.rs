@@ -7,6 +7,7 @@ mod faults;
 mod mails;
 mod money;
 mod orders;
+mod outstanding;
 mod records;
 mod sample;
 mod scans;

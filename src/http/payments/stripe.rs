@@ -40,13 +40,12 @@ const BODY_LIMIT: usize = 512 * 1024;
     (status = 204, description = "taken in, or nothing to us"),
     (status = 400, description = "payment_mismatch: other money, order or session than ours"),
     (status = 401, description = "invalid_signature: forged, altered or stale"),
-    (status = 404, description = "not_found: there is no Stripe here"),
-    (status = 422, description = "invalid_body"),
+    (status = 422, description = "invalid_body, or provider_unknown: there is no Stripe here"),
     (status = 503, description = "store_unavailable: send it again"),
 ))]
 pub async fn webhook(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Problem> {
     if app.providers.by_name(NAME).is_none() {
-        return Err(Code::NotFound.into());
+        return Err(Code::ProviderUnknown.into());
     }
     let secrets = app.providers.edge().stripe_secrets.as_bytes();
     let body = signed(request, HEADER, &secrets, BODY_LIMIT).await?;

@@ -19,11 +19,11 @@ use serde::Deserialize;
 use self::page::{Bill, Shown};
 use super::mismatch;
 use crate::{
-    actors::payments::{Desk, LEASE, PaymentError},
+    actors::payments::{LEASE, PaymentError},
     domain::{id::PaymentId, inventory::request::HoldState},
     http::{
         app::App,
-        checkout::failed,
+        checkout::{desk, failed},
         extract::{Path, Query, json},
         holds, metrics, now,
         problem::{Code, Problem},
@@ -65,12 +65,12 @@ struct HintData {
 #[utoipa::path(post, path = "/payments/toss/webhook", tag = "payments",
     request_body(content = serde_json::Value, description = "PAYMENT_STATUS_CHANGED"), responses(
     (status = 204, description = "Toss is asked, or it is nothing to us"),
-    (status = 404, description = "not_found: there is no Toss here"),
+    (status = 422, description = "provider_unknown: there is no Toss here"),
     (status = 503, description = "store_unavailable: send it again"),
 ))]
 pub async fn webhook(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Problem> {
     if app.providers.by_name(NAME).is_none() {
-        return Err(Code::NotFound.into());
+        return Err(Code::ProviderUnknown.into());
     }
     let body = json::read(request.into_body(), app.config.body_limit).await?;
     let id = serde_json::from_slice::<Hint>(&body).ok().and_then(|hint| hint.data.order_id.parse().ok());
@@ -163,8 +163,7 @@ async fn returned(
     }
     // Durable first: whoever finds it goes on with it.
     outstanding::agreed(&app.database, payment.id, &returned.payment_key, now() + LEASE, now()).await?;
-    let desk = Desk { database: app.database.clone(), providers: app.providers.clone() };
-    match desk.confirm(&payment, &returned.payment_key, now()).await {
+    match desk(&app).confirm(&payment, &returned.payment_key, now()).await {
         Ok(_) => {}
         // The page says that it is being looked after.
         Err(PaymentError::Provider(error)) => {

@@ -32,11 +32,13 @@ use crate::{
 
 pub const PRICE: i64 = 3_500;
 pub const STOCK: u32 = 100;
+const FANS: usize = 4;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-/// Times out after the capture, repeats its message, tells an older decline after it.
-const CARDS: [&str; 3] =
-    ["outcome=pay&card=4000000000000028", "outcome=pay&card=4000000000000036", "outcome=pay&card=4000000000000044"];
+/// Whoever pays by it hears that the page has timed out, however often.
+const TIMES_OUT: &str = "outcome=pay&card=4000000000000028";
+/// Of the others the one repeats its message, the other tells an older decline after it.
+const CARDS: [&str; 3] = [TIMES_OUT, "outcome=pay&card=4000000000000036", "outcome=pay&card=4000000000000044"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -70,10 +72,10 @@ pub struct Shop {
     admin: Client,
     stores: Config,
     organizer: String,
-    fan: String,
     pub event: EventId,
-    admission: String,
-    /// To be cancelled, with the fan's admissions.
+    /// With their admissions to it. They take turns: no fan may have more than twenty tickets.
+    fans: Vec<(String, String)>,
+    /// To be cancelled, with the first fan's admissions.
     others: VecDeque<(EventId, String)>,
     pub bought: Vec<Bought>,
 }
@@ -84,37 +86,50 @@ impl Shop {
         let config = site.config();
         let (client, organizer) = (site.client(), site.organizer().await);
         let admin = Client::new(&format!("http://{}", config.http.admin_listen)).expect("an address");
-        let email = format!("fan-{}@example.com", Uuid::new_v4().simple());
-        let body = json!({"email": email, "password": PASSWORD, "name": "Ann", "language": "en"});
-        let fan = client.send(Method::POST, "/auth/register", Headers::default(), Some(&body)).await;
-        let fan = fan.expect("an answer").text("access_token").expect("registered");
-        let (event, admission) = (EventId::from_u128(0), String::new());
+        let (event, fans) = (EventId::from_u128(0), Vec::new());
         let (others, bought) = (VecDeque::new(), Vec::new());
         let stores = config.stores;
-        let mut shop = Self { client, admin, stores, organizer, fan, event, admission, others, bought };
-        (shop.event, shop.admission) = shop.new_event().await;
+        let mut shop = Self { client, admin, stores, organizer, event, fans, others, bought };
+        shop.event = shop.new_event().await;
+        for _ in 0..FANS {
+            let fan = shop.new_fan().await;
+            let admission = shop.admitted(shop.event, &fan).await;
+            shop.fans.push((fan, admission));
+        }
         // One for each place to die in, and one more.
         for _ in 0..3 {
             let other = shop.new_event().await;
-            shop.others.push_back(other);
+            let admission = shop.admitted(other, &shop.fans[0].0).await;
+            shop.others.push_back((other, admission));
         }
         shop
     }
 
-    /// On sale, with the fan admitted.
-    async fn new_event(&self) -> (EventId, String) {
+    async fn new_fan(&self) -> String {
+        let email = format!("fan-{}@example.com", Uuid::new_v4().simple());
+        let body = json!({"email": email, "password": PASSWORD, "name": "Ann", "language": "en"});
+        let fan = self.client.send(Method::POST, "/auth/register", Headers::default(), Some(&body)).await;
+        fan.expect("an answer").text("access_token").expect("registered")
+    }
+
+    /// On sale.
+    async fn new_event(&self) -> EventId {
         let event = self.ask(&self.organizer, Method::POST, "/events", Some(event_body())).await;
         let event: EventId = event.text("id").expect("an id").parse().expect("an id");
         self.ask(&self.organizer, Method::POST, &format!("/events/{event}/publish"), Some(json!({}))).await;
+        event
+    }
+
+    async fn admitted(&self, event: EventId, fan: &str) -> String {
         let queue = format!("/events/{event}/queue");
-        self.ask(&self.fan, Method::POST, &queue, None).await;
+        self.ask(fan, Method::POST, &queue, None).await;
         loop {
-            let standing = self.ask(&self.fan, Method::GET, &queue, None).await;
+            let standing = self.ask(fan, Method::GET, &queue, None).await;
             if standing.body["state"] == "called" {
-                self.ask(&self.fan, Method::POST, &format!("{queue}/claim"), None).await;
+                self.ask(fan, Method::POST, &format!("{queue}/claim"), None).await;
             }
             match standing.body["acceptedTokenId"].as_str() {
-                Some(token) if !token.is_empty() => return (event, token.to_owned()),
+                Some(token) if !token.is_empty() => return token.to_owned(),
                 _ => sleep(LOOK).await,
             }
         }
@@ -140,42 +155,49 @@ impl Shop {
         reply
     }
 
-    async fn hold(&self, event: EventId, admission: &str, quantity: u32) -> OrderRef {
+    async fn hold(&self, (fan, admission): (&str, &str), event: EventId, quantity: u32) -> OrderRef {
         let body = json!({"items": [{"ticket_type": "GA", "quantity": quantity}]});
-        let (who, path) = ((self.fan.as_str(), Some(admission)), format!("/events/{event}/holds"));
+        let (who, path) = ((fan, Some(admission)), format!("/events/{event}/holds"));
         let hold = self.ask_by(&self.client, who, Method::POST, &path, Some(body)).await;
         hold.text("reference").expect("a reference").parse().expect("a reference")
     }
 
     /// The provider's page.
-    async fn check_out(&self, reference: OrderRef) -> String {
+    async fn check_out(&self, fan: &str, reference: OrderRef) -> String {
         let path = format!("/orders/{reference}/checkout");
-        let checkout = self.ask(&self.fan, Method::POST, &path, Some(json!({"provider": "sandbox"}))).await;
+        let checkout = self.ask(fan, Method::POST, &path, Some(json!({"provider": "sandbox"}))).await;
         checkout.text("payment_url").expect("a page")
     }
 
     async fn pay(&self, page: &str, form: &'static str) {
         until("paid", async || {
             let status = self.client.post_form(page, form).await;
-            status.is_ok_and(|status: StatusCode| status.is_success() || status.is_redirection())
+            status.is_ok_and(|status: StatusCode| status.is_success() || form == TIMES_OUT)
         })
         .await;
     }
 
-    async fn becomes(&self, reference: OrderRef, state: &str) {
+    async fn becomes(&self, fan: &str, reference: OrderRef, state: &str) {
         let path = format!("/orders/{reference}");
-        until(state, async || self.ask(&self.fan, Method::GET, &path, None).await.body["state"] == state).await;
+        until(state, async || self.ask(fan, Method::GET, &path, None).await.body["state"] == state).await;
     }
 
     /// With nobody dying: the provider that times out after the capture, repeats itself, or is heard in another order.
     pub async fn buy_with_cards(&mut self) {
         for card in CARDS {
-            let reference = self.hold(self.event, &self.admission, 1).await;
-            let page = self.check_out(reference).await;
+            let (fan, admission) = self.next_fan();
+            let reference = self.hold((fan, admission), self.event, 1).await;
+            let page = self.check_out(fan, reference).await;
             self.pay(&page, card).await;
-            self.becomes(reference, "ticketed").await;
+            self.becomes(fan, reference, "ticketed").await;
             self.bought.push(Bought { reference, state: OrderState::Ticketed, tickets: 1, refunded: 0 });
         }
+    }
+
+    /// The same until the next order is bought.
+    fn next_fan(&self) -> (&str, &str) {
+        let (access, admission) = &self.fans[self.bought.len() % FANS];
+        (access, admission)
     }
 
     pub async fn walk(&mut self, kind: Kind) {
@@ -187,13 +209,14 @@ impl Shop {
     }
 
     async fn buy_and_give_one_back(&self) -> Bought {
-        let reference = self.hold(self.event, &self.admission, 2).await;
-        let other = self.hold(self.event, &self.admission, 1).await;
-        self.ask(&self.fan, Method::DELETE, &format!("/holds/{other}"), None).await;
-        let page = self.check_out(reference).await;
+        let (fan, admission) = self.next_fan();
+        let reference = self.hold((fan, admission), self.event, 2).await;
+        let other = self.hold((fan, admission), self.event, 1).await;
+        self.ask(fan, Method::DELETE, &format!("/holds/{other}"), None).await;
+        let page = self.check_out(fan, reference).await;
         self.pay(&page, "outcome=pay").await;
-        self.becomes(reference, "ticketed").await;
-        let tickets = self.ask(&self.fan, Method::GET, "/tickets?limit=200", None).await;
+        self.becomes(fan, reference, "ticketed").await;
+        let tickets = self.ask(fan, Method::GET, "/tickets?limit=200", None).await;
         let mut of_order = tickets.body["items"]
             .as_array()
             .expect("tickets")
@@ -209,11 +232,12 @@ impl Shop {
 
     async fn pay_when_cancelled(&mut self) -> Bought {
         let (event, admission) = self.others.pop_front().expect("an event for each walk");
-        let reference = self.hold(event, &admission, 2).await;
-        let page = self.check_out(reference).await;
+        let fan = &self.fans[0].0;
+        let reference = self.hold((fan, &admission), event, 2).await;
+        let page = self.check_out(fan, reference).await;
         self.ask(&self.organizer, Method::POST, &format!("/events/{event}/cancel"), Some(json!({}))).await;
         self.pay(&page, "outcome=pay").await;
-        self.becomes(reference, "refunded").await;
+        self.becomes(fan, reference, "refunded").await;
         Bought { reference, state: OrderState::Refunded, tickets: 0, refunded: 2 }
     }
 
