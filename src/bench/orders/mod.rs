@@ -94,8 +94,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn measure(stage: &Stage, options: &Options) -> Result<Report, Failure> {
-    let needed = usize::try_from(options.orders)?.div_ceil(PER_FAN.into()) + usize::try_from(options.buyers)?;
-    let fans = stage.fans().get(..needed).ok_or("there are not so many fans")?;
+    let fans = stage.fans();
     let (event, inventory) = stage.open_event().await?;
     stage.admit(&inventory, fans).await?;
     let app = stage.node().app();

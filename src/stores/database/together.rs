@@ -2,9 +2,11 @@
 //! answer to a commit, cost all of them what they would cost each.
 //!
 //! Who comes alone is served at once. Those who come while others are served are the next batch; and where works came together just
-//! now, the next batch is not begun before [`PACE`] is over, so that it is worth its way. A batch does what is plain. What is not (a repeat, a race, an order in another state) each kind of [`Work`] leaves to be
-//! done alone, by the same statements as ever; and if the database refuses a batch, all of it is done one by one, so that one that
-//! can never be done does not hold up or fail the others.
+//! now, the desk rests before the next batch, so that it is worth its way: the longer a batch took, the longer.
+//!
+//! A batch does what is plain. What is not (a repeat, a race, an order in another state) each kind of [`Work`] leaves to be done
+//! alone, by the same statements as ever; and if the database refuses a batch, all of it is done one by one, so that one that can
+//! never be done does not hold up or fail the others.
 
 use std::{
     mem,
@@ -22,8 +24,10 @@ use crate::stores::error::StoreError;
 
 /// Most in one transaction.
 const BATCH: usize = 64;
-/// From the beginning of a batch to that of the next one, unless one is full.
-const PACE: Duration = Duration::from_millis(10);
+/// After a batch, so many times what it took; not after one of a single work, or a full one. There are some fifteen desks: so
+/// together they keep about two connections busy, and the busier the database is, the larger are the batches.
+const REST: u32 = 7;
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 pub(super) trait Work: Sized + Send + Sync + 'static {
     type Done: Send + 'static;
@@ -46,14 +50,14 @@ struct Waiting<W: Work> {
     /// Somebody takes what waits until nothing does.
     is_served: bool,
     /// No batch is begun before.
-    next_at: Option<Instant>,
+    rests_until: Option<Instant>,
 }
 
 type Asked<W> = (W, oneshot::Sender<Result<<W as Work>::Done, StoreError>>);
 
 impl<W: Work> Default for Desk<W> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Waiting { works: Vec::new(), is_served: false, next_at: None })))
+        Self(Arc::new(Mutex::new(Waiting { works: Vec::new(), is_served: false, rests_until: None })))
     }
 }
 
@@ -83,12 +87,17 @@ struct Serving<W: Work>(Desk<W>);
 impl<W: Work> Serving<W> {
     async fn run(self, database: Database) {
         loop {
-            let next_at = self.0.waiting().next_at.take();
-            if let Some(next_at) = next_at {
-                sleep_until(next_at).await;
+            let rests_until = self.0.waiting().rests_until.take();
+            if let Some(rests_until) = rests_until {
+                sleep_until(rests_until).await;
             }
             let Some(batch) = self.next() else { return };
+            let (began, count) = (Instant::now(), batch.len());
             serve(&database, batch).await;
+            if (2..BATCH).contains(&count) {
+                let rest = (began.elapsed() * REST).min(LONGEST_REST);
+                self.0.waiting().rests_until = Some(Instant::now() + rest);
+            }
         }
     }
 
@@ -96,7 +105,6 @@ impl<W: Work> Serving<W> {
         let mut waiting = self.0.waiting();
         let count = waiting.works.len().min(BATCH);
         waiting.is_served = count > 0;
-        waiting.next_at = (1 < count && count < BATCH).then(|| Instant::now() + PACE);
         (count > 0).then(|| waiting.works.drain(..count).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! What the inventory tells of orders: any number of times, in any order, and the row comes out the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Order, refunding::undo, table};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
         id::{EventId, OrderRef},
         inventory::fact::{FactKind, OrderFact},
         money::Money,
-        order::{Known, OrderState},
+        order::Known,
     },
     stores::{
         crash_point::Step,
@@ -66,40 +66,13 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
         let references: Vec<_> = new.iter().map(|order| order.reference).collect();
         stored.extend(table::select(&mut write, &references).await?);
     }
-    teach_all(&mut write, stored, by_order).await?;
+    for (reference, facts) in by_order {
+        if let Some(order) = stored.remove(reference) {
+            teach(&mut write, order, facts).await?;
+        }
+    }
     void_tickets(&mut write, by_order).await?;
     write.commit().await
-}
-
-/// Writes what they learn from the facts.
-async fn teach_all(
-    write: &mut Write,
-    stored: HashMap<OrderRef, Order>,
-    by_order: &[(OrderRef, Vec<&OrderFact>)],
-) -> Result<(), StoreError> {
-    let facts: HashMap<OrderRef, &[&OrderFact]> =
-        by_order.iter().map(|(reference, facts)| (*reference, facts.as_slice())).collect();
-    let (mut together, mut alone) = (Vec::new(), HashMap::new());
-    for (reference, order) in stored {
-        let learned = learn(order.clone(), facts.get(&reference).copied().unwrap_or_default());
-        match learned.state {
-            // What ends with an order is seen to where it is written alone.
-            OrderState::Cancelled => drop(alone.insert(reference, order)),
-            _ if learned != order => together.push(learned),
-            _ => {}
-        }
-    }
-    if !table::update_many(write, &mut together).await? {
-        // Somebody was in between with some of them; those that were written have nothing more to learn.
-        let references: Vec<_> = together.iter().map(|order| order.reference).collect();
-        alone.extend(table::select(write, &references).await?);
-    }
-    for (reference, facts) in by_order {
-        if let Some(order) = alone.remove(reference) {
-            teach(write, order, facts).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Writes what the order learns from the facts; reads it again if somebody was in between.

@@ -1,7 +1,8 @@
 //! Rows of orders: reading, adding and writing many in one statement, each over the revision that was read.
 //!
-//! Several are updated in one statement by reference, so that two batches hardly ever take rows that they share in different
-//! orders and wait for each other; where they do, the database makes one of them give way, and it is done again.
+//! Several are updated in one statement where nobody else changes the same ones at the same time, as a rule: it may take rows in an
+//! order of its own, and of two batches that wait for each other the database makes one give way. Order facts, which come to all
+//! consumers at once, are written one by one.
 
 use std::collections::HashMap;
 
