@@ -29,12 +29,15 @@ pub struct Stub {
     books: Arc<Books>,
 }
 
+/// Of a form, in its order.
+type Fields = Vec<(String, String)>;
+
 struct Books {
     local: LocalStripe,
     pub faults: Faults,
     sessions: Mutex<BTreeMap<String, Session>>,
     /// Idempotency keys: what was asked, and the answer.
-    keys: Mutex<HashMap<String, (Vec<(String, String)>, Value)>>,
+    keys: Mutex<HashMap<String, (Fields, Value)>>,
 }
 
 #[derive(Clone)]
@@ -181,7 +184,7 @@ fn refused(status: StatusCode, code: &str) -> Response {
     (status, Json(error)).into_response()
 }
 
-fn form(body: &[u8]) -> Vec<(String, String)> {
+fn form(body: &[u8]) -> Fields {
     let mut url = reqwest::Url::parse("form:").expect("a URL");
     url.set_query(Some(std::str::from_utf8(body).expect("text")));
     url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()

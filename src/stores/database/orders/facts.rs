@@ -8,7 +8,7 @@ use crate::{
         id::{EventId, OrderRef},
         inventory::fact::{FactKind, OrderFact},
         money::Money,
-        order::Known,
+        order::{Known, OrderState},
     },
     stores::{
         crash_point::Step,
