@@ -30,6 +30,8 @@ const SQLITE_READERS: u32 = 4;
 /// A statement that is still answered is worth waiting for only as long as whoever asked is.
 const POSTGRES_LIMITS: &str =
     "SET statement_timeout = '5s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '15s'";
+/// Every statement goes by keys. A plan that was made while a table was small, and is kept, would read all of it when it is large.
+const POSTGRES_PLANS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 const IN_RECOVERY: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END";
 
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +164,7 @@ impl Access {
         match self {
             Self::Postgres => {
                 connection.execute(POSTGRES_LIMITS).await?;
+                connection.execute(POSTGRES_PLANS).await?;
                 // An address may lead elsewhere after a failover.
                 if is_standby(connection).await? {
                     return Err(sqlx::Error::Configuration(Standby.into()));

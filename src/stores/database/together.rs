@@ -119,12 +119,12 @@ impl<W: Work> Drop for Serving<W> {
 }
 
 async fn serve<W: Work>(database: &Database, batch: Vec<Asked<W>>) {
+    // Waited for: whoever comes meanwhile is the next batch.
+    if batch.len() == 1 {
+        return each(database.clone(), batch).await;
+    }
     let (works, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let done = match works.len() {
-        1 => Ok(Vec::new()),
-        _ => W::together(database, &works).await,
-    };
-    let mut done = match done {
+    let mut done = match W::together(database, &works).await {
         Ok(done) => done.into_iter(),
         Err(error) if fault::is_refusal(&error) => Vec::new().into_iter(),
         Err(error) => {
@@ -140,17 +140,17 @@ async fn serve<W: Work>(database: &Database, batch: Vec<Asked<W>>) {
             None => left.push((work, answer)),
         }
     }
-    if left.is_empty() {
-        return;
+    if !left.is_empty() {
+        // Beside: the next batch does not wait for them.
+        tokio::spawn(each(database.clone(), left));
     }
-    let database = database.clone();
-    // Beside: the next batch does not wait for them.
-    tokio::spawn(async move {
-        for (work, answer) in left {
-            let done = work.alone(&database).await;
-            let _ = answer.send(done);
-        }
-    });
+}
+
+async fn each<W: Work>(database: Database, asked: Vec<Asked<W>>) {
+    for (work, answer) in asked {
+        let done = work.alone(&database).await;
+        let _ = answer.send(done);
+    }
 }
 
 #[cfg(test)]

@@ -90,7 +90,8 @@ async fn a_commit_whose_reply_is_lost_is_unknown_and_has_one_effect() {
     let outcome = lose_commit(&proxy, soon_begun(&proxied, receive)).await;
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     assert_eq!(soon(receive).await, Received::Already);
-    assert_eq!(outbox::count_unsent(&direct).await.expect("count"), 1);
+    // With the news of the tickets.
+    assert_eq!(outbox::count_unsent(&direct).await.expect("count"), 2);
 }
 
 /// Does the work once the connections that a fault has broken are out of the way.
