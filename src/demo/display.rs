@@ -140,8 +140,8 @@ pub fn introduce() {
 pub fn introduce_drill(fans: u32) {
     let Shares { decline, late, repeated, .. } = Shares::DRILL;
     eprintln!(
-        "Every fan orders. {decline}% decline to pay, {late}% pay when their hold of {} s has lapsed, of {repeated}% the payment\n\
-         is told repeatedly. RabbitMQ and PostgreSQL are killed, one after the other, and started again.",
+        "Every fan orders. {decline}% decline to pay, of {late}% the payment is told when their hold of {} s has lapsed, of\n\
+         {repeated}% it is told repeatedly. RabbitMQ and PostgreSQL are killed, one after the other, and started again.",
         drill::hold_seconds(fans)
     );
 }

@@ -27,7 +27,7 @@ use self::{
     audit::Audit,
     display::Display,
     drill::{Drill, Findings},
-    fans::{Outcome, Report, Step},
+    fans::{Outcome, REQUESTS, Report, Step},
     node::{Fault, Node, Nodes},
     setting::Setting,
 };
@@ -116,7 +116,7 @@ pub struct Said {
 }
 
 pub async fn run(options: Options) -> Result<(), Failure> {
-    raise_descriptor_limit(options.fans)?;
+    raise_descriptor_limit(options.fans, options.nodes)?;
     let mut signals = Signals::listen_with_hangup()?;
     let Played { setting, nodes, event, faults } = tokio::select! {
         played = play(&options) => played?,
@@ -140,10 +140,11 @@ fn keep(setting: Arc<Setting>) -> Result<PathBuf, Failure> {
     Ok(Arc::into_inner(setting).ok_or("a node is still being started")?.keep())
 }
 
-/// Two descriptors a fan at each end, and some for the rest.
-fn raise_descriptor_limit(fans: u32) -> Result<(), Failure> {
+/// A descriptor for each socket and for each request under way, at each end, and some for the rest.
+fn raise_descriptor_limit(fans: u32, nodes: u16) -> Result<(), Failure> {
     let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| format!("descriptor limit: {error}"))?;
-    let needed = u64::from(fans) * 2 + 500;
+    let requests = u64::from(fans).min(REQUESTS as u64 * u64::from(nodes));
+    let needed = u64::from(fans) + requests + 1_000;
     if limit < needed {
         return Err(format!(
             "{fans} fans need {needed} file descriptors a process, and the hard limit is {limit}: ask for fewer, or raise it"

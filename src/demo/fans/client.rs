@@ -15,12 +15,19 @@ use hyper::{Request, upgrade::Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 
 use crate::domain::id::EventId;
 
+/// Of one client at a time, each on a connection of its own.
+pub const REQUESTS: usize = 4_000;
+/// Connections that are kept for later ones.
+const IDLE: usize = 256;
+
 pub struct Client {
     http: reqwest::Client,
+    /// More wait.
+    requests: Semaphore,
     /// At least one.
     doors: Vec<Door>,
     /// Which one is used: the next, when it does not answer.
@@ -73,9 +80,9 @@ impl Client {
     /// Of several URLs, comma-separated, the first is used until it does not answer.
     pub fn new(urls: &str) -> Result<Self, String> {
         let doors = urls.split(',').map(Door::parse).collect::<Result<_, _>>()?;
-        let http =
-            reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(|error| error.to_string())?;
-        Ok(Self { http, doors, at: AtomicUsize::new(0) })
+        let http = reqwest::Client::builder().timeout(DEADLINE).pool_max_idle_per_host(IDLE).no_proxy().build();
+        let http = http.map_err(|error| error.to_string())?;
+        Ok(Self { http, requests: Semaphore::new(REQUESTS), doors, at: AtomicUsize::new(0) })
     }
 
     /// As many as there are URLs, each with another one first.
@@ -123,6 +130,7 @@ impl Client {
         headers: Headers<'_>,
         body: Option<&Value>,
     ) -> Result<Reply, String> {
+        let _one = self.requests.acquire().await.map_err(|error| error.to_string())?;
         let (at, door) = self.door();
         let url = format!("{}/api/v1{path}", door.url);
         let mut request = self.http.request(method.clone(), url);
@@ -149,6 +157,7 @@ impl Client {
 
     /// A form post to a hosted page.
     pub async fn post_form(&self, url: &str, form: &'static str) -> Result<StatusCode, String> {
+        let _one = self.requests.acquire().await.map_err(|error| error.to_string())?;
         let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
         request.send().await.map(|response| response.status()).map_err(|error| format!("POST {url}: {error}"))
     }

@@ -11,7 +11,13 @@ use super::{
     Account, Manner, Outcome, Report, Step,
     client::{Client, Headers, Pass, Reply, Socket},
 };
-use crate::domain::id::{EventId, OrderRef};
+use crate::{
+    domain::{
+        id::{EventId, OrderRef},
+        time::Millis,
+    },
+    http::shapes::Timestamp,
+};
 
 /// What a fan will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +40,14 @@ pub enum Intent {
     Leave,
     LetLapse,
     Decline,
-    /// Opens the provider's page in time, and pays when the hold has lapsed.
+    /// Pays in the hold's last moments, by the card of which the shop is told when it has lapsed.
     PayLate,
     /// By the card of which the shop is told again and again.
     BuyRepeated,
 }
 
-/// How much longer than usual a late payer thinks: up to six seconds.
-const DAWDLING: u32 = 20;
+/// Left of the hold of a late payer: less than the card's three seconds.
+const LAST_MOMENTS: Millis = Millis(1_500);
 /// The server speaks at least by its pings and updates; longer silence is a fault.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -311,9 +317,7 @@ impl Life {
             return Ok(Outcome::Declined { reference });
         }
         if self.plan.intent == Intent::PayLate {
-            self.until_lapsed(headers, reference).await?;
-            // Meanwhile others may buy what has come free.
-            tokio::time::sleep(self.plan.thinks * DAWDLING).await;
+            self.until_nearly_lapsed(headers, reference).await?;
         }
         self.pay(headers, reference, &page).await
     }
@@ -321,14 +325,19 @@ impl Life {
     async fn pay(&self, headers: Headers<'_>, reference: OrderRef, page: &str) -> Result<Outcome, String> {
         let (form, manner) = match self.plan.intent {
             Intent::BuyRepeated => ("outcome=pay&card=4000000000000036", Manner::Repeated),
-            Intent::PayLate => ("outcome=pay", Manner::Late),
+            Intent::PayLate => ("outcome=pay&card=4000000000000010", Manner::Late),
             _ => ("outcome=pay", Manner::Good),
         };
         self.answer_page(page, form).await?;
-        self.report(Step::Paid { reference, manner });
+        let mut is_paid = false;
         for _ in 0..600 {
             let reply = self.client.send(Method::GET, &format!("/orders/{reference}"), headers, None).await?;
-            match reply.body["state"].as_str() {
+            let state = reply.body["state"].as_str();
+            if !is_paid && matches!(state, Some("paid" | "ticketed" | "refunding" | "refunded")) {
+                is_paid = true;
+                self.report(Step::Paid { reference, manner });
+            }
+            match state {
                 Some("ticketed") => {
                     let own = self.client.send(Method::GET, "/tickets?limit=100", headers, None).await?;
                     let order = reference.to_string();
@@ -342,6 +351,11 @@ impl Life {
                     return Ok(Outcome::Ticketed { reference, tickets });
                 }
                 Some("refunded") => return Ok(Outcome::Refunded { reference }),
+                // The provider's page was closed when the hold lapsed, before the fan had paid.
+                Some("cancelled") if self.was_declined(headers, reference).await? => {
+                    self.leave(headers.access.unwrap_or_default()).await?;
+                    return Ok(Outcome::Lapsed { reference });
+                }
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,
             }
         }
@@ -358,6 +372,24 @@ impl Life {
                 _ => tries += 1,
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    async fn was_declined(&self, headers: Headers<'_>, reference: OrderRef) -> Result<bool, String> {
+        let reply = self.client.send(Method::GET, &format!("/orders/{reference}/checkout"), headers, None).await?;
+        Ok(reply.body["state"] == "declined")
+    }
+
+    async fn until_nearly_lapsed(&self, headers: Headers<'_>, reference: OrderRef) -> Result<(), String> {
+        loop {
+            let reply = self.client.send(Method::GET, &format!("/holds/{reference}"), headers, None).await?;
+            let moment = |field: &str| serde_json::from_value::<Timestamp>(reply.body[field].clone());
+            let (Ok(ends), Ok(now)) = (moment("expires_at"), moment("server_now")) else { return Ok(()) };
+            let left = ends.0.since(now.0);
+            if reply.body["state"] != "held" || left <= LAST_MOMENTS {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis((left.0 - LAST_MOMENTS.0).min(1_000))).await;
         }
     }
 

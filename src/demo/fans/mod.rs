@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    client::{Client, Headers, Pass, Reply, Socket},
+    client::{Client, Headers, Pass, REQUESTS, Reply, Socket},
     life::Plan,
 };
 use crate::{
@@ -57,7 +57,7 @@ pub enum Step {
 #[serde(rename_all = "snake_case")]
 pub enum Manner {
     Good,
-    /// The hold had lapsed.
+    /// The shop heard of it when the hold had lapsed.
     Late,
     /// The shop is told again and again.
     Repeated,
@@ -119,7 +119,7 @@ pub struct Shares {
     pub leave: u32,
     pub lapse: u32,
     pub decline: u32,
-    /// Pay when the hold has lapsed.
+    /// The shop hears of their payment when the hold has lapsed.
     pub late: u32,
     /// The shop is told again and again of their payment.
     pub repeated: u32,
