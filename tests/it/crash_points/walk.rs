@@ -1,6 +1,6 @@
 //! A fan and an organizer who ask again, under the same key, until they are answered, however often the node dies meanwhile.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use onsale::{
     demo::fans::{Client, Headers, Reply},
@@ -22,19 +22,16 @@ use onsale::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
-    harness::{PASSWORD, until},
+    harness::{PASSWORD, eventually, until},
     node::Site,
 };
 
 pub const PRICE: i64 = 3_500;
 pub const STOCK: u32 = 100;
 const FANS: usize = 4;
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
 /// Whoever pays by it hears that the page has timed out, however often.
 const TIMES_OUT: &str = "outcome=pay&card=4000000000000028";
 /// Of the others the one repeats its message, the other tells an older decline after it.
@@ -123,16 +120,14 @@ impl Shop {
     async fn admitted(&self, event: EventId, fan: &str) -> String {
         let queue = format!("/events/{event}/queue");
         self.ask(fan, Method::POST, &queue, None).await;
-        loop {
+        eventually("the fan is admitted", async || {
             let standing = self.ask(fan, Method::GET, &queue, None).await;
             if standing.body["state"] == "called" {
                 self.ask(fan, Method::POST, &format!("{queue}/claim"), None).await;
             }
-            match standing.body["acceptedTokenId"].as_str() {
-                Some(token) if !token.is_empty() => return token.to_owned(),
-                _ => sleep(LOOK).await,
-            }
-        }
+            standing.body["acceptedTokenId"].as_str().filter(|token| !token.is_empty()).map(str::to_owned)
+        })
+        .await
     }
 
     /// Until there is an answer: it must be a good one.
@@ -245,7 +240,6 @@ impl Shop {
     async fn is_refunded(&self, reference: OrderRef) {
         let database = Database::connect(&self.stores).await.expect("connect");
         until("refunded", async || {
-            sleep(LOOK).await;
             let refunds = refunds::of_order(&database, reference).await.unwrap_or_default();
             refunds.iter().any(|refund| (refund.state, refund.stock) == (RefundState::Done, Stock::Back))
         })

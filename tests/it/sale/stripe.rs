@@ -1,5 +1,7 @@
 //! Paying with Stripe: Checkout Sessions by a stub of ours, PaymentIntents, refunds and their signed messages by localstripe.
 
+use std::path::Path;
+
 use onsale::{
     domain::time::Millis,
     http::{now, payments::signature, tokens::unix_now},
@@ -256,21 +258,26 @@ async fn money_of_another_amount_than_the_orders_buys_nothing() {
     assert_eq!(scene.shop.books(&scene.reference).await, [0; 5]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_are_lost_cost_neither_a_second_session_nor_a_second_refund() {
-    let folder = tempfile::tempdir().expect("temporary folder");
-    let stub = Stub::start().await;
-    let mut config = psp::config(folder.path(), Some(&stub), None);
+/// A held order whose session Stripe has opened, and the shop has not heard of it.
+async fn with_a_lost_session(folder: &Path, stub: &Stub) -> (Shop, SignedIn, String) {
+    let mut config = psp::config(folder, Some(stub), None);
     // What is lost here would open it.
     config.breaker_calls = 1_000;
     let shop = Shop::open_paying(config).await;
     let event = shop.published().await;
     let fan = shop.fan("ann").await;
     let reference = shop.held(&event, &fan, &one()).await;
-
     stub.faults().set(Fault::LosesAnswers);
     assert_eq!(shop.check_out(&reference, &fan, "stripe").await.problem(), (503, "provider_unavailable".into()));
     stub.faults().set(Fault::None);
+    (shop, fan, reference)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_lost_cost_neither_a_second_session_nor_a_second_refund() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let stub = Stub::start().await;
+    let (shop, fan, reference) = with_a_lost_session(folder.path(), &stub).await;
     shop.check_out(&reference, &fan, "stripe").await.expect(StatusCode::ACCEPTED);
     let session = shop.session_of(&reference).await;
     assert_eq!(stub.sessions().keys().collect::<Vec<_>>(), [&session]);
@@ -293,15 +300,7 @@ async fn answers_that_are_lost_cost_neither_a_second_session_nor_a_second_refund
 async fn a_session_that_nobody_knows_of_any_more_is_closed_too() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let stub = Stub::start().await;
-    let mut config = psp::config(folder.path(), Some(&stub), None);
-    config.breaker_calls = 1_000;
-    let shop = Shop::open_paying(config).await;
-    let event = shop.published().await;
-    let fan = shop.fan("ann").await;
-    let reference = shop.held(&event, &fan, &one()).await;
-    stub.faults().set(Fault::LosesAnswers);
-    assert_eq!(shop.check_out(&reference, &fan, "stripe").await.problem(), (503, "provider_unavailable".into()));
-    stub.faults().set(Fault::None);
+    let (shop, fan, reference) = with_a_lost_session(folder.path(), &stub).await;
     // The fan never comes back.
     shop.release(&reference, &fan).await;
     shop.time_to_look().await;
