@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::harness::{PASSWORD, address, database_of_its_own, in_time, until};
+use crate::{
+    harness::{PASSWORD, address, database_of_its_own, in_time, until},
+    servers::free_port,
+};
 
 const READY: Duration = Duration::from_secs(60);
 
@@ -314,12 +317,6 @@ impl Drop for Node {
     }
 }
 
-/// Below the range from which the kernel takes ports for outgoing connections: nobody takes it while the node is down.
 pub fn free_address() -> String {
-    loop {
-        let address = format!("127.0.0.1:{}", rand::random_range(10_000..20_000));
-        if std::net::TcpListener::bind(&address).is_ok() {
-            return address;
-        }
-    }
+    format!("127.0.0.1:{}", free_port())
 }

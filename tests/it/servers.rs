@@ -2,9 +2,14 @@
 
 use std::{
     net::TcpListener,
+    ops::Range,
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,9 +22,15 @@ use tokio::{
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Free when asked; others may take it before it is used, which the caller then sees as a server that does not start.
+const PORTS: Range<u16> = 10_000..20_000;
+
+/// Below the range from which the kernel takes ports for outgoing connections, and given once: nobody takes it while the
+/// server that has it is down.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
+    static GIVEN: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = PORTS.map(|_| PORTS.start + GIVEN.fetch_add(1, Relaxed) % (PORTS.end - PORTS.start));
+    ports.find(free).expect("a free port")
 }
 
 /// A process and its children; killed with it.
