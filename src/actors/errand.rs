@@ -135,6 +135,10 @@ impl Errand {
                         | Command::ExtendAdmission { .. }
                         | Command::EndAdmission { .. }
                         | Command::Confirm(_)
+                        | Command::ConfirmOrOthers(_)
+                        | Command::AwaitPayment { .. }
+                        | Command::AddSeat { .. }
+                        | Command::Keep { .. }
                         | Command::Draw(_)
                         | Command::Classify { .. }
                         | Command::UseInvite { .. }

@@ -70,7 +70,8 @@ impl Letters {
         let account = accounts::by_id(&self.database, mail.account).await?.ok_or(LetterError::NoAccount)?;
         let mut tickets = tickets::of_order(&self.database, mail.reference).await?;
         let of = tickets.len();
-        tickets.retain(|ticket| ticket.state == State::Live);
+        // Some may be other people's by now.
+        tickets.retain(|ticket| ticket.state == State::Live && ticket.fan == mail.account);
         if tickets.is_empty() {
             return Err(LetterError::NoTickets);
         }

@@ -24,7 +24,7 @@ use crate::{
         database::{
             Database,
             accounts::Account,
-            events::{self, Event},
+            events::{self, Event, TicketRules},
             tickets::Ticket,
         },
         error::StoreError,
@@ -52,6 +52,7 @@ struct Inner {
 /// What is said of an event, and what its ticket types and seats are called.
 pub struct Billing {
     pub programme: Programme,
+    pub rules: TicketRules,
     kinds: HashMap<Code, String>,
     seats: HashMap<SeatId, (Code, Code, u16)>,
 }
@@ -137,7 +138,7 @@ impl Billing {
             doors_at: details.doors_at,
             age_limit: details.age_limit,
         };
-        Self { programme, kinds, seats }
+        Self { programme, rules: details.ticket_rules, kinds, seats }
     }
 
     pub(super) fn entry(&self, ticket: &Ticket, of: usize, holder: &Account) -> Entry {
@@ -149,9 +150,10 @@ impl Billing {
             of: u32::try_from(of).unwrap_or(u32::MAX),
             kind: self.kinds.get(&ticket.ticket_type).cloned().unwrap_or_else(|| ticket.ticket_type.to_string()),
             place: ticket.seat.as_ref().map(place),
-            holder: holder.name.clone(),
+            holder: if ticket.holder.is_empty() { holder.name.clone() } else { ticket.holder.clone() },
             price: ticket.price,
-            code: ticket.code.clone(),
+            // One that changes is not for paper.
+            code: if self.rules.rotating_codes { None } else { Some(ticket.code.clone()) },
         }
     }
 }

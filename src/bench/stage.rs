@@ -251,6 +251,7 @@ impl Stage {
                 ends_at: now + Millis::minutes(60 * 26),
                 doors_at: None,
                 age_limit: None,
+                ticket_rules: Default::default(),
             },
             configuration,
             created_at: now,

@@ -24,6 +24,8 @@ pub struct Words {
     pub age: &'static str,
     pub code: &'static str,
     pub keep: &'static str,
+    /// Where the code changes.
+    pub rotating: &'static str,
     pub cancelled: &'static str,
     /// Of a mail; the title follows.
     pub subject: &'static str,
@@ -76,6 +78,8 @@ static ENGLISH: Words = Words {
     code: "Code",
     keep: "Show this code at the door, on paper or on a screen. Keep it to yourself: it lets in one person, once, and whoever comes \
            with it first.",
+    rotating: "This page does not let anybody in. The code for the door changes all the time: show it on your telephone, where you are signed \
+           in.",
     cancelled: "The event has been cancelled.",
     subject: "Your tickets",
     greeting: "Hello ",
@@ -100,6 +104,7 @@ static CROATIAN: Words = Words {
     code: "Kod",
     keep: "Pokažite ovaj kod na ulazu, na papiru ili na zaslonu. Čuvajte ga za sebe: pušta jednu osobu, jednom, i to onu koja s njim \
            dođe prva.",
+    rotating: "Ova stranica ne vrijedi za ulaz. Kod za ulaz stalno se mijenja: pokažite ga na svojem telefonu, gdje ste prijavljeni.",
     cancelled: "Događaj je otkazan.",
     subject: "Vaše ulaznice",
     greeting: "Poštovani/a ",
@@ -124,6 +129,7 @@ static KOREAN: Words = Words {
     code: "코드",
     keep: "입구에서 이 코드를 종이나 화면으로 보여 주세요. 코드는 한 사람이 한 번만 입장할 수 있고 먼저 제시한 사람이 입장하므로 다른 \
            사람에게 알려 주지 마세요.",
+    rotating: "이 종이로는 입장할 수 없습니다. 입장 코드는 계속 바뀌므로 로그인한 휴대전화 화면으로 보여 주세요.",
     cancelled: "이 공연은 취소되었습니다.",
     subject: "예매하신 입장권",
     greeting: "",

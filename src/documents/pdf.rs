@@ -52,8 +52,10 @@ fn draw(mut sheet: Sheet, programme: &Programme, entry: &Entry, language: Langua
     sheet.rule(MARGIN, below, WIDTH);
     let top = below + 28.0;
     let left = facts(&mut sheet, programme, entry, language, top);
-    let qr = Qr::of(&entry.code).map_err(|error| NotPrinted(error.to_string()))?;
-    stamp(&mut sheet, &qr, PAGE.0 - MARGIN - CODE, top - 12.0);
+    if let Some(code) = &entry.code {
+        let qr = Qr::of(code).map_err(|error| NotPrinted(error.to_string()))?;
+        stamp(&mut sheet, &qr, PAGE.0 - MARGIN - CODE, top - 12.0);
+    }
     let below = left.max(top + CODE);
     sheet.rule(MARGIN, below, WIDTH);
     foot(&mut sheet, entry, language, below + 22.0);
@@ -119,8 +121,12 @@ fn stamp(sheet: &mut Sheet, qr: &Qr, x: f32, y: f32) {
 /// The code as text, for who has no camera, and what to do with it.
 fn foot(sheet: &mut Sheet, entry: &Entry, language: Language, top: f32) {
     let words = language.words();
+    let Some(code) = &entry.code else {
+        sheet.paragraph(Column { x: MARGIN, width: WIDTH, size: 12.0, lines: 4 }, top + 3.0, BLACK, words.rotating);
+        return;
+    };
     sheet.line(MARGIN, top, 9.0, GREY, words.code);
-    let y = sheet.paragraph(Column { x: MARGIN, width: WIDTH, size: 9.0, lines: 4 }, top + 13.0, BLACK, &entry.code);
+    let y = sheet.paragraph(Column { x: MARGIN, width: WIDTH, size: 9.0, lines: 4 }, top + 13.0, BLACK, code);
     sheet.paragraph(Column { x: MARGIN, width: WIDTH, size: 10.0, lines: 4 }, y + 10.0, GREY, words.keep);
 }
 

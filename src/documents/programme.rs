@@ -39,8 +39,8 @@ pub struct Entry {
     pub place: Option<Place>,
     pub holder: String,
     pub price: Money,
-    /// What the QR code says.
-    pub code: String,
+    /// What the QR code says; `None` where it changes, and is shown on a telephone only.
+    pub code: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub enum Outcome {
     Unknown,
     /// A ticket for another event.
     OtherEvent,
+    /// A code that changes, and has: a picture of it, or a telephone whose clock is wrong.
+    Stale,
 }
 
 impl Direction {
@@ -45,6 +47,7 @@ impl Outcome {
             Self::Void => "void",
             Self::Unknown => "unknown",
             Self::OtherEvent => "other_event",
+            Self::Stale => "stale",
         }
     }
 }

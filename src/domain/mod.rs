@@ -19,6 +19,7 @@ pub mod money;
 pub mod order;
 pub mod queue;
 pub mod refund;
+pub mod rotation;
 pub mod stock;
 pub mod ticket;
 pub mod time;

@@ -62,6 +62,10 @@ pub struct CheckoutBody {
     /// The version that the fan has seen: a newer one refuses.
     #[serde(default)]
     pub event_version: Option<u32>,
+    /// If the money comes after the hold has ended and its seats have gone to others: take other seats of the same ticket type, for
+    /// the same price. Otherwise, and where there are none, all of the money goes back.
+    #[serde(default)]
+    pub accept_other_seats: bool,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -155,6 +159,9 @@ async fn open(
             .detail("the event has changed since; the order's price has not: leave event_version out to go on"));
     }
     let order = orders::ensure(&app.database, reference.event, &hold, now()).await?;
+    if body.accept_other_seats && !order.takes_others {
+        orders::take_others(&app.database, reference).await?;
+    }
     let answer = OrderAnswer::of_row(order, Some(&configuration), now());
     let outstanding = begin(&app, &body, &answer, &hold).await?;
     let payment = open_session(&app, outstanding).await?;

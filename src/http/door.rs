@@ -16,7 +16,7 @@ use super::{
     problem::Problem,
     refusals::NotAllowed,
     shapes::{Timestamp, Wrong},
-    tickets::TicketState,
+    tickets::{TicketState, rotation},
 };
 use crate::{
     domain::{
@@ -24,16 +24,21 @@ use crate::{
         code::{Code, SeatId},
         door::{Direction, Outcome},
         id::{EventId, FanId, ScanId, TicketId},
+        rotation::Rotation,
         ticket::TicketCode,
+        time::EventTime,
     },
     stores::{
-        database::scans::{self, Answered, Listed, Read, Scan, Scanned},
+        database::{
+            events::Event,
+            scans::{self, Answered, Listed, Read, Scan, Scanned},
+        },
         keys::ring::Keys,
     },
 };
 
 /// Beside the event's organizer.
-const DOORS: [Role; 2] = [Role::Staff, Role::Operator];
+pub const DOORS: [Role; 2] = [Role::Staff, Role::Operator];
 const MOST_SCANS: usize = 200;
 const MOST_CODE: usize = 512;
 
@@ -141,6 +146,8 @@ pub struct DoorTicket {
     seat: Option<SeatId>,
     state: TicketState,
     inside: bool,
+    /// The name on it; empty: the account's.
+    holder: String,
 }
 
 impl From<Scanned> for ScanRow {
@@ -159,8 +166,8 @@ impl From<Answered> for ScanAnswer {
 
 impl From<Listed> for DoorTicket {
     fn from(listed: Listed) -> Self {
-        let Listed { ticket, ticket_type, seat, state, is_inside: inside, .. } = listed;
-        Self { ticket, ticket_type, seat, state: state.into(), inside }
+        let Listed { ticket, ticket_type, seat, state, is_inside: inside, holder, .. } = listed;
+        Self { ticket, ticket_type, seat, state: state.into(), inside, holder }
     }
 }
 
@@ -192,18 +199,19 @@ pub async fn scan(
     Json(body): Json<Scans>,
 ) -> Result<Json<ScanAnswers>, Problem> {
     let Scans { device, scans } = body.checked()?;
-    let (_, role) = steered(&app, &acting, event, &DOORS).await?;
+    let (steered, role) = steered(&app, &acting, event, &DOORS).await?;
     let (received_at, keys) = (now(), app.keys.load());
     let scan = |scan: ScanBody| {
+        let at = scan.at.map_or(received_at, |at| at.0);
         let act = || acting.act(role, "door.force", format!("{event} {}", scan.id), &scan.reason);
         Scan {
             id: scan.id,
             event,
-            code: read_code(&keys, event, &scan.code),
+            code: read_code(&app, &keys, &steered, &scan.code, at),
             direction: scan.direction,
             force: scan.force.then(act),
             offline: scan.offline,
-            scanned_at: scan.at.map_or(received_at, |at| at.0),
+            scanned_at: at,
             received_at,
             device: device.clone(),
             account: acting.signed_in.account,
@@ -268,13 +276,20 @@ pub async fn tickets(
     Ok(Json(Page::of(page, DoorTicket::from)))
 }
 
-/// A code says nothing before its signature is verified.
-fn read_code(keys: &Keys, event: EventId, text: &str) -> Read {
-    let Ok(read) = TicketCode::from_text(text) else { return Read::Nothing };
+/// A code says nothing before its signature is verified; one that should change, nothing but which ticket it was of.
+fn read_code(app: &App, keys: &Keys, event: &Event, text: &str, at: EventTime) -> Read {
+    let (code, rotation) = match Rotation::split(text) {
+        Some((code, rotation)) => (code, Some(rotation)),
+        None => (text, None),
+    };
+    let Ok(read) = TicketCode::from_text(code) else { return Read::Nothing };
     let mut ours = keys.ticket_keys().filter(|key| key.id() == read.code.key_id);
+    let ticket = read.code.ticket;
+    let is_shown = |rotation| rotation::is_shown(app, (event.id, ticket), rotation, at);
     match ours.any(|key| key.verify(&read.signed, &read.signature)) {
         false => Read::Nothing,
-        true if read.code.event != event => Read::OtherEvent,
-        true => Read::Ticket(read.code.ticket),
+        true if read.code.event != event.id => Read::OtherEvent,
+        true if event.details.ticket_rules.rotating_codes && !rotation.is_some_and(is_shown) => Read::Stale(ticket),
+        true => Read::Ticket(ticket),
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     },
     stores::database::{
         orders,
-        payments::{self, Payment},
+        payments::{self, Payment, outstanding},
         refunds,
         webhooks::{self, Received},
     },
@@ -65,6 +65,7 @@ pub async fn sandbox_webhook(State(app): State<Arc<App>>, request: Request) -> R
             let captured = message.kind == Kind::Captured;
             said(&app.database, (sandbox::NAME, &message.id), &payment, captured, now()).await?;
         }
+        Kind::Processing => outstanding::look_now(&app.database, payment.id, now()).await?,
         Kind::RefundSucceeded => refund_said(&app, &message, payment, RefundState::Done).await?,
         Kind::RefundFailed => refund_said(&app, &message, payment, RefundState::Failed).await?,
     }
@@ -91,7 +92,7 @@ async fn named(app: &App, message: &Message) -> Result<Payment, Problem> {
     let payment =
         payments::by_provider_session(&app.database, sandbox::NAME, &message.session).await?.ok_or(Code::NotFound)?;
     let amount = payment.amount;
-    let is_whole = matches!(message.kind, Kind::Captured | Kind::Declined);
+    let is_whole = matches!(message.kind, Kind::Captured | Kind::Processing | Kind::Declined);
     if message.reference != payment.reference
         || message.amount.currency != amount.currency
         || (is_whole && message.amount.minor != amount.minor)

@@ -6,10 +6,10 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_cluster, admin_providers, admin_queue, admin_stock,
+    accounts, admin_cluster, admin_providers, admin_queue, admin_stock, admin_tickets,
     app::App,
-    audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys,
-    mails, metrics, openapi, orders, pass, payments,
+    attention, audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health,
+    holds, keys, mails, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
     queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
 };
@@ -76,11 +76,19 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::papers::of_order))
         .routes(routes!(tickets::papers::qr))
         .routes(routes!(tickets::papers::event))
+        .routes(routes!(tickets::rename))
+        .routes(routes!(tickets::rotation::of_ticket))
+        .routes(routes!(tickets::transfers::begin))
+        .routes(routes!(tickets::transfers::list))
+        .routes(routes!(tickets::transfers::withdraw))
+        .routes(routes!(tickets::transfers::look))
+        .routes(routes!(tickets::transfers::accept))
         .routes(routes!(ticket_keys::get))
         // door
         .routes(routes!(door::list, door::scan))
         .routes(routes!(door::read))
         .routes(routes!(door::tickets))
+        .routes(routes!(tickets::rotation::of_door))
         // health
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
@@ -116,7 +124,11 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(refunds::batch::list))
         .routes(routes!(refunds::list))
         .routes(routes!(refunds::retry))
+        .routes(routes!(admin_tickets::of_order))
+        .routes(routes!(admin_tickets::reissue))
+        .routes(routes!(admin_tickets::move_to))
         .routes(routes!(admin_providers::read))
+        .routes(routes!(attention::read))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))
         .routes(routes!(admin_cluster::undrain))

@@ -136,6 +136,9 @@ fn says(session: &Session, is_paid: bool, card: Card, now: EventTime) -> Vec<Sai
     let (first, second) = (id(), id());
     match (is_paid, card) {
         (false, _) => vec![said(Kind::Declined, &first, 0)],
+        (true, Card::Processing) => {
+            vec![said(Kind::Processing, &first, 0), said(Kind::Captured, &second, books::PROCESSING.0)]
+        }
         (true, Card::Slow) => vec![said(Kind::Captured, &first, 3_000)],
         (true, Card::TimesOut) => vec![said(Kind::Captured, &first, 1_000)],
         (true, Card::Repeats) => vec![

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 125] = [
+const ROWS: [(&str, &str, May); 137] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -98,12 +98,20 @@ const ROWS: [(&str, &str, May); 125] = [
     ("get", "/api/v1/tickets/{ticket}/pdf", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/qr.svg", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/event.ics", ItsFan),
+    ("put", "/api/v1/tickets/{ticket}/holder", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/rotation", ItsFan),
+    ("post", "/api/v1/tickets/{ticket}/transfers", ItsFan),
+    ("get", "/api/v1/me/transfers", AnyAccount),
+    ("post", "/api/v1/transfers/look", AnyAccount),
+    ("post", "/api/v1/transfers/accept", AnyAccount),
+    ("delete", "/api/v1/me/transfers/{transfer}", ItsFan),
     ("get", "/api/v1/orders/{reference}/tickets.pdf", ItsFan),
     ("get", "/api/v1/ticket-keys", Anybody),
     ("post", "/api/v1/events/{event}/scans", Doors),
     ("get", "/api/v1/events/{event}/scans", Doors),
     ("get", "/api/v1/events/{event}/door", Doors),
     ("get", "/api/v1/events/{event}/door/tickets", Doors),
+    ("get", "/api/v1/events/{event}/door/rotation", Doors),
     ("get", "/api/v1/health/live", Anybody),
     ("get", "/api/v1/health/ready", Anybody),
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
@@ -155,6 +163,10 @@ const ROWS: [(&str, &str, May); 125] = [
     ("get", "/api/v1/admin/mails/{mail}", Admins),
     ("get", "/api/v1/admin/mails/{mail}/message", Admins),
     ("post", "/api/v1/admin/mails/{mail}/send", Admins),
+    ("get", "/api/v1/admin/orders/{reference}/tickets", Steerers),
+    ("post", "/api/v1/admin/tickets/{ticket}/reissue", Steerers),
+    ("post", "/api/v1/admin/tickets/{ticket}/seat", Steerers),
+    ("get", "/api/v1/admin/attention", Operators),
     ("get", "/api/v1/admin/dead-letters", Operators),
     ("get", "/api/v1/admin/dead-letters/{letter}", Operators),
     ("post", "/api/v1/admin/dead-letters/{letter}/redrive", Operators),
@@ -234,11 +246,13 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", "/api/v1/events", _) => concert(),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
-        ("post", _, "refunds" | "retry") => json!({"reason": reason}),
+        ("post", _, "refunds" | "retry" | "reissue") => json!({"reason": reason}),
         ("post", _, "holds") => json!({"items": [{"ticket_type": "GA", "quantity": 1}]}),
         ("post", _, "scans") => {
             json!({"device": "north", "scans": [{"id": "00000000000040008000000000000000", "code": "x", "direction": "in"}]})
         }
+        ("put", _, "holder") => json!({"name": "Another"}),
+        ("post", _, "seat") => json!({"seat": "A-1-1", "reason": reason}),
         ("post", _, "checkout") => json!({"provider": "sandbox"}),
         (
             _,
@@ -304,6 +318,8 @@ struct World {
     refund: String,
     letter: String,
     victim: String,
+    transfer: String,
+    code: String,
 }
 
 impl World {
@@ -322,8 +338,9 @@ impl World {
             accounts.push((who, served.with_roles(&format!("{name}@example.org"), &[role]).await));
         }
         let victim = served.register("victim@example.org").await.id.to_string();
-        let [event, reference, ticket, mail, refund, letter] = [const { String::new() }; 6];
-        let mut world = Self { served, accounts, event, reference, ticket, mail, refund, letter, victim };
+        let [event, reference, ticket, mail, refund, letter, transfer, code] = [const { String::new() }; 8];
+        let mut world =
+            Self { served, accounts, event, reference, ticket, mail, refund, letter, victim, transfer, code };
         world.sell().await;
         world
     }
@@ -367,7 +384,10 @@ impl World {
             !ticket.is_empty()
         })
         .await;
-        self.ticket = ticket;
+        let transfers = format!("/api/v1/tickets/{ticket}/transfers");
+        let transfer = self.ask(Who::ItsFan, "post", &transfers, None, &[]).await.expect(StatusCode::CREATED);
+        let text = |name: &str| transfer[name].as_str().expect("text").to_owned();
+        (self.ticket, self.transfer, self.code) = (ticket, text("transfer"), text("code"));
         let mails = self.ask(Who::Admin, "get", "/api/v1/admin/mails", None, &[]).await.expect(StatusCode::OK);
         self.mail = mails["items"][0]["id"].as_str().expect("a mail was written with the ticket").to_owned();
         let refunds = format!("/api/v1/admin/orders/{}/refunds", self.reference);
@@ -411,6 +431,7 @@ impl World {
             .replace("{refund}", &self.refund)
             .replace("{letter}", &self.letter)
             .replace("{account}", &self.victim)
+            .replace("{transfer}", &self.transfer)
             .replace("{node}", "n1");
         let query = match path {
             "/ws" | "/api/state" | "/api/clear" => format!("?eventId={}", self.event),
@@ -419,6 +440,7 @@ impl World {
         };
         let body = match path {
             "/api/add" | "/api/remove" => Some(json!({"eventId": self.event, "count": 1})),
+            _ if path.contains("/transfers/") && method == "post" => Some(json!({"code": self.code})),
             _ => body(method, path),
         };
         self.ask(who, method, &format!("{filled}{query}"), body, &[]).await
@@ -485,6 +507,7 @@ async fn s_20_a_foreign_object_looks_like_one_that_is_not_there() {
     let seen = foreign(&world).await;
     let nothing = format!("{:032x}", 1);
     world.reference = format!("{}-{nothing}", world.event);
+    world.transfer.clone_from(&nothing);
     world.ticket = nothing;
     let unseen = foreign(&world).await;
     assert!(!seen.is_empty());

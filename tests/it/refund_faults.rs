@@ -95,6 +95,7 @@ async fn pay(shop: &Shop, event: EventId, hold: &HoldView) -> OrderRef {
         reference: fact.reference,
         amount: onsale::domain::money::Money { minor: fact.amount_minor, currency: fact.currency },
         state: sandbox::State::Open,
+        card: sandbox::Card::Good,
         return_url: String::new(),
         created_at: now,
         updated_at: now,

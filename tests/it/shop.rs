@@ -114,6 +114,7 @@ impl<D: Directory> Shop<D> {
             ends_at: EventTime(3),
             doors_at: None,
             age_limit: None,
+            ticket_rules: Default::default(),
         };
         let row = events::Event { id: event, organizer, details, configuration, created_at: now, updated_at: now };
         accounts::create_many(&self.stores.database, &[account]).await.expect("an organizer");

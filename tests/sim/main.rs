@@ -24,7 +24,9 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 47] = [
+const SITUATIONS: [&str; 49] = [
+    "a late payment takes other seats",
+    "a hold is kept for its payment",
     "classes wait together, and one of them is called",
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",

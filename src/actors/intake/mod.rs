@@ -2,8 +2,8 @@
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
 //! orders; the database's outbox goes to the bus; refunds that are due go to their provider, which is also
-//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; dead letters become
-//! rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
+//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; the inventory hears of tickets that
+//! have moved; dead letters become rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
 //! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
@@ -11,7 +11,9 @@
 mod batches;
 mod dead;
 mod facts;
+mod moves;
 mod payments;
+mod places;
 mod refunds;
 mod relay;
 mod sessions;
@@ -43,7 +45,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 7],
+    _workers: [AbortOnDropHandle<()>; 8],
 }
 
 impl Actor for Intake {
@@ -57,8 +59,9 @@ impl Actor for Intake {
         (on, directory): Self::Arguments,
     ) -> Result<Workers, ActorProcessingErr> {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
-        let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
-        let (sessions, dead) = (sessions::run(on.clone()), dead::run(on.clone()));
+        let (refunds, batches) = (refunds::run(on.clone(), Weak::clone(&directory)), batches::run(on.clone()));
+        let (sessions, dead) = (sessions::run(on.clone(), Weak::clone(&directory)), dead::run(on.clone()));
+        let moves = moves::run(on.clone(), directory);
         let relay = relay::run(on);
         let workers = [
             beside::run(&me, async move {
@@ -80,6 +83,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 sessions.await;
                 Message::Ended("open payments")
+            }),
+            beside::run(&me, async move {
+                moves.await;
+                Message::Ended("moves of tickets")
             }),
             beside::run(&me, async move {
                 dead.await;

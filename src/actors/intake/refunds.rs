@@ -8,22 +8,16 @@ use std::{sync::Weak, time::Duration};
 
 use futures_util::StreamExt;
 
+use super::places::{self, NotYet};
 use crate::{
-    actors::{
-        backoff::Backoff,
-        clock::wall,
-        directory::{Directory, DirectoryError},
-        foundation::Foundation,
-        measures,
-    },
+    actors::{backoff::Backoff, clock::wall, directory::Directory, foundation::Foundation, measures},
     domain::{
-        inventory::request::{Answer, Command, Request},
-        refund::{RefundState, kept},
+        refund::RefundState,
         time::{EventTime, Millis},
     },
     stores::{
         database::{
-            orders::{self, advance_refund},
+            orders::advance_refund,
             payments,
             refunds::{self, Refund, Stock},
         },
@@ -42,14 +36,6 @@ const LEASE: Millis = Millis::seconds(30);
 const FIRST_REST: Millis = Millis::seconds(1);
 const LONGEST_REST: Millis = Millis::minutes(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, thiserror::Error)]
-enum NotYet {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Event(String),
-}
 
 pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
     let mut backoff = Backoff::up_to(LONGEST_WAIT);
@@ -159,23 +145,8 @@ async fn restock(on: &Foundation, directory: &Weak<dyn Directory>, refund: &Refu
     if refund.stock != Stock::Wanted {
         return Ok(());
     }
-    let reference = refund.reference;
-    let order = orders::by_reference(&on.database, reference).await?;
-    let order = order.ok_or_else(|| StoreError::Corrupt("a refund without its order".into()))?;
-    let to = kept(&order.lines, &refunds::given_back(&on.database, reference).await?);
-    let directory = directory.upgrade().ok_or_else(|| NotYet::Event("the node is going down".into()))?;
-    let event = match directory.event(reference.event).await {
-        Ok(event) => event,
-        Err(error @ (DirectoryError::UnknownEvent | DirectoryError::Unavailable | DirectoryError::Elsewhere)) => {
-            return Err(NotYet::Event(error.to_string()));
-        }
-    };
-    let command = Command::Reduce { order: reference.order, to };
-    match event.inventory.ask(Request { identity: None, command }).await {
-        Ok(Answer::Reduced) => Ok(refunds::stock_is_back(&on.database, refund.id, wall()).await?),
-        Ok(other) => Err(NotYet::Event(format!("a reduction was answered with {other:?}"))),
-        Err(error) => Err(NotYet::Event(error.to_string())),
-    }
+    places::keep(on, directory, refund.reference, None).await?;
+    Ok(refunds::stock_is_back(&on.database, refund.id, wall()).await?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! So a message that is lost, or came to a process that died, costs time and nothing else. The queue of work is the table, as
 //! with refunds; whatever a provider is asked for may be asked for again.
 
-use std::time::Duration;
+use std::{sync::Weak, time::Duration};
 
 use futures_util::StreamExt;
 
@@ -11,16 +11,18 @@ use crate::{
     actors::{
         backoff::Backoff,
         clock::wall,
+        directory::Directory,
         foundation::Foundation,
         payments::{Desk, FIRST_LOOK, LEASE, PaymentError},
     },
     domain::{
+        inventory::request::{Command, Request},
         order::OrderState,
         time::{EventTime, Millis},
     },
     stores::{
         database::{
-            orders,
+            orders::{self, Order},
             payments::{
                 State,
                 outstanding::{self, Outstanding},
@@ -40,12 +42,22 @@ const LONGEST_REST: Millis = Millis::minutes(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Whoever took the fan's word may still be having the money taken.
 const CONFIRMING: Millis = Millis::seconds(60);
+/// When a payment is looked at once more before its hold ends.
+const BEFORE_THE_END: Millis = Millis::seconds(15);
 
-pub(super) async fn run(on: Foundation) {
-    let desk = Desk { database: on.database, providers: on.providers };
+/// Who works at it.
+struct Worker {
+    desk: Desk,
+    directory: Weak<dyn Directory>,
+    awaits: Millis,
+}
+
+pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
+    let awaits = on.providers.awaits();
+    let worker = Worker { desk: Desk { database: on.database, providers: on.providers }, directory, awaits };
     let mut backoff = Backoff::up_to(LONGEST_WAIT);
     loop {
-        match round(&desk).await {
+        match round(&worker).await {
             // There may be more.
             Ok(BATCH) => {}
             Ok(_) => {
@@ -61,23 +73,23 @@ pub(super) async fn run(on: Foundation) {
 }
 
 /// Says how many were due.
-async fn round(desk: &Desk) -> Result<u32, StoreError> {
-    let due = outstanding::due(&desk.database, wall(), BATCH).await?;
+async fn round(worker: &Worker) -> Result<u32, StoreError> {
+    let due = outstanding::due(&worker.desk.database, wall(), BATCH).await?;
     let count = u32::try_from(due.len()).unwrap_or(BATCH);
-    let mut steps = futures_util::stream::iter(due).map(|due| step(desk, due)).buffer_unordered(AT_ONCE);
+    let mut steps = futures_util::stream::iter(due).map(|due| step(worker, due)).buffer_unordered(AT_ONCE);
     while let Some(outcome) = steps.next().await {
         outcome?;
     }
     Ok(count)
 }
 
-async fn step(desk: &Desk, due: Outstanding) -> Result<(), StoreError> {
-    let (now, database) = (wall(), &desk.database);
+async fn step(worker: &Worker, due: Outstanding) -> Result<(), StoreError> {
+    let (now, database) = (wall(), &worker.desk.database);
     if !outstanding::take_up(database, &due, now, LEASE).await? {
         return Ok(());
     }
     let (id, looks, is_open) = (due.payment.id, due.looks, due.payment.state == State::Open);
-    let next = match ask(desk, due, now).await {
+    let next = match ask(worker, due, now).await {
         Ok(next) => next,
         Err(PaymentError::Store(error)) => return Err(error),
         Err(error @ (PaymentError::Provider(_) | PaymentError::NoProvider(_))) => {
@@ -93,8 +105,8 @@ async fn step(desk: &Desk, due: Outstanding) -> Result<(), StoreError> {
 }
 
 /// When to ask again, if at all.
-async fn ask(desk: &Desk, due: Outstanding, now: EventTime) -> Result<Option<Millis>, PaymentError> {
-    let looks = due.looks;
+async fn ask(worker: &Worker, due: Outstanding, now: EventTime) -> Result<Option<Millis>, PaymentError> {
+    let (desk, looks) = (&worker.desk, due.looks);
     if due.payment.state == State::Declined {
         // Given up by us: only a hint makes it looked at, and only money changes anything.
         let standing = desk.look(&due.payment, now).await?;
@@ -102,7 +114,8 @@ async fn ask(desk: &Desk, due: Outstanding, now: EventTime) -> Result<Option<Mil
     }
     let order = orders::by_reference(&desk.database, due.payment.reference).await?;
     let order = order.ok_or_else(|| StoreError::Corrupt("a payment without its order".into()))?;
-    let standing = if matches!(order.state, OrderState::Pending | OrderState::Paying) {
+    let is_payable = matches!(order.state, OrderState::Pending | OrderState::Paying);
+    let standing = if is_payable {
         let payment = desk.open(&due).await?;
         if due.token.is_empty() {
             desk.look(&payment, now).await?
@@ -115,11 +128,42 @@ async fn ask(desk: &Desk, due: Outstanding, now: EventTime) -> Result<Option<Mil
         }
         desk.close(due, now).await?
     };
+    if standing == Standing::Processing && is_payable {
+        worker.keep_hold(&order).await;
+    }
     Ok(match standing {
-        Standing::Open => Some(rest(FIRST_LOOK, looks)),
+        Standing::Open => Some(rest(FIRST_LOOK, looks).min(last_look(order.expires_at, wall()))),
         Standing::Processing => Some(rest(FIRST_REST, looks)),
         Standing::Paid(_) | Standing::Ended => None,
     })
+}
+
+/// Until shortly before the hold ends, so that a payment under way is seen in time; for ever if that is over.
+fn last_look(expires_at: EventTime, now: EventTime) -> Millis {
+    match expires_at.since(now).0.checked_sub(BEFORE_THE_END.0) {
+        Some(rest) if rest > 0 => Millis(rest),
+        _ => LONGEST_REST,
+    }
+}
+
+impl Worker {
+    /// The provider has the fan's word: the hold stays while the money is under way, bounded, and once. Where that cannot be
+    /// arranged now, it is at the next look; money that comes too late has its own way.
+    async fn keep_hold(&self, order: &Order) {
+        let reference = order.reference;
+        let Some(directory) = self.directory.upgrade() else { return };
+        let command = Command::AwaitPayment { order: reference.order, fan: order.fan, more: self.awaits };
+        let asked = match directory.event(reference.event).await {
+            Ok(event) => {
+                event.inventory.ask(Request { identity: None, command }).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match asked {
+            Ok(_) => tracing::debug!(%reference, "the hold stays while its payment is under way"),
+            Err(why) => tracing::warn!(%reference, why, "a hold is not kept for its payment"),
+        }
+    }
 }
 
 fn rest(first: Millis, looks: u32) -> Millis {
@@ -134,5 +178,12 @@ mod tests {
     fn looks_grow_apart_up_to_ten_minutes() {
         let rests = [0, 1, 3, 4, u32::MAX].map(|looks| rest(FIRST_LOOK, looks).0);
         assert_eq!(rests, [60_000, 120_000, 480_000, LONGEST_REST.0, LONGEST_REST.0]);
+    }
+
+    #[test]
+    fn the_last_look_is_before_the_end_of_the_hold() {
+        let looks = [100, 16, 15, 0].map(|left| last_look(EventTime(1_000_000 + left * 1_000), EventTime(1_000_000)));
+        assert_eq!(looks, [Millis::seconds(85), Millis::seconds(1), LONGEST_REST, LONGEST_REST]);
+        assert_eq!(last_look(EventTime(0), EventTime(1_000_000)), LONGEST_REST);
     }
 }

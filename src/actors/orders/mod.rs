@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 pub use self::{
     envelope::{Envelope, NotAnEnvelope},
     handle::Handle,
+    tickets::issue,
 };
 use self::{message::Message, state::State};
 use super::{breather::Sale, inventory};

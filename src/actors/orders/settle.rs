@@ -13,7 +13,7 @@ use crate::{
         measures,
     },
     domain::{
-        inventory::request::{Answer, Command, Confirm, ConfirmRefusal, Request},
+        inventory::request::{Answer, Command, Confirm, ConfirmRefusal, Line, Request},
         money::Money,
     },
     stores::{
@@ -43,7 +43,7 @@ impl Settler {
             return Err(never(format!("{} was paid with another amount than it costs", fact.reference)));
         }
         match self.confirm(fact, &order).await? {
-            Ok(()) => self.issue(fact, &order).await,
+            Ok(lines) => self.issue(fact, &Order { lines, ..order }).await,
             Err(why) => self.give_back(fact, why).await,
         }
     }
@@ -66,15 +66,18 @@ impl Settler {
         Ok(())
     }
 
-    async fn confirm(&self, fact: &PaymentFact, order: &Order) -> Result<Result<(), ConfirmRefusal>, SettleError> {
-        let command = Command::Confirm(Confirm {
-            order: fact.reference.order,
-            payment: fact.payment,
-            fan: order.fan,
-            lines: order.lines.clone(),
-        });
+    /// Says what was sold.
+    async fn confirm(
+        &self,
+        fact: &PaymentFact,
+        order: &Order,
+    ) -> Result<Result<Vec<Line>, ConfirmRefusal>, SettleError> {
+        let (fan, lines) = (order.fan, order.lines.clone());
+        let confirm = Confirm { order: fact.reference.order, payment: fact.payment, fan, lines: lines.clone() };
+        let command = if order.takes_others { Command::ConfirmOrOthers(confirm) } else { Command::Confirm(confirm) };
         match self.inventory.ask(Request { identity: None, command }).await {
-            Ok(Answer::Confirmed) => Ok(Ok(())),
+            Ok(Answer::Confirmed) => Ok(Ok(lines)),
+            Ok(Answer::ConfirmedAs(lines)) => Ok(Ok(lines)),
             Ok(Answer::ConfirmRefused(why)) => Ok(Err(why)),
             Ok(other) => Err(never(format!("a confirmation was answered with {other:?}"))),
             // A rule that says no to the question itself: these lines were never this event's.

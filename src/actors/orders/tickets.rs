@@ -41,10 +41,20 @@ pub(super) fn of(order: &Order, key: &TicketKey, issued_at: EventTime) -> Vec<Ti
                 price,
                 state: State::Live,
                 issued_at,
+                holder: String::new(),
+                replaced_by: None,
             });
         }
     }
     tickets
+}
+
+/// Id and code of the ticket of an order at this position.
+pub fn issue(key: &TicketKey) -> impl Fn(OrderRef, u32, Option<&SeatId>) -> (TicketId, String) + Send + Sync {
+    |reference, position, seat| {
+        let id = id(reference, position);
+        (id, code(reference, id, seat.cloned(), key))
+    }
 }
 
 fn id(reference: OrderRef, position: u32) -> TicketId {
@@ -89,6 +99,7 @@ mod tests {
             revision: 1,
             created_at: EventTime(0),
             updated_at: EventTime(0),
+            takes_others: false,
         }
     }
 

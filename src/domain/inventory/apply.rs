@@ -74,6 +74,10 @@ impl Inventory {
             }
             Entry::Voided { order } => self.voided(at, *order),
             Entry::Reduced { order, back } => self.reduced(*order, back),
+            Entry::PaymentAwaited { order, expires_at } => {
+                self.prolonged(at, *order, *expires_at, |record| record.awaited = true).map(drop)
+            }
+            Entry::SeatAdded { order, number, line } => self.seat_added(*order, *number, line),
             Entry::DrawCommitted { commitment, beacon_name } => self.draw_committed(*commitment, beacon_name),
             Entry::DrawStaged { fans } => self.draw_staged(fans),
             Entry::DrawClosed { root, count, last } => self.draw_closed(*root, *count, *last),
@@ -188,13 +192,25 @@ impl Inventory {
         expires_at: EventTime,
         identity: Option<Identity>,
     ) -> Result<(), Corrupt> {
-        self.in_state(order, &[HoldState::Held])?;
-        let Some(slot) = self.orders.extend(order, expires_at) else { return Ok(()) };
-        if let Some(record) = self.orders.at(slot).cloned() {
-            self.push_fact(at, &record, FactKind::Extended);
-        }
-        self.remember(at, identity, Done::Extended { order: slot, expires_at });
+        let order = self.prolonged(at, order, expires_at, |record| record.extended = true)?;
+        self.remember(at, identity, Done::Extended { order, expires_at });
         Ok(())
+    }
+
+    /// Returns its slot.
+    fn prolonged(
+        &mut self,
+        at: EventTime,
+        order: OrderId,
+        expires_at: EventTime,
+        note: fn(&mut Order),
+    ) -> Result<u32, Corrupt> {
+        self.in_state(order, &[HoldState::Held])?;
+        let unknown = || Corrupt(format!("order {order} is not known"));
+        let slot = self.orders.prolong(order, expires_at, note).ok_or_else(unknown)?;
+        let record = self.orders.at(slot).cloned().ok_or_else(unknown)?;
+        self.push_fact(at, &record, FactKind::Extended);
+        Ok(slot)
     }
 
     fn lapsed(&mut self, at: EventTime, order: OrderId, state: HoldState) -> Result<(), Corrupt> {
@@ -235,7 +251,7 @@ impl Inventory {
     ) -> Result<(), Corrupt> {
         let known = self.orders.get(order).cloned();
         let record = match &known {
-            Some(_) => self.in_state(order, &[HoldState::Released, HoldState::Expired])?.clone(),
+            Some(_) => self.in_state(order, &[HoldState::Released, HoldState::Expired])?.clone().with(lines),
             None => self.new_order(order, fan, Place(0), lines, at)?,
         };
         if record.fan != fan {
@@ -245,7 +261,10 @@ impl Inventory {
         self.fans.take(fan, record.lines.quantity());
         self.push_fact(at, &record, FactKind::Confirmed { payment });
         match known {
-            Some(_) => self.orders.sell(order, payment),
+            Some(_) => {
+                self.orders.keep(order, record.lines);
+                self.orders.sell(order, payment);
+            }
             None => self.orders.insert_sold(record, payment),
         }
         Ok(())
@@ -298,6 +317,19 @@ impl Inventory {
         self.move_lines(&back, Move::TakeBack)?;
         self.fans.give_back(record.fan, back.quantity())?;
         self.orders.keep(order, left);
+        Ok(())
+    }
+
+    /// The order has its seat and one more, until it is told which of them stays.
+    fn seat_added(&mut self, order: OrderId, number: u32, line: &EntryLine) -> Result<(), Corrupt> {
+        let record = self.in_state(order, &[HoldState::Sold])?.clone();
+        let lines = record.lines.with(line);
+        let lines = lines.ok_or_else(|| Corrupt(format!("order {order} has no ticket of the seat's type")))?;
+        let added = Lines::of(std::slice::from_ref(line));
+        self.move_lines(&added, Move::SellAtOnce)?;
+        self.fans.take(record.fan, added.quantity());
+        self.orders.keep(order, lines);
+        self.orders.moved(order, number);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 4 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 5 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -84,7 +84,7 @@ pub enum Entry {
     Expired {
         order: OrderId,
     },
-    /// `taken_again` carries the lines where the hold had lapsed.
+    /// `taken_again` carries the lines where the hold had lapsed: those of the hold, or other seats in their place.
     Confirmed {
         order: OrderId,
         payment: PaymentId,
@@ -152,6 +152,17 @@ pub enum Entry {
         order: OrderId,
         back: Vec<EntryLine>,
     },
+    /// The hold lasts longer, for its payment is under way.
+    PaymentAwaited {
+        order: OrderId,
+        expires_at: EventTime,
+    },
+    /// A sold order has one more seat.
+    SeatAdded {
+        order: OrderId,
+        number: u32,
+        line: EntryLine,
+    },
 }
 
 /// Where a new configuration's seats stand.
@@ -184,7 +195,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 4;
+    pub const VERSION: u8 = 5;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -32,6 +32,8 @@ pub(super) struct Order {
     pub version: u32,
     pub state: HoldState,
     pub extended: bool,
+    /// Prolonged once for a payment under way.
+    pub awaited: bool,
 }
 
 impl Keyed for Order {
@@ -112,6 +114,15 @@ impl Lines {
         if left.is_empty() { None } else { Some(Self::of(&left)) }
     }
 
+    /// More of a ticket type that is there already.
+    pub fn with(&self, more: &EntryLine) -> Option<Self> {
+        let mut lines = self.to_entry();
+        let line = lines.iter_mut().find(|line| line.ticket_type == more.ticket_type)?;
+        line.quantity = line.quantity.checked_add(more.quantity)?;
+        line.seats.extend(&more.seats);
+        Some(Self::of(&lines))
+    }
+
     pub fn quantity(&self) -> u32 {
         self.as_slice().iter().map(|line| line.quantity).sum()
     }
@@ -136,7 +147,12 @@ impl Order {
             version,
             state: HoldState::Held,
             extended: false,
+            awaited: false,
         }
+    }
+
+    pub fn with(self, lines: &[EntryLine]) -> Self {
+        Self { lines: Lines::of(lines), ..self }
     }
 
     /// The payment that bought it, also if it was voided since.
@@ -155,6 +171,8 @@ pub(super) struct Orders {
     lapsed: Blocks<(EventTime, OrderId)>,
     /// Seats that a hold left single; rare.
     orphans: BTreeMap<OrderId, Box<[u32]>>,
+    /// The last move of tickets to other seats; rare.
+    moves: BTreeMap<OrderId, u32>,
     /// Kept for ever: the same payment must get the same answer.
     refused: BTreeMap<(OrderId, PaymentId), ConfirmRefusal>,
 }
@@ -185,6 +203,15 @@ impl Orders {
         self.orphans.get(&order).map_or(&[], |seats| seats)
     }
 
+    /// Number of the order's last move of a ticket to another seat.
+    pub fn last_move(&self, order: OrderId) -> u32 {
+        self.moves.get(&order).copied().unwrap_or(0)
+    }
+
+    pub fn moved(&mut self, order: OrderId, number: u32) {
+        self.moves.insert(order, number);
+    }
+
     /// Earliest first.
     pub fn deadlines(&self) -> impl Iterator<Item = (EventTime, OrderId)> {
         self.deadlines.iter().filter_map(|&(at, slot)| Some((at, self.records.get(slot)?.id)))
@@ -197,6 +224,7 @@ impl Orders {
             deadlines: BTreeSet::new(),
             lapsed: self.lapsed.clone(),
             orphans: self.orphans.clone(),
+            moves: self.moves.clone(),
             refused: self.refused.clone(),
         }
     }
@@ -229,12 +257,12 @@ impl Orders {
         slot
     }
 
-    /// Returns its slot.
-    pub fn extend(&mut self, order: OrderId, expires_at: EventTime) -> Option<u32> {
+    /// Notes in the record what for. Returns its slot.
+    pub fn prolong(&mut self, order: OrderId, expires_at: EventTime, note: fn(&mut Order)) -> Option<u32> {
         let (slot, record) = self.find_mut(order)?;
         let before = record.expires_at;
         record.expires_at = expires_at;
-        record.extended = true;
+        note(record);
         self.deadlines.remove(&(before, slot));
         self.deadlines.insert((expires_at, slot));
         Some(slot)
@@ -271,7 +299,7 @@ impl Orders {
         }
     }
 
-    /// Of a sold order, only this.
+    /// Of an order, this instead of what it had.
     pub fn keep(&mut self, order: OrderId, lines: Lines) {
         if let Some((_, record)) = self.find_mut(order) {
             record.lines = lines;

@@ -88,7 +88,31 @@ pub enum Command {
         order: OrderId,
         to: Vec<Line>,
     },
+    /// As [`Self::Confirm`], but where the very seats are gone the fan takes others of their ticket type.
+    ConfirmOrOthers(Confirm),
+    /// The provider is having the money taken: the hold lasts `more`, at most [`MOST_AWAITED`], longer; once.
+    AwaitPayment {
+        order: OrderId,
+        fan: FanId,
+        more: Millis,
+    },
+    /// A sold order gets this seat, too, as a place for one of its tickets to move to: the order's move of this number.
+    AddSeat {
+        order: OrderId,
+        number: u32,
+        ticket_type: Code,
+        seat: SeatId,
+    },
+    /// [`Self::Reduce`], as of this move of the order's: `to` knows of no later one.
+    Keep {
+        order: OrderId,
+        number: u32,
+        to: Vec<Line>,
+    },
 }
+
+/// How much longer a hold can last for a payment under way.
+pub const MOST_AWAITED: Millis = Millis::minutes(15);
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +219,7 @@ pub enum Answer {
     Claimed(Admission),
     AdmissionExtended(Admission),
     AdmissionEnded,
-    /// Of `Hold` and `Extend`.
+    /// Of `Hold`, `Extend` and `AwaitPayment`.
     Held(Box<HoldView>),
     Released,
     Confirmed,
@@ -212,6 +236,9 @@ pub enum Answer {
         count: u32,
     },
     Reduced,
+    /// Of `ConfirmOrOthers`: this is what the fan has.
+    ConfirmedAs(Vec<Line>),
+    SeatAdded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,4 +354,8 @@ pub enum Refusal {
     InviteWithdrawn,
     #[error("as many invites were used as can be")]
     TooManyInvites,
+    #[error("seat {0} is of another ticket type")]
+    OtherTicketType(SeatId),
+    #[error("a ticket of the order has moved since")]
+    OrderMoved,
 }

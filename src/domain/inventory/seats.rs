@@ -91,7 +91,8 @@ impl SeatRecord {
         self.is_unused() && self.kept != Kept::Free
     }
 
-    fn is_unused(&self) -> bool {
+    /// Whoever may have it.
+    pub fn is_unused(&self) -> bool {
         self.offered && self.state == Use::Free
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{LimitsBody, OrphanBody, QueueBody, QuotaBody, TicketType};
+use super::body::{LimitsBody, OrphanBody, QueueBody, QuotaBody, TicketRulesBody, TicketType};
 use crate::{
     domain::{
         event::Status,
@@ -26,6 +26,7 @@ pub struct EventAnswer {
     pub ticket_types: Vec<TicketType>,
     pub quotas: Vec<QuotaBody>,
     pub queue: QueueBody,
+    pub ticket_rules: TicketRulesBody,
     /// The public value that counts in the draw, if one was named.
     pub draw_beacon: Option<String>,
     /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
@@ -64,6 +65,7 @@ impl EventAnswer {
     pub fn of(event: Event, status: Status) -> Self {
         let configuration = event.configuration;
         let currency = configuration.currency;
+        let ticket_rules = TicketRulesBody::of(event.details.ticket_rules);
         let summary = Summary {
             id: event.id,
             organizer: event.organizer,
@@ -83,6 +85,7 @@ impl EventAnswer {
             ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
             queue: QueueBody::of(&configuration.queue, &configuration.classes),
+            ticket_rules,
             draw_beacon: configuration.beacon,
             seats: configuration.seats.len(),
         }

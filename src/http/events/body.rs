@@ -6,6 +6,7 @@
 mod classes;
 mod parts;
 mod queue;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use utoipa::ToSchema;
 
 pub use classes::{ClassesBody, PrecedenceBody};
 pub use queue::{ModeBody, QueueBody};
+pub use rules::TicketRulesBody;
 
 use crate::{
     domain::{
@@ -26,7 +28,7 @@ use crate::{
         time::{EventTime, Millis},
     },
     http::shapes::{FieldError, Price, Timestamp, Wrong},
-    stores::database::events::Details,
+    stores::database::events::{Details, TicketRules},
 };
 
 const MOST_TICKET_TYPES: usize = 50;
@@ -73,6 +75,8 @@ pub struct NewEvent {
     pub quotas: Vec<QuotaBody>,
     #[serde(default)]
     pub queue: QueueBody,
+    #[serde(default)]
+    pub ticket_rules: TicketRulesBody,
     /// Names a public value that counts in the draw, one that nobody can know before the sale opens.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 200)]
@@ -121,6 +125,8 @@ pub struct EventChange {
     pub quotas: Option<Vec<QuotaBody>>,
     #[serde(default)]
     pub queue: Option<QueueBody>,
+    #[serde(default)]
+    pub ticket_rules: Option<TicketRulesBody>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub draw_beacon: Option<Option<String>>,
@@ -220,6 +226,7 @@ impl NewEvent {
             ends_at: self.ends_at.0,
             doors_at: self.doors_at.map(|t| t.0),
             age_limit: self.age_limit,
+            ticket_rules: self.ticket_rules.applied(TicketRules::default()),
         }
     }
 
@@ -276,6 +283,8 @@ impl EventChange {
         set(&mut details.ends_at, self.ends_at.map(|t| t.0));
         set(&mut details.doors_at, self.doors_at.map(|t| t.map(|t| t.0)));
         set(&mut details.age_limit, self.age_limit);
+        let rules = details.ticket_rules;
+        set(&mut details.ticket_rules, self.ticket_rules.map(|body| body.applied(rules)));
         check_details(&mut wrong, &details);
 
         set(&mut configuration.on_sale_at, self.on_sale_at.map(|t| t.0));

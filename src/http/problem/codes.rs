@@ -40,6 +40,7 @@ pub enum Code {
     DuplicateSeat,
     SoldOut,
     SeatTaken,
+    OtherTicketType,
     NoSuchSeats,
     OrphanSeat,
     FanLimit,
@@ -76,6 +77,10 @@ pub enum Code {
     TooManyKeys,
     OrderState,
     TicketVoid,
+    TicketUsed,
+    NotTransferable,
+    TransferEnded,
+    CodeFixed,
     MailNotWritten,
     InvalidSignature,
     PaymentMismatch,
@@ -115,7 +120,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 94] = [
+pub const TABLE: [Row; 99] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -165,6 +170,7 @@ pub const TABLE: [Row; 94] = [
     row(Code::DuplicateSeat, "duplicate_seat", 422, false, "A seat is named twice."),
     row(Code::SoldOut, "sold_out", 409, true, "Not enough is left."),
     row(Code::SeatTaken, "seat_taken", 409, true, "A seat is taken."),
+    row(Code::OtherTicketType, "other_ticket_type", 409, false, "The seat is of another ticket type."),
     row(Code::NoSuchSeats, "no_such_seats", 409, true, "No such seats are left."),
     row(Code::OrphanSeat, "orphan_seat", 409, false, "This would leave a single seat between taken ones."),
     row(Code::FanLimit, "fan_limit", 409, false, "You may not hold or buy more tickets for this event."),
@@ -219,6 +225,10 @@ pub const TABLE: [Row; 94] = [
     row(Code::TooManyKeys, "too_many_keys", 409, false, "There are as many generations of keys as there may be."),
     row(Code::OrderState, "order_state", 409, false, "The order's state does not allow this."),
     row(Code::TicketVoid, "ticket_void", 409, false, "The ticket is void: it lets nobody in."),
+    row(Code::TicketUsed, "ticket_used", 409, false, "Somebody came in with the ticket."),
+    row(Code::NotTransferable, "not_transferable", 409, false, "Tickets to this event stay with who bought them."),
+    row(Code::TransferEnded, "transfer_ended", 409, false, "The code was withdrawn, used or is too old."),
+    row(Code::CodeFixed, "code_fixed", 409, false, "The codes of this event do not change."),
     row(
         Code::MailNotWritten,
         "mail_not_written",

@@ -49,6 +49,8 @@ impl From<Refusal> for Problem {
             Refusal::Halted => Self::halted(),
             Refusal::InviteUsed => Self::new(Code::InviteUsed),
             Refusal::InviteWithdrawn => Self::new(Code::InvalidInvite),
+            Refusal::OrderMoved => Self::new(Code::OutcomeUnknown),
+            Refusal::OtherTicketType(seat) => Self::new(Code::OtherTicketType).with("seat", seat.as_str()),
             Refusal::TooManyInvites => Self::new(Code::TooManyInvites),
         };
         problem.detail(text)

@@ -29,6 +29,9 @@ pub enum Kind {
     /// The money is there.
     #[serde(rename = "payment.captured")]
     Captured,
+    /// The fan has paid, and the money is under way.
+    #[serde(rename = "payment.processing")]
+    Processing,
     /// The fan gave up, or the money is not there.
     #[serde(rename = "payment.declined")]
     Declined,

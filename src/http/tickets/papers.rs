@@ -14,9 +14,10 @@ use crate::{
     http::{
         app::App,
         extract::{Path, SignedIn},
-        orders,
+        now, orders,
         problem::{Code, Problem},
         refusals::NotYours,
+        tickets::rotation,
     },
     stores::database::{
         accounts::{self, Account},
@@ -45,7 +46,7 @@ pub async fn pdf(
     Ok(document("application/pdf", &name, pdf))
 }
 
-/// The tickets of an order, a page for each; void ones are left out.
+/// Your tickets of an order, a page for each; void ones, and those that you gave away, are left out.
 #[utoipa::path(get, path = "/orders/{reference}/tickets.pdf", tag = "tickets", params(("reference" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, description = "A4 pages", content_type = "application/pdf", body = Vec<u8>),
@@ -61,7 +62,8 @@ pub async fn of_order(
     orders::told(&app, signed_in.account, reference).await?;
     let mut tickets = tickets::of_order(&app.database, reference).await?;
     let of = tickets.len();
-    tickets.retain(|ticket| ticket.state == TicketState::Live);
+    // Some may be other people's by now.
+    tickets.retain(|ticket| ticket.state == TicketState::Live && ticket.fan == signed_in.account);
     if tickets.is_empty() {
         return Err(Problem::new(Code::OrderState).detail("the order has no tickets"));
     }
@@ -70,7 +72,7 @@ pub async fn of_order(
     Ok(document("application/pdf", "tickets.pdf", pdf))
 }
 
-/// The ticket's code, for the screen of a telephone.
+/// The ticket's code, for the screen of a telephone. Where codes change it is good for half a minute: ask again every 15 seconds.
 #[utoipa::path(get, path = "/tickets/{ticket}/qr.svg", tag = "tickets", params(("ticket" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, description = "a QR code", content_type = "image/svg+xml", body = String),
@@ -83,7 +85,9 @@ pub async fn qr(
     Path(ticket): Path<TicketId>,
 ) -> Result<Response, Problem> {
     let ticket = live(&app, signed_in.account, ticket).await?;
-    let qr = Qr::of(&ticket.code).map_err(|error| {
+    let is_rotating = app.papers.billing(ticket.reference.event).await?.rules.rotating_codes;
+    let code = if is_rotating { rotation::shown(&app, &ticket, now()) } else { ticket.code.clone() };
+    let qr = Qr::of(&code).map_err(|error| {
         tracing::error!(ticket = %ticket.id, %error, "a code is not shown");
         Code::Internal
     })?;
@@ -113,7 +117,7 @@ async fn own(app: &App, fan: FanId, ticket: TicketId) -> Result<Ticket, Problem>
     Ok(tickets::of_fan(&app.database, ticket, fan).await?.ok_or(Code::NotFound)?)
 }
 
-async fn live(app: &App, fan: FanId, ticket: TicketId) -> Result<Ticket, Problem> {
+pub(super) async fn live(app: &App, fan: FanId, ticket: TicketId) -> Result<Ticket, Problem> {
     let ticket = own(app, fan, ticket).await?;
     if ticket.state == TicketState::Live { Ok(ticket) } else { Err(Code::TicketVoid.into()) }
 }

@@ -2,6 +2,8 @@
 
 use std::iter;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Database, Query, Write,
     page::{self, Cursor, Page},
@@ -31,6 +33,23 @@ pub struct Details {
     pub ends_at: EventTime,
     pub doors_at: Option<EventTime>,
     pub age_limit: Option<u8>,
+    pub ticket_rules: TicketRules,
+}
+
+/// What holders of tickets may do. A field that is not there has its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TicketRules {
+    /// Hand them on, and put other names on them.
+    pub transferable: bool,
+    /// A code is good for half a minute only: shown on a telephone, never on paper.
+    pub rotating_codes: bool,
+}
+
+impl Default for TicketRules {
+    fn default() -> Self {
+        Self { transferable: true, rotating_codes: false }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +109,9 @@ pub async fn insert(write: &mut Write, event: &Event) -> Result<(), StoreError> 
     let Event { details, configuration, .. } = event;
     let insert = sqlx::query(
         "INSERT INTO events (id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, \
-         doors_at, age_limit, search, city_key, phase, on_sale_at, sale_ends_at, version, configuration, created_at, \
-         updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+         doors_at, age_limit, search, city_key, ticket_rules, phase, on_sale_at, sale_ends_at, version, configuration, \
+         created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
     )
     .bind(event.id.to_string())
     .bind(event.organizer.to_string());
@@ -105,7 +124,7 @@ pub async fn insert(write: &mut Write, event: &Event) -> Result<(), StoreError> 
 pub async fn by_id(database: &Database, id: EventId) -> Result<Option<Event>, StoreError> {
     let select = sqlx::query(
         "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, doors_at, \
-         age_limit, configuration, created_at, updated_at FROM events WHERE id = $1",
+         age_limit, ticket_rules, configuration, created_at, updated_at FROM events WHERE id = $1",
     );
     let Some(row) = database.fetch_optional(select.bind(id.to_string())).await? else { return Ok(None) };
     Ok(Some(Event {
@@ -170,9 +189,9 @@ pub async fn update(
 ) -> Result<(), StoreError> {
     let update = sqlx::query(
         "UPDATE events SET title = $3, description = $4, category = $5, venue = $6, city = $7, time_zone = $8, \
-         starts_at = $9, ends_at = $10, doors_at = $11, age_limit = $12, search = $13, city_key = $14, phase = $15, \
-         on_sale_at = $16, sale_ends_at = $17, version = $18, configuration = $19, updated_at = $20 \
-         WHERE id = $1 AND version IN ($2, $18)",
+         starts_at = $9, ends_at = $10, doors_at = $11, age_limit = $12, search = $13, city_key = $14, \
+         ticket_rules = $15, phase = $16, on_sale_at = $17, sale_ends_at = $18, version = $19, configuration = $20, \
+         updated_at = $21 WHERE id = $1 AND version IN ($2, $19)",
     )
     .bind(id.to_string())
     .bind(i64::from(seen_version));
@@ -227,7 +246,7 @@ pub async fn running(database: &Database, after: Option<EventId>, limit: u32) ->
 const MAX_WORDS: usize = 8;
 
 const LIST: &str = "SELECT id, organizer_id, title, description, category, venue, city, time_zone, starts_at, ends_at, \
-    doors_at, age_limit, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events WHERE ";
+    doors_at, age_limit, ticket_rules, phase, on_sale_at, sale_ends_at, version, created_at, updated_at FROM events WHERE ";
 /// The status is what `domain::event::Status::of` says, but for the stock, which is not known here.
 const FILTER: &str = " AND (phase <> 'draft' OR organizer_id = $4) \
     AND ($5 IS NULL OR category = $5) AND ($6 IS NULL OR city_key = $6) AND starts_at >= $7 AND starts_at < $8 \
@@ -237,7 +256,7 @@ const FILTER: &str = " AND (phase <> 'draft' OR organizer_id = $4) \
     AND search LIKE $15 ESCAPE '!' AND search LIKE $16 ESCAPE '!' AND search LIKE $17 ESCAPE '!' \
     AND search LIKE $18 ESCAPE '!' AND search LIKE $19 ESCAPE '!' ";
 
-/// Title to city key, in the order of the columns.
+/// Title to ticket rules, in the order of the columns.
 fn bind_details(query: Query, details: &Details) -> Query {
     let search = [&details.title, &details.venue, &details.city, &details.category].map(|text| text.to_lowercase());
     query
@@ -253,6 +272,7 @@ fn bind_details(query: Query, details: &Details) -> Query {
         .bind(details.age_limit.map(i64::from))
         .bind(search.join("\n"))
         .bind(details.city.to_lowercase())
+        .bind(json(&details.ticket_rules))
 }
 
 /// Phase to configuration, in the order of the columns.
@@ -277,6 +297,10 @@ fn details_of_row(row: &Row) -> Result<Details, StoreError> {
         ends_at: row.time("ends_at")?,
         doors_at: row.time_if_any("doors_at")?,
         age_limit: row.number_if_any("age_limit")?,
+        ticket_rules: match row.text("ticket_rules")? {
+            "" => TicketRules::default(),
+            _ => row.json("ticket_rules")?,
+        },
     })
 }
 

@@ -15,6 +15,7 @@ mod together;
 mod write;
 
 pub mod accounts;
+pub mod attention;
 pub mod audit;
 pub mod checks;
 pub mod dead_letters;
@@ -31,8 +32,10 @@ pub mod refund_batches;
 pub mod refunds;
 pub mod sandbox;
 pub mod scans;
+pub mod seat_moves;
 pub mod sessions;
 pub mod tickets;
+pub mod transfers;
 pub mod webhooks;
 
 use std::{fmt, sync::Arc};

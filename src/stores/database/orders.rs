@@ -5,6 +5,7 @@
 
 mod facts;
 mod refunding;
+mod replacing;
 mod settling;
 mod table;
 mod together;
@@ -13,6 +14,7 @@ pub use self::together::Opening;
 pub use self::{
     facts::{apply_fact, apply_facts},
     refunding::{NotRefunded, Wanted, advance_refund, refund_tickets},
+    replacing::{Change, Issue, NotReplaced, replace_ticket},
     settling::{Settled, captured, decline, settle, settle_refused},
 };
 pub(super) use self::{
@@ -51,11 +53,13 @@ pub struct Order {
     pub revision: u64,
     pub created_at: EventTime,
     pub updated_at: EventTime,
+    /// The buyer has agreed to other seats of the type where the money comes too late for these.
+    pub takes_others: bool,
 }
 
 /// As [`of_row`] reads them.
 const COLUMNS: &str = "reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
-     updated_at";
+     updated_at, takes_others";
 
 fn select(which: &'static str) -> Query {
     statement(["SELECT ", COLUMNS, " FROM orders ", which])
@@ -89,6 +93,7 @@ fn of_hold(event: EventId, hold: &HoldView, now: EventTime) -> Order {
         revision: 1,
         created_at: now,
         updated_at: now,
+        takes_others: false,
     }
 }
 
@@ -132,6 +137,14 @@ pub async fn open_checkout(write: &mut Write, reference: OrderRef, now: EventTim
         _ => return Err(StoreError::Conflict("the order can no longer be paid")),
     }
     put(write, order, now).await
+}
+
+/// The buyer takes other seats of the type where these are gone when the money comes. Stays so.
+pub async fn take_others(database: &Database, reference: OrderRef) -> Result<(), StoreError> {
+    let mut write = database.begin().await?;
+    let update = sqlx::query("UPDATE orders SET takes_others = 1 WHERE reference = $1");
+    write.execute(update.bind(reference.to_string())).await?;
+    write.commit().await
 }
 
 /// [`open_checkout`] and the end of the request that opened it, in one transaction; `None` if another attempt of that request was
@@ -178,6 +191,7 @@ fn of_row(row: &Row) -> Result<Order, StoreError> {
         revision: row.number("revision")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
+        takes_others: row.number::<u8>("takes_others")? != 0,
     })
 }
 

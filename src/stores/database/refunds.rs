@@ -241,12 +241,12 @@ pub async fn stock_is_back(database: &Database, id: RefundId, now: EventTime) ->
 }
 
 /// Tickets of an order whose places go back to stock, or are there already.
-pub async fn given_back(database: &Database, reference: OrderRef) -> Result<Vec<GivenBack>, StoreError> {
+pub async fn given_back(write: &mut Write, reference: OrderRef) -> Result<Vec<GivenBack>, StoreError> {
     let select = sqlx::query(
         "SELECT t.ticket_type, t.seat FROM tickets t JOIN refunds r ON r.id = t.refund_id \
          WHERE t.order_reference = $1 AND r.stock <> 'stays'",
     );
-    let rows = database.fetch_all(select.bind(reference.to_string())).await?;
+    let rows = write.fetch_all(select.bind(reference.to_string())).await?;
     rows.iter()
         .map(|row| Ok(GivenBack { ticket_type: row.parsed("ticket_type")?, seat: row.parsed_if_any("seat")? }))
         .collect()

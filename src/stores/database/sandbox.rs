@@ -18,7 +18,11 @@ use super::{
     row::{Row, millis},
 };
 use crate::{
-    domain::{id::OrderRef, money::Money, time::EventTime},
+    domain::{
+        id::OrderRef,
+        money::Money,
+        time::{EventTime, Millis},
+    },
     stores::{crash_point::Step, error::StoreError},
 };
 
@@ -28,6 +32,7 @@ pub struct Session {
     pub reference: OrderRef,
     pub amount: Money,
     pub state: State,
+    pub card: Card,
     pub return_url: String,
     pub created_at: EventTime,
     pub updated_at: EventTime,
@@ -42,6 +47,15 @@ pub enum State {
     Declined,
     Cancelled,
     Refunded,
+}
+
+/// How long the money of [`Card::Processing`] is under way.
+pub const PROCESSING: Millis = Millis::seconds(8);
+
+impl Session {
+    pub fn is_processing(&self, now: EventTime) -> bool {
+        self.state == State::Paid && self.card == Card::Processing && now < self.updated_at + PROCESSING
+    }
 }
 
 /// What the fan, or the shop, has decided about a session.
@@ -102,6 +116,7 @@ fn of_row(row: &Row) -> Result<Session, StoreError> {
         reference: row.parsed("order_reference")?,
         amount: row.money("amount_minor")?,
         state: row.named("state")?,
+        card: row.parsed("card")?,
         return_url: row.string("return_url")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

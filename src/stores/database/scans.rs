@@ -44,6 +44,8 @@ pub enum Read {
     Ticket(TicketId),
     /// Signed by us, and not for this event.
     OtherEvent,
+    /// Signed by us, and its time is over.
+    Stale(TicketId),
     Nothing,
 }
 
@@ -78,6 +80,8 @@ pub struct Listed {
     pub seat: Option<SeatId>,
     pub state: State,
     pub is_inside: bool,
+    /// The name on it; empty: the account's.
+    pub holder: String,
     issued_at: EventTime,
 }
 
@@ -130,8 +134,10 @@ async fn one(write: &mut Write, scan: &Scan) -> Result<Answered, StoreError> {
     let (ticket, outcome, before) = match scan.code {
         Read::Nothing => (None, Outcome::Unknown, None),
         Read::OtherEvent => (None, Outcome::OtherEvent, None),
+        Read::Stale(ticket) => (Some(ticket), Outcome::Stale, None),
         Read::Ticket(ticket) => {
-            let state = sqlx::query("SELECT state FROM tickets WHERE id = $1 AND event_id = $2");
+            // Takes its row: whoever replaces it at the same time is before this scan, or sees it.
+            let state = sqlx::query("UPDATE tickets SET state = state WHERE id = $1 AND event_id = $2 RETURNING state");
             let state = state.bind(ticket.to_string()).bind(scan.event.to_string());
             match write.fetch_optional(state).await? {
                 None => (None, Outcome::Unknown, None),
@@ -164,6 +170,12 @@ async fn one(write: &mut Write, scan: &Scan) -> Result<Answered, StoreError> {
         audit::append(write, act).await?;
     }
     Ok(Answered { scan: scanned, before })
+}
+
+/// Whether anybody has come in with it.
+pub(super) async fn was_used(write: &mut Write, ticket: TicketId) -> Result<bool, StoreError> {
+    let first = sqlx::query("SELECT id FROM scans WHERE ticket_id = $1 AND turn IS NOT NULL LIMIT 1");
+    Ok(write.fetch_optional(first.bind(ticket.to_string())).await?.is_some())
 }
 
 /// Before this turn, or the last that had been received by then.
@@ -231,7 +243,7 @@ pub async fn tickets(
 ) -> Result<Page<Listed>, StoreError> {
     let (at, id) = page::above(cursor);
     let select = sqlx::query(
-        "SELECT id, ticket_type, seat, state, issued_at, \
+        "SELECT id, ticket_type, seat, state, holder, issued_at, \
          (SELECT direction FROM scans WHERE ticket_id = tickets.id AND turn IS NOT NULL ORDER BY turn DESC LIMIT 1) AS last_way \
          FROM tickets WHERE event_id = $1 AND (issued_at, id) > ($2, $3) ORDER BY issued_at, id LIMIT $4",
     );
@@ -243,6 +255,7 @@ pub async fn tickets(
             seat: row.parsed_if_any("seat")?,
             state: row.named("state")?,
             is_inside: row.text_if_any("last_way")? == Some("in"),
+            holder: row.string("holder")?,
             issued_at: row.time("issued_at")?,
         })
     };

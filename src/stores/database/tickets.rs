@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     Database, Query, Write,
     page::{self, Cursor, Page},
-    row::Row,
+    row::{Row, millis},
     statement,
 };
 use crate::{
@@ -32,6 +32,10 @@ pub struct Ticket {
     /// Signed; see `domain::ticket`.
     pub code: String,
     pub issued_at: EventTime,
+    /// The name on it; empty: the account's.
+    pub holder: String,
+    /// Of a void one.
+    pub replaced_by: Option<TicketId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -43,8 +47,8 @@ pub enum State {
 
 /// [`Ticket`]s, as [`of_row`] reads them.
 fn select(which: &'static str) -> Query {
-    const COLUMNS: &str =
-        "id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at";
+    const COLUMNS: &str = "id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at, \
+         holder, replaced_by";
     statement(["SELECT ", COLUMNS, " FROM tickets ", which])
 }
 
@@ -84,6 +88,52 @@ pub(super) async fn live(write: &mut Write, reference: OrderRef) -> Result<Vec<T
     write.fetch_all(select.bind(reference.to_string())).await?.iter().map(of_row).collect()
 }
 
+/// Whoever's it is.
+pub(super) async fn read(write: &mut Write, id: TicketId) -> Result<Option<Ticket>, StoreError> {
+    write.fetch_optional(select("WHERE id = $1").bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
+}
+
+/// Whoever's it is: for the shop's own work.
+pub async fn by_id(database: &Database, id: TicketId) -> Result<Option<Ticket>, StoreError> {
+    database.fetch_optional(select("WHERE id = $1").bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
+}
+
+/// Another has its place: it lets nobody in any more. `false` if it was void already.
+pub(super) async fn replace(write: &mut Write, id: TicketId, by: TicketId) -> Result<bool, StoreError> {
+    let update = sqlx::query("UPDATE tickets SET state = 'void', replaced_by = $2 WHERE id = $1 AND state = 'live'");
+    Ok(write.execute(update.bind(id.to_string()).bind(by.to_string())).await? == 1)
+}
+
+/// One more of its order.
+pub(super) async fn add(write: &mut Write, ticket: &Ticket) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, \
+         state, code, issued_at, holder) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $11, $12)",
+    )
+    .bind(ticket.id.to_string())
+    .bind(ticket.reference.event.to_string())
+    .bind(ticket.reference.to_string())
+    .bind(ticket.fan.to_string())
+    .bind(i64::from(ticket.position))
+    .bind(ticket.ticket_type.to_string())
+    .bind(ticket.seat.as_ref().map(ToString::to_string))
+    .bind(ticket.price.minor)
+    .bind(ticket.price.currency.to_string())
+    .bind(ticket.code.clone())
+    .bind(millis(ticket.issued_at))
+    .bind(ticket.holder.clone());
+    write.execute(insert).await.map(|_| ())
+}
+
+/// The highest in the order.
+pub(super) async fn last_position(write: &mut Write, reference: OrderRef) -> Result<u32, StoreError> {
+    let last = sqlx::query(
+        "SELECT CAST(COALESCE(MAX(position), 0) AS BIGINT) AS last FROM tickets WHERE order_reference = $1",
+    );
+    let row = write.fetch_optional(last.bind(reference.to_string())).await?;
+    row.map_or(Ok(0), |row| row.number("last"))
+}
+
 /// It lets nobody in any more.
 pub(super) async fn revoke(write: &mut Write, id: TicketId, refund: RefundId) -> Result<(), StoreError> {
     let update = sqlx::query("UPDATE tickets SET state = 'void', refund_id = $2 WHERE id = $1 AND state = 'live'");
@@ -110,5 +160,7 @@ fn of_row(row: &Row) -> Result<Ticket, StoreError> {
         state: row.named("state")?,
         code: row.string("code")?,
         issued_at: row.time("issued_at")?,
+        holder: row.string("holder")?,
+        replaced_by: row.parsed_if_any("replaced_by")?,
     })
 }

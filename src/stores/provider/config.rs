@@ -6,13 +6,15 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::guard::Settings;
-use crate::domain::{breaker, time::Millis};
+use crate::domain::{breaker, inventory::request::MOST_AWAITED, time::Millis};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The built-in provider, for trials: no money moves. Never beside one where it does.
     pub sandbox: bool,
+    /// How much longer a hold lasts, once, while its provider says that the money is under way.
+    pub processing_seconds: u64,
     /// For one call of a provider.
     pub timeout_ms: u64,
     /// Of what a fan waits for, all within `request_timeout`; the second after `retry_after_ms`, then twice as long each time.
@@ -52,6 +54,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             sandbox: true,
+            processing_seconds: 300,
             timeout_ms: 5_000,
             tries: 3,
             retry_after_ms: 250,
@@ -111,6 +114,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
         let (stripe, toss) = (&self.stripe, &self.toss);
         let checks = [
+            ("processing_seconds", (1..=MOST_AWAITED.0 / 1_000).contains(&self.processing_seconds), "1 to 900 seconds"),
             ("timeout_ms", (100..=8_000).contains(&self.timeout_ms), "100 ms to 8 seconds"),
             ("tries", (1..=10).contains(&self.tries), "1 to 10"),
             ("breaker_calls", self.breaker_calls > 0, "at least 1"),

@@ -29,7 +29,7 @@ use crate::domain::{
     id::{OrderRef, PaymentId},
     money::Money,
     refund::RefundKey,
-    time::EventTime,
+    time::{EventTime, Millis},
 };
 
 /// All that this software can speak to, configured or not.
@@ -141,6 +141,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
 pub struct Providers {
     guards: Arc<[Arc<Guard>]>,
     edge: Arc<Edge>,
+    awaits: Millis,
 }
 
 /// What the edge has to know of them.
@@ -157,6 +158,7 @@ impl Providers {
         Self {
             guards: providers.into_iter().map(|provider| Arc::new(Guard::new(provider, settings))).collect(),
             edge: Arc::default(),
+            awaits: Millis::seconds(Config::default().processing_seconds),
         }
     }
 
@@ -182,7 +184,13 @@ impl Providers {
             providers.push(Arc::new(Toss::open(&config.toss, key_file, config.timeout())?));
             edge.toss_client_key.clone_from(&config.toss.client_key);
         }
-        Ok(Self { edge: Arc::new(edge), ..Self::new(providers, config.settings()) })
+        let awaits = Millis::seconds(config.processing_seconds);
+        Ok(Self { edge: Arc::new(edge), awaits, ..Self::new(providers, config.settings()) })
+    }
+
+    /// How much longer a hold lasts while its payment is under way.
+    pub fn awaits(&self) -> Millis {
+        self.awaits
     }
 
     pub fn by_name(&self, name: &str) -> Option<Arc<dyn PaymentProvider>> {

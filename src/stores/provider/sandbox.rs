@@ -44,6 +44,7 @@ impl PaymentProvider for Sandbox {
             reference: request.reference,
             amount: request.amount,
             state: State::Open,
+            card: Card::Good,
             return_url: request.return_url.clone(),
             created_at: now,
             updated_at: now,
@@ -55,6 +56,9 @@ impl PaymentProvider for Sandbox {
     async fn look(&self, session: &str) -> Result<Standing, StoreError> {
         let found = sandbox::by_id(&self.database, session).await?;
         let found = found.ok_or_else(|| StoreError::Invalid("there is no such session".into()))?;
+        if found.is_processing(now()) {
+            return Ok(Standing::Processing);
+        }
         Ok(match found.state {
             State::Open => Standing::Open,
             State::Paid | State::Refunded => Standing::Paid(found.amount),

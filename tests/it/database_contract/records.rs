@@ -208,6 +208,7 @@ async fn the_sandbox_decides_a_session_once_and_delivers_until_it_is_told() {
             reference: reference(new_event(), 1),
             amount: eur(5_000),
             state: Open,
+            card: sandbox::Card::Good,
             return_url: "https://shop.example.org/?a=%".into(),
             created_at: at(0),
             updated_at: at(0),

@@ -118,6 +118,7 @@ pub fn details(title: &str) -> Details {
         ends_at: at(200_000),
         doors_at: Some(at(90_000)),
         age_limit: Some(16),
+        ticket_rules: Default::default(),
     }
 }
 
@@ -219,6 +220,8 @@ pub fn tickets(reference: OrderRef, lines: &[Line]) -> Vec<Ticket> {
                 state: tickets::State::Live,
                 code: format!("code-{id}"),
                 issued_at: at(u64::from(position)),
+                holder: String::new(),
+                replaced_by: None,
             }
         })
         .collect()

@@ -297,6 +297,7 @@ async fn the_sandbox_serves_many_fans_at_once() {
             reference: reference(new_event(), n),
             amount: eur(5_000),
             state: Open,
+            card: sandbox::Card::Good,
             return_url: String::new(),
             created_at: at(0),
             updated_at: at(0),

@@ -1,6 +1,7 @@
 //! The sale from outside: the whole walk, and everything that must be refused on it.
 
 mod admission;
+mod attention;
 mod bad_input;
 mod bots;
 mod classes;
@@ -12,7 +13,9 @@ mod door;
 mod encrypted;
 mod exclusive;
 mod gates;
+mod holders;
 mod journey;
+mod late;
 pub mod mails;
 mod modes;
 mod notices;

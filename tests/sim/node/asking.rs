@@ -38,7 +38,7 @@ impl World {
         let planted = match request.command {
             Command::Extend { .. } => Bug::ExtendAfterRefusal,
             Command::Release { .. } => Bug::ReleaseAfterRefusal,
-            Command::Confirm(_) => Bug::ConfirmAfterRefusal,
+            Command::Confirm(_) | Command::ConfirmOrOthers(_) => Bug::ConfirmAfterRefusal,
             _ => return false,
         };
         self.bug == Some(planted) && self.rng.percent(20)

@@ -18,7 +18,7 @@ impl World {
             Answer::Claimed(admission) => self.model.admissions.contains_key(&admission.place),
             Answer::AdmissionExtended(admission) => self.model.is_extended(admission.place),
             Answer::Configured { .. } => self.model.configuration.is_some(),
-            Answer::Confirmed => match caller {
+            Answer::Confirmed | Answer::ConfirmedAs(_) => match caller {
                 Caller::Settle(_) => self.model.orders.values().any(|order| order.payment.is_some()),
                 _ => true,
             },
@@ -26,6 +26,7 @@ impl World {
             Answer::Voided | Answer::Reduced => {
                 self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
             }
+            Answer::SeatAdded => false,
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };

@@ -23,6 +23,8 @@ pub enum Asked {
     EndAdmission(Place),
     Hold(OrderId),
     Extend(OrderId),
+    /// For its payment.
+    Await(OrderId),
     /// Also what cancels an unpaid order.
     Release(OrderId),
     Confirm(OrderId, PaymentId),
@@ -41,9 +43,15 @@ impl Asked {
             Command::Hold(hold) => vec![Self::Hold(hold.order)],
             Command::Extend { order, .. } => vec![Self::Extend(*order)],
             Command::Release { order, .. } => vec![Self::Release(*order)],
-            Command::Confirm(confirm) => vec![Self::Confirm(confirm.order, confirm.payment)],
-            Command::Void { order } | Command::Reduce { order, .. } => vec![Self::Undo(*order)],
+            Command::Confirm(confirm) | Command::ConfirmOrOthers(confirm) => {
+                vec![Self::Confirm(confirm.order, confirm.payment)]
+            }
+            Command::AwaitPayment { order, .. } => vec![Self::Await(*order)],
+            Command::Void { order } | Command::Reduce { order, .. } | Command::Keep { order, .. } => {
+                vec![Self::Undo(*order)]
+            }
             Command::Draw(_)
+            | Command::AddSeat { .. }
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
             | Command::Classify { .. }
@@ -63,11 +71,14 @@ impl Asked {
             Entry::AdmissionEnded { place, .. } => Some(Self::EndAdmission(*place)),
             Entry::Held { order, .. } => Some(Self::Hold(*order)),
             Entry::Extended { order, .. } => Some(Self::Extend(*order)),
+            Entry::PaymentAwaited { order, .. } => Some(Self::Await(*order)),
             Entry::Released { order, .. } => Some(Self::Release(*order)),
             Entry::Confirmed { order, payment, .. } | Entry::ConfirmRefused { order, payment, .. } => {
                 Some(Self::Confirm(*order, *payment))
             }
             Entry::Voided { order } | Entry::Reduced { order, .. } => Some(Self::Undo(*order)),
+            // Nobody asks for this here.
+            Entry::SeatAdded { .. } => None,
             // The model knows when each of these may be.
             Entry::DrawCommitted { .. }
             | Entry::DrawStaged { .. }

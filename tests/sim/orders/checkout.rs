@@ -1,9 +1,16 @@
 //! Checkout and the provider's webhooks.
 
-use onsale::domain::{id::PaymentId, inventory::request::HoldView, ledger::Entry, order::Known};
+use onsale::domain::{
+    id::PaymentId,
+    inventory::request::{Command, HoldView, Request},
+    ledger::Entry,
+    order::Known,
+    time::Millis,
+};
 
 use crate::{
     bug::Bug,
+    node::{Caller, ToNode},
     orders::Transaction,
     saga::Step,
     stores::{
@@ -26,10 +33,21 @@ impl World {
         let delay =
             if late { self.rng.between(self.swarm.hold_ttl_ms - 1_500, self.swarm.hold_ttl_ms * 3) } else { 300 };
         self.later(delay, Event::Pay { payment, captured: !declined });
+        if self.rng.percent(10) {
+            self.keep_hold(view);
+        }
         if declined && self.rng.percent(50) {
             // Tries again on the same page.
             self.later(delay + 800, Event::Pay { payment, captured: true });
         }
+    }
+
+    /// The provider says that the money is under way.
+    fn keep_hold(&mut self, view: &HoldView) {
+        let command = Command::AwaitPayment { order: view.order, fan: view.fan, more: Millis(self.swarm.hold_ttl_ms) };
+        let ask = ToNode::Ask { request: Request { identity: None, command }, caller: Caller::Nobody };
+        let (delay, node) = (self.rng.between(0, self.swarm.hold_ttl_ms), self.lease.0);
+        self.later(delay, Event::ToNode(node, ask));
     }
 
     /// By the script. Whoever hears nothing asks again under the same key.

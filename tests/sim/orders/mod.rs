@@ -5,6 +5,7 @@ mod checkout;
 mod refund;
 mod settle;
 
+pub use self::settle::takes_others;
 use onsale::domain::{
     id::{OrderId, PaymentId},
     order::OrderState,

@@ -16,6 +16,11 @@ use crate::{
     world::{Event, Told, World},
 };
 
+/// Whether the fan takes other seats where these are gone when the money comes.
+pub fn takes_others(order: OrderId) -> bool {
+    order.as_u128() % 2 == 1
+}
+
 impl World {
     /// Asks the inventory first: its decision is final.
     pub fn settle(&mut self, message: u64, payment: PaymentId, order: OrderId, row: u64) {
@@ -30,7 +35,8 @@ impl World {
         let carried = self.carry(Step::ConfirmAsked);
         let is_deaf = !carried.heard && !carried.arrivals.is_empty();
         self.settling.insert(message, Settling { payment, order, row, attempt, is_deaf });
-        let request = Request { identity: None, command: Command::Confirm(confirm) };
+        let command = if takes_others(order) { Command::ConfirmOrOthers(confirm) } else { Command::Confirm(confirm) };
+        let request = Request { identity: None, command };
         let node = self.lease.0;
         for late in carried.arrivals {
             let (delay, request) = (late + self.short_delay(), request.clone());
@@ -56,17 +62,23 @@ impl World {
             return;
         }
         let Settling { payment, order, row, .. } = *settling;
-        let outcome = match told {
-            Told::Answer(Answer::Confirmed) => HoldFact::Sold,
+        let (outcome, lines) = match told {
+            Told::Answer(Answer::Confirmed) => (HoldFact::Sold, None),
+            Told::Answer(Answer::ConfirmedAs(lines)) => (HoldFact::Sold, Some(lines)),
             Told::Answer(Answer::ConfirmRefused(why)) => {
                 self.saw_refusal(why);
-                HoldFact::Refused
+                (HoldFact::Refused, None)
             }
             // Later: the timeout has it delivered again.
             _ => return,
         };
         let database = self.transaction();
-        let write = |world: &mut Self| world.write_settlement(payment, order, outcome);
+        let write = |world: &mut Self| {
+            if let (Some(lines), Some(row)) = (&lines, world.database.orders.get_mut(&order)) {
+                row.lines.clone_from(lines);
+            }
+            world.write_settlement(payment, order, outcome);
+        };
         let transaction = self.transact(Step::Settled, database, write);
         self.trace.note(self.now, "settle", &[message, outcome as u64, transaction.done.into()]);
         if transaction.heard && !self.strikes(Fault::ConsumerCrashes) {

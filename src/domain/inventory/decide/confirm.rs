@@ -5,16 +5,35 @@
 
 use super::super::{
     Decision, Inventory,
-    configuration::{Limits, MAX_PER_FAN},
+    best::best,
+    configuration::{Limits, MAX_PER_FAN, OrphanRule, SeatKind},
     entry::{Entry, EntryLine},
-    request::{Answer, Confirm, ConfirmRefusal, HoldState, Line, Refusal},
-    seats::SeatRecord,
+    orders::Lines,
+    request::{Answer, BestAvailable, Confirm, ConfirmRefusal, HoldState, Line, Refusal},
     stock::Stock,
 };
 use crate::domain::{event::Phase, id::OrderId};
 
 impl Inventory {
     pub(super) fn decide_confirm(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
+        self.decide_paid(confirm, false)
+    }
+
+    /// Tells what was sold: it may be other seats.
+    pub(super) fn decide_confirm_or_others(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
+        let Decision { entries, answer } = self.decide_paid(confirm, true)?;
+        if answer != Answer::Confirmed {
+            return Ok(Decision { entries, answer });
+        }
+        let lines = match (entries.first(), self.orders.get(confirm.order)) {
+            (Some(Entry::Confirmed { taken_again: Some(lines), .. }), _) => self.public_lines(&Lines::of(lines)),
+            (_, Some(record)) => self.public_lines(&record.lines),
+            (_, None) => confirm.lines.clone(),
+        };
+        Ok(Decision { entries, answer: Answer::ConfirmedAs(lines) })
+    }
+
+    fn decide_paid(&self, confirm: &Confirm, or_others: bool) -> Result<Decision, Refusal> {
         let configuration = self.configuration.as_ref().ok_or(Refusal::UnknownOrder)?;
         let quantity = confirm.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
         let max = u32::from(MAX_PER_FAN);
@@ -39,23 +58,50 @@ impl Inventory {
             (_, Some(why)) => Ok(refuse(confirm, why)),
             _ if configuration.phase == Phase::Cancelled => Ok(refuse(confirm, ConfirmRefusal::EventCancelled)),
             (Some(HoldState::Held), _) => Ok(confirmed(confirm, None)),
-            _ => Ok(self.take_again(confirm, configuration.limits)),
+            _ => Ok(self.take_again(confirm, configuration.limits, or_others)),
         }
     }
 
     /// Respects stock and the fan's limit, nothing else: the fan was admitted, and has paid the frozen price.
-    fn take_again(&self, confirm: &Confirm, limits: Limits) -> Decision {
+    fn take_again(&self, confirm: &Confirm, limits: Limits, or_others: bool) -> Decision {
         let lines = match self.orders.get(confirm.order) {
             Some(record) => Some(record.lines.to_entry()),
             None => confirm.lines.iter().map(|line| self.line_paid_for(line)).collect(),
         };
-        let Some(lines) = lines.filter(|lines| !lines.is_empty() && self.is_free_again(lines)) else {
-            return refuse(confirm, ConfirmRefusal::Gone);
-        };
+        let lines = lines.filter(|lines| !lines.is_empty()).and_then(|lines| match self.is_free_again(&lines) {
+            true => Some(lines),
+            false if or_others => self.others(&lines).filter(|others| self.is_free_again(others)),
+            false => None,
+        });
+        let Some(lines) = lines else { return refuse(confirm, ConfirmRefusal::Gone) };
         if !self.may_have_again(confirm.fan, &lines, limits) {
             return refuse(confirm, ConfirmRefusal::LimitReached);
         }
         confirmed(confirm, Some(lines))
+    }
+
+    /// For each line of which a seat is gone the best seats of its type, as many of them accessible as before.
+    fn others(&self, lines: &[EntryLine]) -> Option<Vec<EntryLine>> {
+        let other = |line: &EntryLine| {
+            if line.seats.iter().all(|&seat| self.is_seat_free_again(line.ticket_type, seat)) {
+                return Some(line.clone());
+            }
+            let accessible = |&&seat: &&u32| self.seats.get(seat).is_some_and(|seat| seat.kind == SeatKind::Accessible);
+            let wish = BestAvailable {
+                ticket_type: self.stock.get(line.ticket_type)?.code.clone(),
+                quantity: line.quantity,
+                zone: None,
+                accessible: line.seats.iter().filter(accessible).count() as u32,
+                together: false,
+            };
+            let seats = best(&self.seats, line.ticket_type, &wish, OrphanRule::Off)?;
+            Some(EntryLine { seats, ..line.clone() })
+        };
+        lines.iter().map(other).collect()
+    }
+
+    fn is_seat_free_again(&self, ticket_type: u16, seat: u32) -> bool {
+        self.seats.get(seat).is_some_and(|record| record.ticket_type == ticket_type && record.is_retakable())
     }
 
     /// `None` if there is no such stock any more.
@@ -72,11 +118,8 @@ impl Inventory {
     fn is_free_again(&self, lines: &[EntryLine]) -> bool {
         let seats: Vec<u32> = lines.iter().flat_map(|line| &line.seats).copied().collect();
         let twice = seats.iter().enumerate().any(|(n, seat)| seats.iter().skip(n + 1).any(|other| other == seat));
-        let seat_is_free = |line: &EntryLine, seat: u32| {
-            self.seats.get(seat).is_some_and(|r| r.ticket_type == line.ticket_type && SeatRecord::is_retakable(r))
-        };
         !twice
-            && lines.iter().all(|line| line.seats.iter().all(|&seat| seat_is_free(line, seat)))
+            && lines.iter().all(|line| line.seats.iter().all(|&seat| self.is_seat_free_again(line.ticket_type, seat)))
             && lines.iter().all(|line| is_sold_so(&self.stock, line))
             && self.stock.shortage(&self.portions(lines)).is_none()
     }

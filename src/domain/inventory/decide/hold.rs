@@ -5,12 +5,12 @@ use super::super::{
     configuration::Limits,
     entry::{Entry, EntryLine},
     orders::Order,
-    request::{Answer, BestAvailable, Hold, HoldState, Identity, Refusal, Want},
+    request::{Answer, BestAvailable, Hold, HoldState, Identity, MOST_AWAITED, Refusal, Want},
 };
 use crate::domain::{
     event::Phase,
     id::{FanId, OrderId},
-    time::EventTime,
+    time::{EventTime, Millis},
 };
 
 impl Inventory {
@@ -95,6 +95,33 @@ impl Inventory {
         view.expires_at = expires_at;
         view.extended = true;
         Ok(Decision::one(Entry::Extended { order, expires_at, identity }, Answer::Held(Box::new(view))))
+    }
+
+    /// Not the fan's own extension, which stays as it is.
+    pub(super) fn decide_await_payment(
+        &self,
+        now: EventTime,
+        order: OrderId,
+        fan: FanId,
+        more: Millis,
+    ) -> Result<Decision, Refusal> {
+        let record = self.own_order(fan, order)?;
+        if record.state != HoldState::Held {
+            return Err(Refusal::HoldEnded { state: record.state });
+        }
+        let mut view = self.hold_view(record, self.orders.orphans(order));
+        if record.awaited {
+            return Ok(Decision::already(Answer::Held(Box::new(view))));
+        }
+        if now >= record.expires_at {
+            return Err(Refusal::HoldEnded { state: HoldState::Expired });
+        }
+        if self.configuration.as_ref().is_none_or(|configuration| configuration.phase == Phase::Cancelled) {
+            return Err(Refusal::NotOnSale);
+        }
+        view.expires_at = record.expires_at + more.min(MOST_AWAITED);
+        let entry = Entry::PaymentAwaited { order, expires_at: view.expires_at };
+        Ok(Decision::one(entry, Answer::Held(Box::new(view))))
     }
 
     pub(super) fn decide_release(

@@ -6,6 +6,7 @@ mod configure;
 mod confirm;
 mod hold;
 mod reduce;
+mod seat;
 
 use super::{
     Decision, Inventory,
@@ -46,8 +47,14 @@ impl Inventory {
             Command::Extend { fan, order } => self.decide_extend(now, *fan, *order, identity),
             Command::Release { fan, order } => self.decide_release(*fan, *order, identity),
             Command::Confirm(confirm) => self.decide_confirm(confirm),
+            Command::ConfirmOrOthers(confirm) => self.decide_confirm_or_others(confirm),
+            Command::AwaitPayment { order, fan, more } => self.decide_await_payment(now, *order, *fan, *more),
+            Command::AddSeat { order, number, ticket_type, seat } => {
+                self.decide_add_seat((*order, *number), ticket_type, seat)
+            }
             Command::Void { order } => self.decide_void(*order),
-            Command::Reduce { order, to } => self.decide_reduce(*order, to),
+            Command::Reduce { order, to } => self.decide_reduce(*order, 0, to),
+            Command::Keep { order, number, to } => self.decide_reduce(*order, *number, to),
             Command::Draw(command) => self.decide_draw(now, command),
             Command::Classify { fans, class } => self.decide_classify(fans, class.as_ref()),
             Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),

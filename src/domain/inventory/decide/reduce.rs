@@ -1,7 +1,7 @@
 //! Tickets of a sold order were given back: their places become free.
 //!
 //! The command says what is left, not what goes. So it can be repeated, and of several that come in any order the smallest
-//! counts.
+//! counts. Whoever says it must know of every move of the order's tickets to other seats, for these make it larger meanwhile.
 
 use super::super::{
     Decision, Inventory,
@@ -12,12 +12,16 @@ use super::super::{
 use crate::domain::id::OrderId;
 
 impl Inventory {
-    pub(super) fn decide_reduce(&self, order: OrderId, to: &[Line]) -> Result<Decision, Refusal> {
+    pub(super) fn decide_reduce(&self, order: OrderId, number: u32, to: &[Line]) -> Result<Decision, Refusal> {
         let record = self.orders.get(order).ok_or(Refusal::UnknownOrder)?;
         match record.state {
             HoldState::Sold => {}
             HoldState::Voided => return Ok(Decision::already(Answer::Reduced)),
             state => return Err(Refusal::NotSold { state }),
+        }
+        // It would free the seat that a ticket has moved to.
+        if number < self.orders.last_move(order) {
+            return Err(Refusal::OrderMoved);
         }
         let lines = record.lines.as_slice();
         let back: Vec<EntryLine> = lines.iter().map(|line| self.surplus(line, to)).filter(|l| l.quantity > 0).collect();

@@ -1,6 +1,7 @@
 //! The inventory's rules, as tables and against a naive model.
 
 mod admission;
+mod awaited;
 mod best;
 mod classes;
 mod configure;
@@ -10,6 +11,8 @@ mod hold;
 mod invites;
 mod journal;
 mod model;
+mod moved;
+mod others;
 mod reduce;
 mod remembered;
 mod seats;
@@ -232,6 +235,12 @@ impl Sale {
         let confirm =
             Confirm { order: view.order, payment: payment(paid_by), fan: view.fan, lines: view.lines.clone() };
         self.ask(Command::Confirm(confirm)).expect("confirm answers")
+    }
+
+    pub fn confirm_or_others(&mut self, view: &HoldView, paid_by: u128) -> Answer {
+        let confirm =
+            Confirm { order: view.order, payment: payment(paid_by), fan: view.fan, lines: view.lines.clone() };
+        self.ask(Command::ConfirmOrOthers(confirm)).expect("confirm answers")
     }
 
     /// Lets time pass, and everything that it ends end.

@@ -21,6 +21,8 @@ enum Step {
     Seats { n: u64, seats: Vec<(usize, usize)> },
     Best { n: u64, quantity: u32, together: bool },
     Extend { pick: usize },
+    Await { pick: usize },
+    Move { pick: usize, seat: (usize, usize) },
     Release { pick: usize },
     Confirm { pick: usize, payment: u128 },
     Void { pick: usize },
@@ -31,6 +33,11 @@ enum Step {
     Phase { paused: bool },
     Pass { seconds: u64 },
     Repeat { pick: usize },
+}
+
+/// But for its seats.
+fn of_line(line: &Line) -> (Code, u32, usize, i64) {
+    (line.ticket_type.clone(), line.quantity, line.seats.len(), line.unit_price_minor)
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -45,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (n(), seats()).prop_map(|(n, seats)| Step::Seats { n, seats }),
         3 => (n(), 1..4u32, any::<bool>()).prop_map(|(n, quantity, together)| Step::Best { n, quantity, together }),
         1 => pick().prop_map(|pick| Step::Extend { pick }),
+        1 => pick().prop_map(|pick| Step::Await { pick }),
+        2 => (pick(), (0..2usize, 0..5usize)).prop_map(|(pick, seat)| Step::Move { pick, seat }),
         2 => pick().prop_map(|pick| Step::Release { pick }),
         4 => (pick(), 1..4u128).prop_map(|(pick, payment)| Step::Confirm { pick, payment }),
         1 => pick().prop_map(|pick| Step::Void { pick }),
@@ -91,6 +100,7 @@ struct Run {
     sale: Sale,
     model: Model,
     next_key: u128,
+    moves: u32,
 }
 
 impl Run {
@@ -99,7 +109,7 @@ impl Run {
         configuration.queue.slots = 4;
         configuration.limits.per_fan = 5;
         configuration.ticket_types[2].quotas = vec![code("hall")];
-        Self { sale: Sale::of(configuration), model: Model::default(), next_key: 1 }
+        Self { sale: Sale::of(configuration), model: Model::default(), next_key: 1, moves: 0 }
     }
 
     fn ask(&mut self, command: Command) -> Result<Answer, Refusal> {
@@ -128,9 +138,24 @@ impl Run {
 
     fn confirm(&mut self, pick: usize, by: u128) {
         let Some((index, view)) = self.model.pick(pick) else { return };
-        let answer = self.sale.confirm(&view, by);
-        let again = self.sale.confirm(&view, by);
+        // Every other fan takes other seats, too.
+        let or_others = index % 2 == 1;
+        let confirm =
+            |sale: &mut Sale| if or_others { sale.confirm_or_others(&view, by) } else { sale.confirm(&view, by) };
+        let answer = confirm(&mut self.sale);
+        let again = confirm(&mut self.sale);
         assert_eq!(again, answer, "for ever");
+        let answer = match answer {
+            Answer::ConfirmedAs(lines) => {
+                assert_eq!(
+                    lines.iter().map(of_line).collect::<Vec<_>>(),
+                    view.lines.iter().map(of_line).collect::<Vec<_>>()
+                );
+                self.has_now(index, lines);
+                Answer::Confirmed
+            }
+            answer => answer,
+        };
         let state = &mut self.model.orders[index].1;
         match (answer, *state, self.model.paid.get(&index)) {
             (Answer::Confirmed, HoldState::Sold | HoldState::Voided, Some(first)) => assert_eq!(*first, by),
@@ -190,6 +215,17 @@ impl Run {
                     drop(self.ask(Command::Extend { fan: view.fan, order: view.order }));
                 }
             }
+            Step::Await { pick } => {
+                let Some((_, view)) = self.model.pick(pick) else { return };
+                let more = Millis::minutes(5);
+                let before = self.sale.state.order(view.order).map(|order| order.expires_at);
+                let asked = Command::AwaitPayment { order: view.order, fan: view.fan, more };
+                if let Ok(Answer::Held(held)) = self.sale.ask(asked.clone()) {
+                    assert!(before.is_some_and(|before| held.expires_at == before || held.expires_at == before + more));
+                    assert_eq!(self.sale.ask(asked), Ok(Answer::Held(held)), "once");
+                }
+            }
+            Step::Move { pick, seat } => self.move_ticket(pick, seat),
             Step::Release { pick } => {
                 let Some((index, view)) = self.model.pick(pick) else { return };
                 if self.ask(Command::Release { fan: view.fan, order: view.order }).is_ok() {
@@ -237,7 +273,8 @@ impl Run {
             line.seats.truncate(left);
         }
         view.lines.retain(|line| line.quantity > 0);
-        let done = self.sale.ask(Command::Reduce { order: view.order, to: view.lines.clone() }).is_ok();
+        let (order, number) = (view.order, self.moves);
+        let done = self.sale.ask(Command::Keep { order, number, to: view.lines.clone() }).is_ok();
         // A repeat of the hold's own request is told what is left.
         self.model.asked.retain(|(.., answer, _)| !matches!(answer, Answer::Held(held) if held.order == view.order));
         let (known, state) = &mut self.model.orders[index];
@@ -246,6 +283,36 @@ impl Run {
             HoldState::Sold if view.lines.is_empty() => *state = HoldState::Voided,
             HoldState::Sold => known.lines = view.lines,
             _ => {}
+        }
+    }
+
+    /// The order's first seat is changed for this one.
+    fn move_ticket(&mut self, pick: usize, (row, number): (usize, usize)) {
+        let Some((index, view)) = self.model.pick(pick) else { return };
+        let (to, ticket_type) = (code(&format!("A-{}-{}", row + 1, number + 1)), code("SEAT"));
+        let mut lines = view.lines;
+        let Some(line) = lines.iter_mut().find(|line| line.ticket_type == ticket_type) else { return };
+        let is_there = line.seats.contains(&to);
+        self.moves += 1;
+        let (order, number) = (view.order, self.moves);
+        let asked = Command::AddSeat { order, number, ticket_type, seat: to.clone() };
+        if self.sale.ask(asked).is_err() || is_there {
+            return;
+        }
+        assert_eq!(self.model.orders[index].1, HoldState::Sold);
+        line.seats.remove(0);
+        line.seats.push(to);
+        self.sale.ask(Command::Keep { order, number, to: lines.clone() }).expect("sold");
+        self.has_now(index, lines);
+    }
+
+    /// A repeat of the hold's own request is told so, too.
+    fn has_now(&mut self, index: usize, lines: Vec<Line>) {
+        let known = &mut self.model.orders[index].0;
+        if known.lines != lines {
+            let order = known.order;
+            self.model.asked.retain(|(.., answer, _)| !matches!(answer, Answer::Held(held) if held.order == order));
+            known.lines = lines;
         }
     }
 

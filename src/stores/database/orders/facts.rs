@@ -113,6 +113,7 @@ fn first(reference: OrderRef, facts: &[&OrderFact]) -> Option<Order> {
         revision: 1,
         created_at: fact.at,
         updated_at: fact.at,
+        takes_others: false,
     };
     Some(learn(order, facts))
 }

@@ -20,10 +20,12 @@ pub enum Card {
     RefundFails,
     /// Giving money back takes some seconds.
     RefundSlow,
+    /// The money is under way for some seconds; the shop is told so at once.
+    Processing,
 }
 
 impl Card {
-    pub const ALL: [(Self, &'static str, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str, &'static str); 9] = [
         (Self::Good, "good", "4242424242424242"),
         (Self::Declined, "declined", "4000000000000002"),
         (Self::Slow, "slow", "4000000000000010"),
@@ -32,6 +34,7 @@ impl Card {
         (Self::OutOfOrder, "out_of_order", "4000000000000044"),
         (Self::RefundFails, "refund_fails", "4000000000000051"),
         (Self::RefundSlow, "refund_slow", "4000000000000069"),
+        (Self::Processing, "processing", "4000000000000077"),
     ];
 
     pub fn as_str(self) -> &'static str {

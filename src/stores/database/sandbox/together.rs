@@ -62,7 +62,7 @@ impl Work for Create {
 pub(in crate::stores::database) struct ById(pub String);
 
 static SELECT: Many = Many::new(|| {
-    let before = "SELECT id, order_reference, amount_minor, currency, state, return_url, created_at, updated_at \
+    let before = "SELECT id, order_reference, amount_minor, currency, state, card, return_url, created_at, updated_at \
                   FROM sandbox_sessions WHERE id IN ";
     Texts::list(before, "")
 });

@@ -9,12 +9,20 @@ use onsale::domain::{
         configuration::{Configuration, Kept},
         entry::{Entry, EntryLine, SeatPlan},
         fact::FactKind,
-        request::{AdmissionEnd, HoldState},
+        request::{AdmissionEnd, HoldState, MOST_AWAITED},
     },
     time::{EventTime, Millis},
 };
 
-use crate::oracle::model::{Admission, Checked, Model, Order, require};
+use crate::{
+    oracle::model::{Admission, Checked, Model, Order, require},
+    orders::takes_others,
+};
+
+/// But for the seats.
+fn as_good(lines: &[EntryLine]) -> impl Iterator<Item = (u16, u32, i64, usize)> {
+    lines.iter().map(|line| (line.ticket_type, line.quantity, line.unit_price_minor, line.seats.len()))
+}
 
 impl Model {
     pub fn apply(&mut self, at: EventTime, entry: &Entry) -> Checked {
@@ -110,6 +118,7 @@ impl Model {
                     facts: vec![(self.facts, FactKind::Created)],
                     lapsed: false,
                     is_reduced: false,
+                    is_awaited: false,
                 };
                 let quantity = record.quantity();
                 let before = self.orders.insert(*order, record);
@@ -123,6 +132,17 @@ impl Model {
                 record.expires_at = *expires_at;
                 Ok(())
             }
+            Entry::PaymentAwaited { order, expires_at } => {
+                self.must_not_be_cancelled(|| format!("{order} is kept for its payment"))?;
+                self.fact(*order, FactKind::Extended);
+                let record = self.in_state(*order, &[HoldState::Held])?;
+                let more = expires_at.since(record.expires_at);
+                let is_once = !std::mem::replace(&mut record.is_awaited, true);
+                record.expires_at = *expires_at;
+                self.met.push("a hold is kept for its payment");
+                require(is_once && more <= MOST_AWAITED, || format!("I-8: {order} is kept for {more:?}, or not once"))
+            }
+            Entry::SeatAdded { .. } => Err("no ticket moves here".to_owned()),
             Entry::Released { order, .. } => {
                 self.fact(*order, FactKind::Released);
                 let record = self.in_state(*order, &[HoldState::Held])?;
@@ -144,14 +164,18 @@ impl Model {
                 let record = self.in_state(*order, &allowed)?;
                 let again = taken_again.as_ref();
                 require(record.lapsed == again.is_some(), || format!("I-10: {order} is taken again, or is not"))?;
-                require(again.is_none_or(|lines| *lines == record.lines), || {
-                    format!("I-16: {order} comes back as something else")
-                })?;
+                let others = again.filter(|lines| **lines != record.lines);
+                if let Some(lines) = others {
+                    let is_as_good = takes_others(*order) && as_good(lines).eq(as_good(&record.lines));
+                    require(is_as_good, || format!("I-16: {order} comes back as something else"))?;
+                    record.lines.clone_from(lines);
+                }
                 require(record.fan == *fan, || format!("{order} is sold to {fan}"))?;
-                let met = match (again.is_some(), at + Millis(1_500) >= record.expires_at) {
-                    (true, _) => "the end of a hold wins against its payment, which takes the stock again",
-                    (false, true) => "a payment wins against the end of its hold, which was near",
-                    (false, false) => "a payment comes in time",
+                let met = match (others.is_some(), again.is_some(), at + Millis(1_500) >= record.expires_at) {
+                    (true, ..) => "a late payment takes other seats",
+                    (_, true, _) => "the end of a hold wins against its payment, which takes the stock again",
+                    (_, false, true) => "a payment wins against the end of its hold, which was near",
+                    (_, false, false) => "a payment comes in time",
                 };
                 (record.state, record.payment) = (HoldState::Sold, Some(*payment));
                 self.met.push(met);

@@ -34,6 +34,7 @@ pub struct Order {
     lapsed: bool,
     /// Some of it was given back after it was sold.
     pub is_reduced: bool,
+    is_awaited: bool,
 }
 
 impl Order {
