@@ -32,7 +32,7 @@ use crate::{
     },
     stores::{
         self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, post, provider::Providers,
-        secret::RootSecret,
+        secret::RootSecret, wallets::Wallets,
     },
 };
 
@@ -122,6 +122,7 @@ impl Node {
             halt: directory.halt().clone(),
             papers,
             letters: letters.clone(),
+            wallets: Wallets::open(&config.wallets)?,
         };
         let app = App::new(http, below, keys)?;
         let shutdown = CancellationToken::new();

@@ -21,6 +21,7 @@ pub struct Config {
     pub actors: actors::config::Config,
     pub documents: documents::config::Config,
     pub mail: stores::post::config::Config,
+    pub wallets: stores::wallets::config::Config,
     pub payments: stores::provider::config::Config,
     pub http: http::config::Config,
 }
@@ -50,6 +51,7 @@ impl Default for Config {
             actors: actors::config::Config::default(),
             documents: documents::config::Config::default(),
             mail: stores::post::config::Config::default(),
+            wallets: stores::wallets::config::Config::default(),
             payments: stores::provider::config::Config::default(),
             http: http::config::Config::default(),
         }

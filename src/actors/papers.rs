@@ -141,7 +141,7 @@ impl Billing {
         Self { programme, rules: details.ticket_rules, kinds, seats }
     }
 
-    pub(super) fn entry(&self, ticket: &Ticket, of: usize, holder: &Account) -> Entry {
+    pub fn entry(&self, ticket: &Ticket, of: usize, holder: &Account) -> Entry {
         let place = |seat: &SeatId| Place { seat: seat.clone(), found: self.seats.get(seat).cloned() };
         Entry {
             ticket: ticket.id,

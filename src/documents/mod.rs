@@ -1,4 +1,4 @@
-//! What a fan gets in hand: tickets as PDF, QR codes, calendar entries, mails.
+//! What a fan gets in hand: tickets as PDF, QR codes, calendar entries, passes for telephones, mails.
 //!
 //! Owns what they say, in each language, and how they look. Pure: no I/O and no clock; fonts arrive as bytes.
 //!
@@ -17,4 +17,5 @@ pub mod qr;
 mod sample;
 mod sheet;
 pub mod text;
+pub mod wallet;
 pub mod when;

@@ -78,6 +78,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::papers::event))
         .routes(routes!(tickets::rename))
         .routes(routes!(tickets::rotation::of_ticket))
+        .routes(routes!(tickets::wallets::apple))
+        .routes(routes!(tickets::wallets::google))
         .routes(routes!(tickets::transfers::begin))
         .routes(routes!(tickets::transfers::list))
         .routes(routes!(tickets::transfers::withdraw))

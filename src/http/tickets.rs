@@ -3,6 +3,7 @@
 pub mod papers;
 pub mod rotation;
 pub mod transfers;
+pub mod wallets;
 
 use std::sync::Arc;
 

@@ -23,6 +23,7 @@ pub mod secret;
 pub mod sqlite;
 pub mod used_tickets;
 pub mod waits;
+pub mod wallets;
 pub mod wishes;
 
 use std::sync::Arc;

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 137] = [
+const ROWS: [(&str, &str, May); 139] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -100,6 +100,8 @@ const ROWS: [(&str, &str, May); 137] = [
     ("get", "/api/v1/tickets/{ticket}/event.ics", ItsFan),
     ("put", "/api/v1/tickets/{ticket}/holder", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/rotation", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/apple.pkpass", ItsFan),
+    ("get", "/api/v1/tickets/{ticket}/google-wallet", ItsFan),
     ("post", "/api/v1/tickets/{ticket}/transfers", ItsFan),
     ("get", "/api/v1/me/transfers", AnyAccount),
     ("post", "/api/v1/transfers/look", AnyAccount),

@@ -30,6 +30,7 @@ use onsale::{
         post::Post,
         provider::{self, Providers},
         secret::RootSecret,
+        wallets::Wallets,
     },
 };
 use reqwest::{Method, StatusCode};
@@ -120,9 +121,17 @@ impl Served {
             halt: directory.halt().clone(),
             papers,
             letters: letters.expect("an address"),
+            wallets: Wallets::default(),
         };
         let home = Arc::new(Home { directory, stores, folder });
         Self::on(config, below, keys, secret_text, home).await
+    }
+
+    /// Another node on the same stores, which makes passes for telephones.
+    pub async fn beside_with_wallets(&self, config: Config, wallets: Wallets) -> Self {
+        let keys = open_keys(&self.secret_text, &self.home.stores.keys).await;
+        let below = Below { wallets, ..self.below.clone() };
+        Self::on(config, below, keys, self.secret_text.clone(), self.home.clone()).await
     }
 
     /// Another node on the same stores.

@@ -81,6 +81,7 @@ pub enum Code {
     NotTransferable,
     TransferEnded,
     CodeFixed,
+    NoWallet,
     MailNotWritten,
     InvalidSignature,
     PaymentMismatch,
@@ -120,7 +121,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 99] = [
+pub const TABLE: [Row; 100] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -229,6 +230,7 @@ pub const TABLE: [Row; 99] = [
     row(Code::NotTransferable, "not_transferable", 409, false, "Tickets to this event stay with who bought them."),
     row(Code::TransferEnded, "transfer_ended", 409, false, "The code was withdrawn, used or is too old."),
     row(Code::CodeFixed, "code_fixed", 409, false, "The codes of this event do not change."),
+    row(Code::NoWallet, "no_wallet", 409, false, "No passes for this wallet are made here, or not of this ticket."),
     row(
         Code::MailNotWritten,
         "mail_not_written",

@@ -122,12 +122,12 @@ pub(super) async fn live(app: &App, fan: FanId, ticket: TicketId) -> Result<Tick
     if ticket.state == TicketState::Live { Ok(ticket) } else { Err(Code::TicketVoid.into()) }
 }
 
-async fn holder(app: &App, fan: FanId) -> Result<Account, Problem> {
+pub(super) async fn holder(app: &App, fan: FanId) -> Result<Account, Problem> {
     Ok(accounts::by_id(&app.database, fan).await?.ok_or(Code::NotFound)?)
 }
 
 /// `name` is one of ours: nothing that people wrote is in it.
-fn document(kind: &'static str, name: &str, bytes: Vec<u8>) -> Response {
+pub(super) fn document(kind: &'static str, name: &str, bytes: Vec<u8>) -> Response {
     let disposition = format!("inline; filename=\"{name}\"");
     ([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], bytes).into_response()
 }

@@ -75,7 +75,7 @@ async fn a_hold_stays_while_its_payment_is_under_way_once() {
     let wanted = json!({"items": [{"ticket_type": "GA", "quantity": 1}]});
     let (reference, page) = shop.checked_out(&event, &fan, &wanted).await;
     let hold = async || {
-        let path = format!("/api/v1/events/{event}/holds/{reference}");
+        let path = format!("/api/v1/holds/{reference}");
         shop.served.get(&path, Some(&fan.access)).await.expect(StatusCode::OK)
     };
     let before = hold().await;

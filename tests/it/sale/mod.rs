@@ -34,4 +34,5 @@ mod strangers;
 mod streams;
 mod stripe;
 mod toss;
+mod wallets;
 mod webhooks;
