@@ -43,7 +43,10 @@ impl World {
         }
         if is_lost {
             self.saw("a queue is rebuilt from tickets");
-            self.rebuild_begins();
+            // One that has slept and has been replaced calls nobody.
+            if id == self.lease.0 {
+                self.rebuild_begins();
+            }
         }
         node.room = Some(opened);
     }
