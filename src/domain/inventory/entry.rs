@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 4 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 5 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -10,6 +10,7 @@ use super::{
     configuration::{Configuration, Seat},
     request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
     sealed::{open, seal},
+    waitlist::{WaitEnd, Wish},
 };
 use crate::domain::{
     draw::Digest,
@@ -152,6 +153,35 @@ pub enum Entry {
         order: OrderId,
         back: Vec<EntryLine>,
     },
+    /// Of any of these types; `order` is what an offer will be.
+    WaitlistJoined {
+        order: OrderId,
+        fan: FanId,
+        ticket_types: Vec<u16>,
+        wish: Wish,
+    },
+    WaitlistLeft {
+        fan: FanId,
+        why: WaitEnd,
+    },
+    /// What is free is not enough for the first, and kept for more to become free; then it goes to whom it is enough for.
+    StockKept {
+        ticket_type: u16,
+        until: EventTime,
+    },
+    /// What is free is enough for nobody who waits: it is for sale.
+    StockSpared {
+        ticket_type: u16,
+    },
+    /// A hold that the inventory itself makes, for who waits. It has no admission.
+    Offered {
+        order: OrderId,
+        fan: FanId,
+        lines: Vec<EntryLine>,
+        expires_at: EventTime,
+    },
+    /// The sale is over: nobody waits any more.
+    WaitlistCleared,
 }
 
 /// Where a new configuration's seats stand.
@@ -184,7 +214,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 4;
+    pub const VERSION: u8 = 5;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

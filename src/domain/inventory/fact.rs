@@ -34,4 +34,6 @@ pub enum FactKind {
     Confirmed { payment: PaymentId },
     ConfirmRefused { payment: PaymentId, why: ConfirmRefusal },
     Voided,
+    /// Created by the inventory itself, for who waits.
+    Offered,
 }

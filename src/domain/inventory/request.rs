@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::Configuration;
+use super::{
+    configuration::Configuration,
+    waitlist::{WaitlistAnswer, WaitlistCommand},
+};
 use crate::domain::{
     code::{Code, SeatId},
     draw::Digest,
@@ -88,6 +91,7 @@ pub enum Command {
         order: OrderId,
         to: Vec<Line>,
     },
+    Waitlist(WaitlistCommand),
 }
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
@@ -212,6 +216,7 @@ pub enum Answer {
         count: u32,
     },
     Reduced,
+    Waitlist(WaitlistAnswer),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,4 +332,14 @@ pub enum Refusal {
     InviteWithdrawn,
     #[error("as many invites were used as can be")]
     TooManyInvites,
+    #[error("this can be had now, without waiting")]
+    NotSoldOut,
+    #[error("the waiting list takes nobody new")]
+    WaitlistClosed,
+    #[error("{max} wait already")]
+    WaitlistFull { max: u32 },
+    #[error("you wait with another wish, or have an offer: leave or settle that first")]
+    AlreadyWaiting,
+    #[error("you do not wait, and nothing was offered to you")]
+    NotWaiting,
 }

@@ -241,6 +241,7 @@ impl NewEvent {
             notice: None,
             classes: self.queue.classes_applied(&Arc::default()),
             halted: false,
+            waitlist: Default::default(),
         }
     }
 

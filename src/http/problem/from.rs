@@ -50,6 +50,11 @@ impl From<Refusal> for Problem {
             Refusal::InviteUsed => Self::new(Code::InviteUsed),
             Refusal::InviteWithdrawn => Self::new(Code::InvalidInvite),
             Refusal::TooManyInvites => Self::new(Code::TooManyInvites),
+            Refusal::NotSoldOut => Self::new(Code::NotSoldOut),
+            Refusal::WaitlistClosed => Self::new(Code::WaitlistClosed),
+            Refusal::WaitlistFull { max } => Self::new(Code::WaitlistFull).with("max", max),
+            Refusal::AlreadyWaiting => Self::new(Code::AlreadyWaiting),
+            Refusal::NotWaiting => Self::new(Code::NotFound),
         };
         problem.detail(text)
     }

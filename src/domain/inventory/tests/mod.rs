@@ -13,6 +13,7 @@ mod model;
 mod reduce;
 mod remembered;
 mod seats;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -89,6 +90,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

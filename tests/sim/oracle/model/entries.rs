@@ -193,6 +193,12 @@ impl Model {
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
             Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
+            Entry::WaitlistJoined { .. }
+            | Entry::WaitlistLeft { .. }
+            | Entry::StockKept { .. }
+            | Entry::StockSpared { .. }
+            | Entry::Offered { .. }
+            | Entry::WaitlistCleared => self.apply_waitlist(at, entry),
         }
     }
 
