@@ -14,6 +14,7 @@ pub mod admin_cluster;
 pub mod admin_providers;
 pub mod admin_queue;
 pub mod admin_stock;
+pub mod admin_waitlist;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -68,6 +69,7 @@ pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;
 pub mod upkeep;
+pub mod waitlist;
 pub mod websocket;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,6 +1,7 @@
 //! A fan's own tickets. Their code is signed; the keys are published, so a door needs no network.
 
 pub mod papers;
+pub mod returning;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::{
         code::{Code, SeatId},
         id::{EventId, OrderRef, TicketId},
     },
-    stores::database::tickets,
+    stores::database::{returns, tickets},
 };
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -50,6 +51,8 @@ pub struct Ticket {
 pub enum TicketState {
     Live,
     Void,
+    /// Valid, and offered to who waits for one: see `/tickets/{ticket}/return`.
+    Returning,
 }
 
 impl From<tickets::State> for TicketState {
@@ -78,6 +81,15 @@ impl From<tickets::Ticket> for Ticket {
     }
 }
 
+impl Ticket {
+    /// `offered`: those of its fan that are offered back.
+    fn of(ticket: tickets::Ticket, offered: &[TicketId]) -> Self {
+        let told = Self::from(ticket);
+        let is_offered = told.state == TicketState::Live && offered.contains(&told.id);
+        Self { state: if is_offered { TicketState::Returning } else { told.state }, ..told }
+    }
+}
+
 /// Lists the fan's own tickets, newest first.
 #[utoipa::path(get, path = "/tickets", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
     (status = 200, body = Page<Ticket>),
@@ -91,7 +103,8 @@ pub async fn list(
 ) -> Result<Json<Page<Ticket>>, Problem> {
     let (cursor, limit) = query.checked()?;
     let page = tickets::list(&app.database, signed_in.account, cursor.as_ref(), limit).await?;
-    Ok(Json(Page::of(page, Ticket::from)))
+    let offered = returns::offered_of(&app.database, signed_in.account).await?;
+    Ok(Json(Page::of(page, |ticket| Ticket::of(ticket, &offered))))
 }
 
 #[utoipa::path(get, path = "/tickets/{ticket}", tag = "orders", params(("ticket" = String, Path)),
@@ -105,5 +118,6 @@ pub async fn read(
     Path(ticket): Path<TicketId>,
 ) -> Result<Json<Ticket>, Problem> {
     let ticket = tickets::of_fan(&app.database, ticket, signed_in.account).await?.ok_or(Refused::NotFound)?;
-    Ok(Json(ticket.into()))
+    let offered = returns::offered_of(&app.database, signed_in.account).await?;
+    Ok(Json(Ticket::of(ticket, &offered)))
 }

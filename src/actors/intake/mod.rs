@@ -2,7 +2,8 @@
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
 //! orders; the database's outbox goes to the bus; refunds that are due go to their provider, which is also
-//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; dead letters become
+//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; tickets that are offered back find
+//! takers; dead letters become
 //! rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
@@ -14,6 +15,7 @@ mod facts;
 mod payments;
 mod refunds;
 mod relay;
+mod returns;
 mod sessions;
 
 use std::sync::Weak;
@@ -43,7 +45,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 7],
+    _workers: [AbortOnDropHandle<()>; 8],
 }
 
 impl Actor for Intake {
@@ -57,6 +59,7 @@ impl Actor for Intake {
         (on, directory): Self::Arguments,
     ) -> Result<Workers, ActorProcessingErr> {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
+        let returns = returns::run(on.clone(), Weak::clone(&directory));
         let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
         let (sessions, dead) = (sessions::run(on.clone()), dead::run(on.clone()));
         let relay = relay::run(on);
@@ -72,6 +75,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 refunds.await;
                 Message::Ended("refunds")
+            }),
+            beside::run(&me, async move {
+                returns.await;
+                Message::Ended("tickets that are offered back")
             }),
             beside::run(&me, async move {
                 batches.await;

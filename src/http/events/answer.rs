@@ -11,7 +11,7 @@ use crate::{
         money::Currency,
         time::EventTime,
     },
-    http::shapes::Timestamp,
+    http::{shapes::Timestamp, waitlist::WaitlistTold},
     stores::database::events::{Event, Summary},
 };
 
@@ -26,6 +26,7 @@ pub struct EventAnswer {
     pub ticket_types: Vec<TicketType>,
     pub quotas: Vec<QuotaBody>,
     pub queue: QueueBody,
+    pub waitlist: WaitlistTold,
     /// The public value that counts in the draw, if one was named.
     pub draw_beacon: Option<String>,
     /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
@@ -83,6 +84,7 @@ impl EventAnswer {
             ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
             queue: QueueBody::of(&configuration.queue, &configuration.classes),
+            waitlist: WaitlistTold::of(&configuration.waitlist),
             draw_beacon: configuration.beacon,
             seats: configuration.seats.len(),
         }

@@ -21,7 +21,7 @@ use crate::{
     domain::{
         code::Code,
         event::Phase,
-        inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType},
+        inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings},
         money::{Currency, Money},
         time::{EventTime, Millis},
     },
@@ -205,6 +205,11 @@ impl Shortest {
     pub const NORMAL: Self = Self { hold_seconds: 60, session_seconds: 60, claim_seconds: 10, prequeue_seconds: 300 };
     /// For demonstrations and tests, where the operator's configuration allows it.
     pub const DEMO: Self = Self { hold_seconds: 1, session_seconds: 1, claim_seconds: 1, prequeue_seconds: 1 };
+
+    /// As of a hold.
+    pub fn offer_seconds(self) -> u32 {
+        self.hold_seconds
+    }
 }
 
 impl NewEvent {
@@ -241,7 +246,7 @@ impl NewEvent {
             notice: None,
             classes: self.queue.classes_applied(&Arc::default()),
             halted: false,
-            waitlist: Default::default(),
+            waitlist: WaitlistSettings { starts_at: Some(self.starts_at.0), ..WaitlistSettings::DEFAULT },
         }
     }
 
@@ -278,6 +283,7 @@ impl EventChange {
         set(&mut details.doors_at, self.doors_at.map(|t| t.map(|t| t.0)));
         set(&mut details.age_limit, self.age_limit);
         check_details(&mut wrong, &details);
+        configuration.waitlist.starts_at = Some(details.starts_at);
 
         set(&mut configuration.on_sale_at, self.on_sale_at.map(|t| t.0));
         set(&mut configuration.sale_ends_at, self.sale_ends_at.map(|t| t.map(|t| t.0)));

@@ -89,6 +89,7 @@ pub enum Code {
     WaitlistClosed,
     WaitlistFull,
     AlreadyWaiting,
+    NotWaiting,
     NotReturnable,
     UnknownNode,
     NodeNotUp,
@@ -120,7 +121,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 99] = [
+pub const TABLE: [Row; 100] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -255,6 +256,7 @@ pub const TABLE: [Row; 99] = [
         false,
         "You wait with another wish, or have an offer: leave or settle that first.",
     ),
+    row(Code::NotWaiting, "not_waiting", 404, false, "You do not wait, and nothing was offered to you."),
     row(Code::NotReturnable, "not_returnable", 409, false, "The ticket cannot be given back; `why` says more."),
     row(Code::UnknownNode, "unknown_node", 404, false, "There is no such node."),
     row(Code::NodeNotUp, "node_not_up", 409, true, "The node cannot take an event now: it is not up, or is drained."),

@@ -54,7 +54,7 @@ impl From<Refusal> for Problem {
             Refusal::WaitlistClosed => Self::new(Code::WaitlistClosed),
             Refusal::WaitlistFull { max } => Self::new(Code::WaitlistFull).with("max", max),
             Refusal::AlreadyWaiting => Self::new(Code::AlreadyWaiting),
-            Refusal::NotWaiting => Self::new(Code::NotFound),
+            Refusal::NotWaiting => Self::new(Code::NotWaiting),
         };
         problem.detail(text)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::{
     Decision, Inventory,
-    configuration::ListMode,
+    configuration::{Configuration, ListMode},
     entry::{Entry, EntryLine},
     request::{Answer, HoldState, Refusal},
     waitlist::{MAX_TYPES_WANTED, Returning, Standing, WaitEnd, Waiting, WaitlistAnswer, WaitlistCommand, Wish},
@@ -27,7 +27,7 @@ impl Inventory {
                 Ok(Decision::already(told(standing)))
             }
             WaitlistCommand::Wanted(returning) => {
-                Ok(Decision::already(Answer::Waitlist(WaitlistAnswer::Wanted(self.wanted(returning)))))
+                Ok(Decision::already(Answer::Waitlist(WaitlistAnswer::Wanted(self.wanted(now, returning)))))
             }
         }
     }
@@ -135,8 +135,11 @@ impl Inventory {
 
     /// Counts whom single places serve, in their order: who wants seats side by side is not helped by tickets that are
     /// given back one by one.
-    fn wanted(&self, returning: &[Returning]) -> Vec<(Code, u32)> {
-        let on = self.configuration.as_deref().is_some_and(|c| c.waitlist.mode != ListMode::Off);
+    fn wanted(&self, now: EventTime, returning: &[Returning]) -> Vec<(Code, u32)> {
+        let takes_back = |c: &Configuration| {
+            c.waitlist.mode != ListMode::Off && c.waitlist.returns_until.is_some_and(|until| now < until)
+        };
+        let on = self.is_selling(now) && !self.is_halted() && self.configuration.as_deref().is_some_and(takes_back);
         let mut counted = BTreeSet::new();
         let mut wanted = Vec::new();
         for Returning { ticket_type: code, tickets, coming } in returning {

@@ -339,6 +339,7 @@ fn as_many_returning_tickets_are_wanted_as_serve_somebody() {
             other => unreachable!("{other:?}"),
         }
     };
+    sale.reconfigure(|c| c.waitlist.returns_until = Some(EventTime(5_001))).expect("configured");
     assert_eq!(wanted(&mut sale, 5, 0), 0, "nobody waits");
     sale.wait(11, "GA", wish(3));
     sale.wait(12, "GA", wish(1));
@@ -346,4 +347,6 @@ fn as_many_returning_tickets_are_wanted_as_serve_somebody() {
     assert_eq!(wanted(&mut sale, 5, 0), 4);
     assert_eq!(wanted(&mut sale, 5, 3), 1, "three are on their way");
     assert_eq!(wanted(&mut sale, 5, 4), 0);
+    sale.now = EventTime(5_001);
+    assert_eq!(wanted(&mut sale, 5, 0), 0, "it is too late");
 }
