@@ -24,7 +24,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 47] = [
+const SITUATIONS: [&str; 51] = [
     "classes wait together, and one of them is called",
     "a stale owner's write is refused",
     "a stale owner steps down when it looks",
@@ -41,6 +41,10 @@ const SITUATIONS: [&str; 47] = [
     "a fan claims too late",
     "a fan comes back and has no place",
     "a fan finds nothing left",
+    "a fan waits for what is sold out",
+    "something is offered to who waits",
+    "who waited has an offer and takes it up",
+    "stock that is enough for nobody who waits is for sale",
     "the queue's store comes back without acknowledged places",
     "a message is delivered again",
     "a transaction is done and nobody knows",

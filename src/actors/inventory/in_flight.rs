@@ -60,6 +60,9 @@ impl Admitted {
                     let ended = self.by_place.remove(&place);
                     changes.extend(ended.map(|Admission { fan, .. }| AdmissionChange::Ended { fan, place }));
                 }
+                Entry::Offered { order, fan, expires_at, .. } => {
+                    changes.push(AdmissionChange::Offered { fan, order, until: expires_at });
+                }
                 _ => {}
             }
         }

@@ -31,4 +31,5 @@ mod strangers;
 mod streams;
 mod stripe;
 mod toss;
+mod waitlist;
 mod webhooks;

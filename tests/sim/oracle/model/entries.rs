@@ -91,6 +91,7 @@ impl Model {
             Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
                 self.must_sell(|| format!("{order} is held"))?;
                 self.check_lines(*order, lines)?;
+                self.check_not_past_the_list(lines)?;
                 let live = self.live(*admission)?;
                 let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
                 require(may, || format!("I-24: {fan} holds by admission {admission}"))?;

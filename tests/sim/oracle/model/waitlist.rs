@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onsale::domain::{
     id::{FanId, OrderId},
     inventory::{
-        configuration::ListMode,
+        configuration::{Kept, ListMode},
         entry::{Entry, EntryLine},
         fact::FactKind,
         request::HoldState,
@@ -41,10 +41,8 @@ impl Model {
                 let again = self.waitlist.line.iter().any(|waiting| waiting.fan == *fan);
                 require(!again, || format!("{fan} waits twice"))?;
                 let free = self.free();
-                let enough = ticket_types.iter().any(|one| {
-                    let seated = self.is_seated(*one);
-                    let kept = self.keeps(*one);
-                    !seated && !kept && self.room(*one, &free) >= u64::from(wish.quantity)
+                let enough = ticket_types.iter().any(|&one| {
+                    !self.is_seated(one) && !self.keeps(one) && self.room(one, &free) >= u64::from(wish.quantity)
                 });
                 require(!enough, || format!("{fan} waits for what is there"))?;
                 let (fan, order, ticket_types, wish) = (*fan, *order, ticket_types.clone(), *wish);
@@ -107,39 +105,68 @@ impl Model {
 
     /// First come, first served: nobody before could have had as much of this type, unless it was kept for them long enough.
     fn check_waiters(&self, at: EventTime, fan: FanId, line: &EntryLine) -> Checked {
-        let before = self.waitlist.line.iter().take_while(|waiting| waiting.fan != fan);
-        let mut before = before.filter(|waiting| waiting.ticket_types.contains(&line.ticket_type)).peekable();
-        if before.peek().is_none() {
+        let of_type = self.waitlist.line.iter().filter(|waiting| waiting.ticket_types.contains(&line.ticket_type));
+        let before: Vec<_> = of_type.take_while(|waiting| waiting.fan != fan).collect();
+        if before.is_empty() {
             return Ok(());
         }
         let kept = self.waitlist.kept_until.get(&line.ticket_type);
         require(kept.is_some_and(|until| *until <= at), || format!("{fan} is served before who came first"))?;
         let room = self.room(line.ticket_type, &self.free());
-        let mut before = before;
         let fits = |waiting: &Waiting| {
             let least = if waiting.wish.fewer { 1 } else { u64::from(waiting.wish.quantity) };
             let in_any_place = !self.is_seated(line.ticket_type) || waiting.wish.any_seat || least == 1;
             in_any_place && least <= room
         };
-        let passed = before.find(|waiting| fits(waiting)).map(|waiting| waiting.fan);
+        let passed = before.into_iter().find(|waiting| fits(waiting)).map(|waiting| waiting.fan);
         require(passed.is_none(), || format!("{fan} is served before {passed:?}, for whom it was enough"))
     }
 
     fn waits_no_more(&mut self, fan: FanId) -> Result<Waiting, String> {
-        let at = self.waitlist.line.iter().position(|waiting| waiting.fan == fan);
-        at.map(|at| self.waitlist.line.remove(at)).ok_or_else(|| format!("{fan} does not wait"))
+        let line = &mut self.waitlist.line;
+        let at = line.iter().position(|waiting| waiting.fan == fan).ok_or_else(|| format!("{fan} does not wait"))?;
+        let gone = line.remove(at);
+        for ticket_type in &gone.ticket_types {
+            let is_first = !line.iter().take(at).any(|waiting| waiting.ticket_types.contains(ticket_type));
+            if is_first {
+                self.waitlist.kept_until.remove(ticket_type);
+                self.waitlist.spared.retain(|spared| spared != ticket_type);
+            }
+        }
+        Ok(gone)
     }
 
-    /// A hold, or a late payer, who is not on the list.
+    /// How much there is of what is for sale although somebody waits.
+    pub fn spared(&self) -> Vec<(u16, u64)> {
+        if self.waitlist.spared.is_empty() {
+            return Vec::new();
+        }
+        let free = self.free();
+        self.waitlist.spared.iter().map(|&ticket_type| (ticket_type, self.room(ticket_type, &free))).collect()
+    }
+
+    /// With more of it, those who wait come first again.
+    pub fn freed_since(&mut self, before: &[(u16, u64)]) {
+        if before.is_empty() {
+            return;
+        }
+        let free = self.free();
+        for (ticket_type, before) in before {
+            if self.room(*ticket_type, &free) > *before {
+                self.waitlist.spared.retain(|spared| spared != ticket_type);
+            }
+        }
+    }
+
+    /// A hold of somebody who was not offered it.
     pub fn check_not_past_the_list(&self, lines: &[EntryLine]) -> Checked {
-        let is_public = |line: &&EntryLine| {
-            line.seats.is_empty() || line.seats.iter().any(|seat| self.is_for_all(*seat))
-        };
+        let is_for_all = |seat: &u32| self.kept(*seat) == Some(&Kept::Free);
+        let is_public = |line: &&EntryLine| line.seats.is_empty() || line.seats.iter().any(is_for_all);
         let past = lines.iter().filter(is_public).find(|line| self.keeps(line.ticket_type));
         require(past.is_none(), || format!("{past:?} is held while others wait for it"))
     }
 
-    fn keeps(&self, ticket_type: u16) -> bool {
+    pub fn keeps(&self, ticket_type: u16) -> bool {
         let waited_for = self.waitlist.line.iter().any(|waiting| waiting.ticket_types.contains(&ticket_type));
         self.list_mode() != ListMode::Off && waited_for && !self.waitlist.spared.contains(&ticket_type)
     }
