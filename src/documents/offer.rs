@@ -154,7 +154,10 @@ mod tests {
     use super::*;
     use crate::{
         documents::{mail, sample},
-        domain::{id::{EventId, OrderId}, money::Currency},
+        domain::{
+            id::{EventId, OrderId},
+            money::Currency,
+        },
     };
 
     fn made(title: &str, name: &str, language: Language) -> String {

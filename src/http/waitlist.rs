@@ -226,9 +226,7 @@ pub async fn leave(
 async fn ask(app: &App, event: EventId, command: WaitlistCommand) -> Result<Json<WaitlistEntry>, Problem> {
     let handles = app.directory.event(event).await?;
     match handles.inventory.ask(Request { identity: None, command: Command::Waitlist(command) }).await? {
-        Answer::Waitlist(WaitlistAnswer::Standing(standing)) => {
-            Ok(Json(WaitlistEntry::of(event, &handles, *standing)))
-        }
+        Answer::Waitlist(WaitlistAnswer::Standing(standing)) => Ok(Json(WaitlistEntry::of(event, &handles, *standing))),
         other => {
             tracing::error!(?other, "not an answer of the waiting list");
             Err(Refused::Internal.into())

@@ -141,6 +141,17 @@ pub struct List {
     entries: u32,
 }
 
+impl List {
+    /// By dice of its own, so that a run without a list is what it was before there were any.
+    pub fn of(rng: &mut Rng) -> Option<Self> {
+        rng.percent(60).then(|| Self {
+            offer_ms: rng.pick(&[3_000, 10_000, 20_000]),
+            gather_ms: rng.pick(&[0, 2_000, 8_000]),
+            entries: rng.between(1, 10) as u32,
+        })
+    }
+}
+
 impl Swarm {
     pub fn waitlist(&self) -> WaitlistSettings {
         let Some(List { offer_ms, gather_ms, entries }) = self.list else { return WaitlistSettings::DEFAULT };
@@ -201,11 +212,7 @@ impl Swarm {
             beacon: rng.percent(40),
             weights: rng.pick(&[&[1][..], &[1, 1], &[1, 3], &[4, 1, 2]]).to_vec(),
             strict: rng.percent(25),
-            list: rng.percent(60).then(|| List {
-                offer_ms: rng.pick(&[3_000, 10_000, 20_000]),
-                gather_ms: rng.pick(&[0, 2_000, 8_000]),
-                entries: rng.between(1, 10) as u32,
-            }),
+            list: None,
         }
     }
 }

@@ -7,12 +7,7 @@
 use std::{sync::Weak, time::Duration};
 
 use crate::{
-    actors::{
-        backoff::Backoff,
-        clock::wall,
-        directory::Directory,
-        foundation::Foundation,
-    },
+    actors::{backoff::Backoff, clock::wall, directory::Directory, foundation::Foundation},
     domain::{
         code::Code,
         inventory::{
@@ -106,16 +101,19 @@ async fn take(on: &Foundation, offered: &Offered) -> Result<(), StoreError> {
     let mut write = on.database.begin().await?;
     match returns::take(&mut write, offered, wall()).await {
         Ok(Ok(refund)) => {
-            audit::append(&mut write, &audit::Act {
-                at: refund.created_at,
-                account: Some(offered.fan),
-                role: "fan".into(),
-                address: String::new(),
-                action: "ticket.return".into(),
-                object: offered.ticket.to_string(),
-                reason: refund.note.clone(),
-                request_id: refund.id.to_string(),
-            })
+            audit::append(
+                &mut write,
+                &audit::Act {
+                    at: refund.created_at,
+                    account: Some(offered.fan),
+                    role: "fan".into(),
+                    address: String::new(),
+                    action: "ticket.return".into(),
+                    object: offered.ticket.to_string(),
+                    reason: refund.note.clone(),
+                    request_id: refund.id.to_string(),
+                },
+            )
             .await?;
             write.commit().await?;
             tracing::info!(ticket = %offered.ticket, refund = %refund.id, "a ticket was given back");

@@ -242,8 +242,10 @@ impl Waitlist {
         !self.is_empty() && (self.stirred || self.wakes_at.is_some_and(|at| at <= now))
     }
 
+    /// When [`Self::is_stirred`] will be so; at once: some time ago.
     pub fn wakes_at(&self) -> Option<EventTime> {
-        self.wakes_at
+        let at = if self.stirred { Some(EventTime(0)) } else { self.wakes_at };
+        at.filter(|_| !self.is_empty())
     }
 
     /// Nothing is to be offered until something changes; `others`: what may, by time alone, beside what is kept.

@@ -288,7 +288,10 @@ pub enum News {
     /// The fan has given the place up, on whichever socket or by HTTP.
     Left,
     /// What the fan was on the waiting list for is held for them.
-    Offered { reference: OrderRef, until: EventTime },
+    Offered {
+        reference: OrderRef,
+        until: EventTime,
+    },
 }
 
 /// Where a fan stands.

@@ -21,7 +21,9 @@ use crate::{
     domain::{
         code::Code,
         event::Phase,
-        inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings},
+        inventory::configuration::{
+            Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings,
+        },
         money::{Currency, Money},
         time::{EventTime, Millis},
     },

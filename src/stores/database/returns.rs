@@ -64,7 +64,11 @@ pub struct Look {
 }
 
 /// Again: the same. Durable when it returns.
-pub async fn put_up(database: &Database, ticket: &Ticket, now: EventTime) -> Result<Result<(), NotReturned>, StoreError> {
+pub async fn put_up(
+    database: &Database,
+    ticket: &Ticket,
+    now: EventTime,
+) -> Result<Result<(), NotReturned>, StoreError> {
     let mut write = database.begin().await?;
     let state = sqlx::query("SELECT state FROM tickets WHERE id = $1").bind(ticket.id.to_string());
     let state = write.fetch_optional(state).await?.map(|row| row.named::<TicketState>("state")).transpose()?;
@@ -121,7 +125,8 @@ pub async fn counts(database: &Database, event: EventId) -> Result<(u64, u64), S
 }
 
 pub async fn due(database: &Database, now: EventTime, limit: u32) -> Result<Vec<Look>, StoreError> {
-    let select = sqlx::query("SELECT event_id, next_at FROM return_looks WHERE next_at <= $1 ORDER BY next_at LIMIT $2");
+    let select =
+        sqlx::query("SELECT event_id, next_at FROM return_looks WHERE next_at <= $1 ORDER BY next_at LIMIT $2");
     let rows = database.fetch_all(select.bind(millis(now)).bind(i64::from(limit))).await?;
     rows.iter().map(|row| Ok(Look { event: row.parsed("event_id")?, next_at: row.time("next_at")? })).collect()
 }

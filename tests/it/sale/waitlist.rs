@@ -102,7 +102,8 @@ fn ga(quantity: u32) -> Value {
 async fn sold_out_somebody_lets_go_and_who_waited_has_an_offer_a_mail_and_a_ticket() {
     let shop = Shop::open().await;
     let event = shop.with_a_list(4, 4).await;
-    let [ann, bob, cid, dan] = join_all(["ann", "bob", "cid", "dan"].map(|name| shop.fan(name))).await.try_into().ok().expect("four");
+    let [ann, bob, cid, dan] =
+        join_all(["ann", "bob", "cid", "dan"].map(|name| shop.fan(name))).await.try_into().ok().expect("four");
     assert_eq!(shop.wait(&event, &bob, 2).await.problem(), (409, "not_sold_out".into()));
     let dans = shop.admitted(&event, &dan).await;
     shop.takes(&event, &ann, 4).await.expect(StatusCode::CREATED);
@@ -209,7 +210,8 @@ async fn thirty_who_come_at_once_are_served_in_the_order_that_they_were_told() {
 async fn a_ticket_goes_back_to_who_waits_and_only_then_stops_to_be_good() {
     let shop = Shop::open().await;
     let event = shop.with_a_list(3, 600).await;
-    let [ann, bob, cid] = join_all(["ann", "bob", "cid"].map(|name| shop.fan(name))).await.try_into().ok().expect("three");
+    let [ann, bob, cid] =
+        join_all(["ann", "bob", "cid"].map(|name| shop.fan(name))).await.try_into().ok().expect("three");
     let staff = shop.served.with_roles("staff@example.org", &[Role::Staff]).await;
     let order = shop.bought(&event, &ann, &ga(3)).await;
     let [first, second, third] = shop.tickets(&ann).await.try_into().ok().expect("three tickets");
@@ -285,7 +287,9 @@ async fn s_20_settings_of_a_list_are_checked_and_told() {
     assert_eq!(told.expect(StatusCode::OK)["waitlist"], json!({"mode": "closed", "returns_until": null}));
     let other = shop.fan("bob").await;
     assert_eq!(shop.wait(&event, &other, 1).await.problem(), (409, "waitlist_closed".into()));
-    for wrong in [json!({}), json!({"ticket_types": [], "quantity": 1}), json!({"ticket_types": ["GA"], "quantity": 21})] {
+    for wrong in
+        [json!({}), json!({"ticket_types": [], "quantity": 1}), json!({"ticket_types": ["GA"], "quantity": 21})]
+    {
         let path = format!("/api/v1/events/{event}/waitlist");
         let answer = shop.served.call(Method::PUT, &path, Some(&other.access), Some(wrong.clone())).await;
         assert_eq!(answer.problem(), (422, "invalid_body".into()), "{wrong}");

@@ -11,7 +11,11 @@ use super::super::{
     request::{BestAvailable, Hold, Want},
     waitlist::{Keeping, WaitEnd, Waiting, Wish},
 };
-use crate::domain::{event::Phase, queue::Place, time::{EventTime, Millis}};
+use crate::domain::{
+    event::Phase,
+    queue::Place,
+    time::{EventTime, Millis},
+};
 
 /// The day of the sale, and of the event.
 const DAY: Millis = Millis::minutes(24 * 60);

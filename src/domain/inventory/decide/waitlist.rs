@@ -171,6 +171,9 @@ impl Inventory {
 
     /// Stock that others wait for is sold out to whoever comes now; seats kept for a channel are not what they wait for.
     pub(super) fn not_past_the_list(&self, lines: &[EntryLine]) -> Result<(), Refusal> {
+        if self.waitlist.is_empty() {
+            return Ok(());
+        }
         let portions = self.portions(lines);
         let past = portions.iter().find(|part| part.quantity > part.blocked && self.is_kept(part.ticket_type));
         match past.and_then(|part| self.stock.get(part.ticket_type)) {

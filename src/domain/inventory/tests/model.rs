@@ -258,7 +258,9 @@ impl Run {
         let entries = self.sale.journal.len();
         let join = WaitlistCommand::Join { order, fan, ticket_types: ticket_types.clone(), wish };
         let joined = self.sale.ask(Command::Waitlist(join)).is_ok();
-        assert!(!joined || self.sale.journal.len() > entries || self.model.line.iter().any(|(waits, ..)| *waits == fan));
+        assert!(
+            !joined || self.sale.journal.len() > entries || self.model.line.iter().any(|(waits, ..)| *waits == fan)
+        );
         if self.sale.journal.len() > entries {
             self.model.line.push((fan, ticket_types, wish));
         }

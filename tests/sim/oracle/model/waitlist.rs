@@ -1,6 +1,6 @@
 //! The waiting list, as the journal says it: one line, and whom an offer passes by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::domain::{
     id::{FanId, OrderId},
@@ -25,6 +25,8 @@ pub struct Waitlist {
     kept_until: BTreeMap<u16, EventTime>,
     /// What is free of these is for sale: it is enough for nobody.
     spared: Vec<u16>,
+    /// Whoever ever came, by what an offer would be.
+    pub joined: BTreeSet<OrderId>,
 }
 
 struct Waiting {
@@ -47,6 +49,7 @@ impl Model {
                 require(!enough, || format!("{fan} waits for what is there"))?;
                 let (fan, order, ticket_types, wish) = (*fan, *order, ticket_types.clone(), *wish);
                 self.waitlist.line.push(Waiting { fan, order, ticket_types, wish });
+                self.waitlist.joined.insert(order);
                 Ok(())
             }
             Entry::WaitlistLeft { fan, .. } => self.waits_no_more(*fan).map(drop),
@@ -62,7 +65,8 @@ impl Model {
             }
             Entry::Offered { order, fan, lines, expires_at } => self.offered(at, (*order, *fan), lines, *expires_at),
             _ => {
-                self.waitlist = Waitlist::default();
+                let joined = std::mem::take(&mut self.waitlist.joined);
+                self.waitlist = Waitlist { joined, ..Waitlist::default() };
                 Ok(())
             }
         }
@@ -80,8 +84,8 @@ impl Model {
         self.check_waiters(at, fan, line)?;
         let waiting = self.waits_no_more(fan)?;
         require(waiting.order == order, || format!("{order} is offered to who waits for {}", waiting.order))?;
-        let fits = if waiting.wish.fewer { line.quantity >= 1 } else { line.quantity == waiting.wish.quantity.into() };
-        let fits = fits && line.quantity <= waiting.wish.quantity.into();
+        let (least, most) = (waiting.wish.least(), u32::from(waiting.wish.quantity));
+        let fits = (least..=most).contains(&line.quantity);
         require(fits, || format!("{order} offers {} for {:?}", line.quantity, waiting.wish))?;
         require(expires_at > at, || format!("{order} is over before it is offered"))?;
         self.fact(order, FactKind::Offered);
@@ -114,7 +118,7 @@ impl Model {
         require(kept.is_some_and(|until| *until <= at), || format!("{fan} is served before who came first"))?;
         let room = self.room(line.ticket_type, &self.free());
         let fits = |waiting: &Waiting| {
-            let least = if waiting.wish.fewer { 1 } else { u64::from(waiting.wish.quantity) };
+            let least = u64::from(waiting.wish.least());
             let in_any_place = !self.is_seated(line.ticket_type) || waiting.wish.any_seat || least == 1;
             in_any_place && least <= room
         };
