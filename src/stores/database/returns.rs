@@ -97,12 +97,11 @@ pub async fn put_up(
 /// Says what it was: only what is still offered is withdrawn.
 pub async fn withdraw(database: &Database, ticket: TicketId, now: EventTime) -> Result<Option<State>, StoreError> {
     let mut write = database.begin().await?;
-    let state = state_of(&mut write, ticket).await?;
     if settle(&mut write, ticket, "withdrawn", now).await? {
         write.commit().await?;
         return Ok(Some(State::Wanted));
     }
-    Ok(state)
+    state_of(&mut write, ticket).await
 }
 
 /// Which of these are offered.

@@ -24,7 +24,7 @@ use crate::{
     rng::{Rng, Trace},
     saga::{Script, Walk},
     stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
-    swarm::{List, Fault, Swarm},
+    swarm::{Fault, List, Swarm},
 };
 
 /// The wall clock's reading when virtual time begins.
