@@ -142,6 +142,7 @@ impl Errand {
                         | Command::Draw(_)
                         | Command::Classify { .. }
                         | Command::UseInvite { .. }
+                        | Command::Waitlist(_)
                 )
             }
             Self::AdmitNow { .. } | Self::RemoveFirst { .. } => false,

@@ -141,6 +141,11 @@ impl Billing {
         Self { programme, rules: details.ticket_rules, kinds, seats }
     }
 
+    /// What a ticket type is called.
+    pub(super) fn kind(&self, ticket_type: &Code) -> String {
+        self.kinds.get(ticket_type).cloned().unwrap_or_else(|| ticket_type.to_string())
+    }
+
     pub fn entry(&self, ticket: &Ticket, of: usize, holder: &Account) -> Entry {
         let place = |seat: &SeatId| Place { seat: seat.clone(), found: self.seats.get(seat).cloned() };
         Entry {
@@ -148,7 +153,7 @@ impl Billing {
             order: ticket.reference,
             position: ticket.position,
             of: u32::try_from(of).unwrap_or(u32::MAX),
-            kind: self.kinds.get(&ticket.ticket_type).cloned().unwrap_or_else(|| ticket.ticket_type.to_string()),
+            kind: self.kind(&ticket.ticket_type),
             place: ticket.seat.as_ref().map(place),
             holder: if ticket.holder.is_empty() { holder.name.clone() } else { ticket.holder.clone() },
             price: ticket.price,

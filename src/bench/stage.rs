@@ -372,6 +372,7 @@ pub fn configuration() -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

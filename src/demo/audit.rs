@@ -100,7 +100,7 @@ async fn read_journal(setting: &Setting, event: EventId, stock: u32, audit: &mut
                     audit.overtaken += u64::from(*place < furthest);
                     furthest = furthest.max(*place);
                 }
-                Entry::Held { order, fan, .. } => {
+                Entry::Held { order, fan, .. } | Entry::Offered { order, fan, .. } => {
                     audit.holds += 1;
                     told.held.insert(*order, *fan);
                 }

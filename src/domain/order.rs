@@ -67,7 +67,7 @@ pub enum HoldFact {
 impl From<FactKind> for HoldFact {
     fn from(kind: FactKind) -> Self {
         match kind {
-            FactKind::Created | FactKind::Extended => Self::Held,
+            FactKind::Created | FactKind::Extended | FactKind::Offered => Self::Held,
             FactKind::Released | FactKind::Expired => Self::Lapsed,
             FactKind::ConfirmRefused { .. } => Self::Refused,
             FactKind::Confirmed { .. } => Self::Sold,

@@ -97,6 +97,8 @@ pub enum RefundReason {
     LimitReached,
     /// The organizer or an operator has asked for it.
     Requested,
+    /// Its holder gave the ticket back to who waits for one.
+    Returned,
 }
 
 impl RefundReason {
@@ -108,6 +110,7 @@ impl RefundReason {
             Self::Voided => "voided",
             Self::LimitReached => "limit_reached",
             Self::Requested => "requested",
+            Self::Returned => "returned",
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod admin_providers;
 pub mod admin_queue;
 pub mod admin_stock;
 mod admin_tickets;
+pub mod admin_waitlist;
 pub mod app;
 mod attention;
 pub mod audit;
@@ -70,6 +71,7 @@ pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;
 pub mod upkeep;
+pub mod waitlist;
 pub mod websocket;
 
 use std::time::{SystemTime, UNIX_EPOCH};

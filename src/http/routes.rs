@@ -6,12 +6,12 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_cluster, admin_providers, admin_queue, admin_stock, admin_tickets,
+    accounts, admin_cluster, admin_providers, admin_queue, admin_stock, admin_tickets, admin_waitlist,
     app::App,
     attention, audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health,
     holds, keys, mails, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
-    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
+    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, waitlist, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -60,6 +60,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(holds::create))
         .routes(routes!(holds::read, holds::release))
         .routes(routes!(holds::extend))
+        .routes(routes!(waitlist::join, waitlist::read, waitlist::leave))
         // orders
         .routes(routes!(orders::list))
         .routes(routes!(orders::read))
@@ -72,6 +73,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // tickets
         .routes(routes!(tickets::list))
         .routes(routes!(tickets::read))
+        .routes(routes!(tickets::returning::put_up, tickets::returning::withdraw))
         .routes(routes!(tickets::papers::pdf))
         .routes(routes!(tickets::papers::of_order))
         .routes(routes!(tickets::papers::qr))
@@ -121,6 +123,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
+        .routes(routes!(admin_waitlist::read, admin_waitlist::set))
         .routes(routes!(refunds::create, refunds::of_order))
         .routes(routes!(refunds::batch::begin, refunds::batch::progress))
         .routes(routes!(refunds::batch::list))

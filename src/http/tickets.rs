@@ -1,6 +1,7 @@
 //! A fan's own tickets. Their code is signed; the keys are published, so a door needs no network.
 
 pub mod papers;
+pub mod returning;
 pub mod rotation;
 pub mod transfers;
 pub mod wallets;
@@ -31,7 +32,7 @@ use crate::{
     stores::database::{
         Write,
         orders::{self, Change, NotReplaced},
-        tickets,
+        returns, tickets,
     },
 };
 
@@ -66,6 +67,8 @@ pub struct Ticket {
 pub enum TicketState {
     Live,
     Void,
+    /// Valid, and offered to who waits for one: see `/tickets/{ticket}/return`.
+    Returning,
 }
 
 impl From<tickets::State> for TicketState {
@@ -96,6 +99,15 @@ impl From<tickets::Ticket> for Ticket {
     }
 }
 
+impl Ticket {
+    /// `offered`: those of its fan that are offered back.
+    fn of(ticket: tickets::Ticket, offered: &[TicketId]) -> Self {
+        let told = Self::from(ticket);
+        let is_offered = told.state == TicketState::Live && offered.contains(&told.id);
+        Self { state: if is_offered { TicketState::Returning } else { told.state }, ..told }
+    }
+}
+
 /// Lists the fan's own tickets, newest first.
 #[utoipa::path(get, path = "/tickets", tag = "orders", params(PageQuery), security(("bearer" = [])), responses(
     (status = 200, body = Page<Ticket>),
@@ -109,7 +121,8 @@ pub async fn list(
 ) -> Result<Json<Page<Ticket>>, Problem> {
     let (cursor, limit) = query.checked()?;
     let page = tickets::list(&app.database, signed_in.account, cursor.as_ref(), limit).await?;
-    Ok(Json(Page::of(page, Ticket::from)))
+    let offered = returns::offered_of(&app.database, signed_in.account).await?;
+    Ok(Json(Page::of(page, |ticket| Ticket::of(ticket, &offered))))
 }
 
 #[utoipa::path(get, path = "/tickets/{ticket}", tag = "orders", params(("ticket" = String, Path)),
@@ -123,7 +136,8 @@ pub async fn read(
     Path(ticket): Path<TicketId>,
 ) -> Result<Json<Ticket>, Problem> {
     let ticket = tickets::of_fan(&app.database, ticket, signed_in.account).await?.ok_or(Refused::NotFound)?;
-    Ok(Json(ticket.into()))
+    let offered = returns::offered_of(&app.database, signed_in.account).await?;
+    Ok(Json(Ticket::of(ticket, &offered)))
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -17,7 +17,7 @@ use super::error::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Routing keys `order.created`, `order.extended`, `order.released`, `order.expired`, `order.confirmed`,
-    /// `order.confirm-refused`, `order.voided`.
+    /// `order.confirm-refused`, `order.voided`, `order.offered`.
     Orders,
     /// `order.payment-success`, `order.payment-cancelled`.
     Payments,
@@ -63,6 +63,7 @@ impl Topic {
                 "order.confirmed",
                 "order.confirm-refused",
                 "order.voided",
+                "order.offered",
             ],
             Self::Payments => &["order.payment-success", "order.payment-cancelled"],
             Self::Dead => &[],

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 139] = [
+const ROWS: [(&str, &str, May); 146] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -81,6 +81,9 @@ const ROWS: [(&str, &str, May); 139] = [
     ("get", "/api/v1/events/{event}/stock/stream", Anybody),
     ("get", "/api/v1/events/{event}/stock/socket", Anybody),
     ("post", "/api/v1/events/{event}/holds", AnyAccount),
+    ("put", "/api/v1/events/{event}/waitlist", AnyAccount),
+    ("get", "/api/v1/events/{event}/waitlist", AnyAccount),
+    ("delete", "/api/v1/events/{event}/waitlist", AnyAccount),
     ("get", "/api/v1/holds/{reference}", ItsFan),
     ("post", "/api/v1/holds/{reference}/extend", ItsFan),
     ("delete", "/api/v1/holds/{reference}", ItsFan),
@@ -95,6 +98,8 @@ const ROWS: [(&str, &str, May); 139] = [
     ("get", "/api/v1/me/refunds", AnyAccount),
     ("get", "/api/v1/tickets", AnyAccount),
     ("get", "/api/v1/tickets/{ticket}", ItsFan),
+    ("put", "/api/v1/tickets/{ticket}/return", ItsFan),
+    ("delete", "/api/v1/tickets/{ticket}/return", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/pdf", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/qr.svg", ItsFan),
     ("get", "/api/v1/tickets/{ticket}/event.ics", ItsFan),
@@ -144,6 +149,8 @@ const ROWS: [(&str, &str, May); 139] = [
     ("post", "/api/v1/admin/events/{event}/queue/draw/beacon", Steerers),
     ("get", "/api/v1/admin/events/{event}/stock", Steerers),
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
+    ("get", "/api/v1/admin/events/{event}/waitlist", Steerers),
+    ("put", "/api/v1/admin/events/{event}/waitlist", Steerers),
     ("get", "/api/v1/admin/orders/{reference}/refunds", Steerers),
     ("post", "/api/v1/admin/orders/{reference}/refunds", Steerers),
     ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
@@ -277,6 +284,8 @@ fn body(method: &str, path: &str) -> Option<Value> {
         (_, _, "withdraw") => json!({"invites": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "halt") => json!({"halted": false, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),
+        ("put", path, "waitlist") if path.contains("/admin/") => json!({"mode": "off", "reason": reason}),
+        ("put", _, "waitlist") => json!({"ticket_types": ["GA"], "quantity": 1}),
         ("put", _, "stock") => json!({"ticket_type": "GA", "stock": 100, "reason": reason}),
         ("put", _, "members") => {
             json!({"class": "default", "fans": ["00000000000040008000000000000000"], "reason": reason})

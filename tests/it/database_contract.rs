@@ -9,6 +9,7 @@ mod money;
 mod orders;
 mod outstanding;
 mod records;
+mod returns;
 mod sample;
 mod scans;
 mod sessions;

@@ -51,5 +51,6 @@ mod shop;
 mod stock_mirrors;
 mod two_nodes;
 mod used_tickets_contract;
+mod waitlist_crash;
 mod waits_contract;
 mod wishes;

@@ -250,6 +250,7 @@ pub fn configuration(stock: u32) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

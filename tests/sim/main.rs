@@ -24,7 +24,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 49] = [
+const SITUATIONS: [&str; 53] = [
     "a late payment takes other seats",
     "a hold is kept for its payment",
     "classes wait together, and one of them is called",
@@ -43,6 +43,10 @@ const SITUATIONS: [&str; 49] = [
     "a fan claims too late",
     "a fan comes back and has no place",
     "a fan finds nothing left",
+    "a fan waits for what is sold out",
+    "something is offered to who waits",
+    "who waited has an offer and takes it up",
+    "stock that is enough for nobody who waits is for sale",
     "the queue's store comes back without acknowledged places",
     "a message is delivered again",
     "a transaction is done and nobody knows",

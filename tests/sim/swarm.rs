@@ -6,9 +6,10 @@ use onsale::domain::{
     id::FanId,
     inventory::{
         classes::{Classes, QueueClass},
-        configuration::Mode,
+        configuration::{ListMode, Mode, WaitlistSettings},
     },
     queue::{Class, Precedence},
+    time::Millis,
 };
 
 use super::rng::Rng;
@@ -129,9 +130,40 @@ pub struct Swarm {
     /// Weights of the default class and of those beside it.
     pub weights: Vec<u8>,
     pub strict: bool,
+    /// Of the waiting list, if there is one.
+    pub list: Option<List>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct List {
+    offer_ms: u64,
+    gather_ms: u64,
+    entries: u32,
+}
+
+impl List {
+    /// By dice of its own, so that a run without a list is what it was before there were any.
+    pub fn of(rng: &mut Rng) -> Option<Self> {
+        rng.percent(60).then(|| Self {
+            offer_ms: rng.pick(&[3_000, 10_000, 20_000]),
+            gather_ms: rng.pick(&[0, 2_000, 8_000]),
+            entries: rng.between(1, 10) as u32,
+        })
+    }
 }
 
 impl Swarm {
+    pub fn waitlist(&self) -> WaitlistSettings {
+        let Some(List { offer_ms, gather_ms, entries }) = self.list else { return WaitlistSettings::DEFAULT };
+        WaitlistSettings {
+            mode: ListMode::Open,
+            max_entries: entries,
+            offer_on_the_day: Millis(offer_ms),
+            gather: Millis(gather_ms),
+            ..WaitlistSettings::DEFAULT
+        }
+    }
+
     pub fn classes(&self) -> Arc<Classes> {
         let class = |(number, &weight): (usize, &u8)| QueueClass {
             code: format!("C{number}").parse().expect("a code"),
@@ -180,6 +212,7 @@ impl Swarm {
             beacon: rng.percent(40),
             weights: rng.pick(&[&[1][..], &[1, 1], &[1, 3], &[4, 1, 2]]).to_vec(),
             strict: rng.percent(25),
+            list: None,
         }
     }
 }

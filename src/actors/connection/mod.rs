@@ -73,6 +73,11 @@ pub enum Outgoing {
     /// The fan is called: claim until `claim_by`.
     Turn(crate::domain::inventory::request::Admission),
     Notice(Notice),
+    /// What the fan was on the waiting list for is held for them.
+    Offer {
+        reference: crate::domain::id::OrderRef,
+        until: EventTime,
+    },
     /// This node goes down: open another socket elsewhere, which can go on from what was told last.
     Goaway(Option<Seen>),
     /// Nothing follows.

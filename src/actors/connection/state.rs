@@ -210,6 +210,8 @@ impl State {
             News::Tied => return self.close(Close::Tied),
             News::Placed(place) => Standing::Waiting(place),
             News::Left => Standing::NotHere,
+            // Where the fan stands in the queue is as it was.
+            News::Offered { reference, until } => return self.screen.say(Outgoing::Offer { reference, until }),
         };
         self.stand(standing)
     }

@@ -2,8 +2,9 @@
 //!
 //! Owns nothing that lasts. Order facts become rows of the database, a batch at a time; payment facts go to their event's
 //! orders; the database's outbox goes to the bus; refunds that are due go to their provider, which is also
-//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; the inventory hears of tickets that
-//! have moved; dead letters become rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
+//! asked about payments that nobody has heard of, and cancelled events' orders become refunds; tickets that are offered back find
+//! takers, and the inventory hears of tickets that have moved; dead letters become
+//! rows for people to look at. Each message is acknowledged after its effect is durable, so a crash
 //! anywhere makes it come again.
 //!
 //! Limits: so many unanswered deliveries of each topic; a message that can never be taken in goes to the dead letters.
@@ -16,6 +17,7 @@ mod payments;
 mod places;
 mod refunds;
 mod relay;
+mod returns;
 mod sessions;
 
 use std::sync::Weak;
@@ -45,7 +47,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 8],
+    _workers: [AbortOnDropHandle<()>; 9],
 }
 
 impl Actor for Intake {
@@ -59,6 +61,7 @@ impl Actor for Intake {
         (on, directory): Self::Arguments,
     ) -> Result<Workers, ActorProcessingErr> {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
+        let returns = returns::run(on.clone(), Weak::clone(&directory));
         let (refunds, batches) = (refunds::run(on.clone(), Weak::clone(&directory)), batches::run(on.clone()));
         let (sessions, dead) = (sessions::run(on.clone(), Weak::clone(&directory)), dead::run(on.clone()));
         let moves = moves::run(on.clone(), directory);
@@ -75,6 +78,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 refunds.await;
                 Message::Ended("refunds")
+            }),
+            beside::run(&me, async move {
+                returns.await;
+                Message::Ended("tickets that are offered back")
             }),
             beside::run(&me, async move {
                 batches.await;

@@ -60,6 +60,9 @@ impl Admitted {
                     let ended = self.by_place.remove(&place);
                     changes.extend(ended.map(|Admission { fan, .. }| AdmissionChange::Ended { fan, place }));
                 }
+                Entry::Offered { order, fan, expires_at, .. } => {
+                    changes.push(AdmissionChange::Offered { fan, order, until: expires_at });
+                }
                 _ => {}
             }
         }
@@ -76,7 +79,7 @@ impl Admitted {
 /// Of the saga, if it moves an order.
 pub(super) fn step(segment: &Segment) -> Option<Step> {
     segment.entries.iter().find_map(|entry| match entry {
-        Entry::Held { .. } => Some(Step::Held),
+        Entry::Held { .. } | Entry::Offered { .. } => Some(Step::Held),
         Entry::Released { .. } | Entry::Expired { .. } => Some(Step::Ended),
         Entry::Confirmed { .. } | Entry::ConfirmRefused { .. } => Some(Step::Decided),
         Entry::Reduced { .. } | Entry::Voided { .. } => Some(Step::Reduced),

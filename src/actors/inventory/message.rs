@@ -17,6 +17,7 @@ use crate::{
             request::{Admission, HoldView},
         },
         queue::{Loss, Place},
+        time::EventTime,
     },
     stores::journal::AppendError,
 };
@@ -83,7 +84,7 @@ pub(in crate::actors) struct Begun {
     pub loss: Option<Loss>,
 }
 
-/// Told to the waiting room after the commit, in journal order.
+/// What fans may have to hear of: told to the waiting room after the commit, in journal order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionChange {
     /// Claimed, or extended.
@@ -91,6 +92,12 @@ pub enum AdmissionChange {
     Ended {
         fan: FanId,
         place: Place,
+    },
+    /// To who is on the waiting list.
+    Offered {
+        fan: FanId,
+        order: OrderId,
+        until: EventTime,
     },
 }
 

@@ -89,7 +89,7 @@ pub struct Arguments {
     pub halt: Option<Halt>,
     /// Committed facts in journal order. Not bounded here: new holds are refused beyond `outbox_limit`.
     pub facts: mpsc::UnboundedSender<Vec<OrderFact>>,
-    /// Committed changes of admissions, in journal order; there are no more of them than slots.
+    /// Committed changes of admissions, and offers, in journal order; there are no more of them than slots and tickets.
     pub admissions: mpsc::UnboundedSender<AdmissionChange>,
 }
 

@@ -61,6 +61,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

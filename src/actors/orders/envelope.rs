@@ -57,6 +57,7 @@ fn routing_key(what: &FactKind) -> &'static str {
         FactKind::Confirmed { .. } => "order.confirmed",
         FactKind::ConfirmRefused { .. } => "order.confirm-refused",
         FactKind::Voided => "order.voided",
+        FactKind::Offered => "order.offered",
     }
 }
 
@@ -100,6 +101,7 @@ mod tests {
             (FactKind::Confirmed { payment }, "order.confirmed"),
             (FactKind::ConfirmRefused { payment, why: ConfirmRefusal::Gone }, "order.confirm-refused"),
             (FactKind::Voided, "order.voided"),
+            (FactKind::Offered, "order.offered"),
         ];
         for (what, key) in kinds {
             let sent = envelope(what);

@@ -146,8 +146,11 @@ impl Admissions {
         Ok(())
     }
 
-    /// A hold of this admission was sold, or has ended.
+    /// A hold of this admission was sold, or has ended. An offer has none.
     pub fn hold_settled(&mut self, place: Place) -> Result<(), Corrupt> {
+        if place == Place(0) {
+            return Ok(());
+        }
         let (slot, record) = self.record(place).ok_or_else(|| Corrupt(format!("admission {place} has no slot")))?;
         let left = record.unpaid_holds.checked_sub(1);
         record.unpaid_holds = left.ok_or_else(|| Corrupt(format!("admission {place} has no hold")))?;

@@ -90,6 +90,12 @@ impl Inventory {
                 self.invites_withdrawn(invites);
                 Ok(())
             }
+            Entry::WaitlistJoined { .. }
+            | Entry::WaitlistLeft { .. }
+            | Entry::StockKept { .. }
+            | Entry::StockSpared { .. }
+            | Entry::Offered { .. }
+            | Entry::WaitlistCleared => self.waitlist_changed(at, entry),
         }
     }
 
@@ -123,6 +129,7 @@ impl Inventory {
             SeatPlan::Unchanged => self.configuration.as_ref().map_or(Vec::new(), |current| current.seats.clone()),
         };
         let configuration = Configuration { seats, ..configuration.clone() };
+        let kept = self.kept();
         let changed = self.reconfigured(&configuration, plan);
         let changed = changed.map_err(|refusal| Corrupt(format!("configuration does not fit: {refusal}")))?;
         self.stock = changed.stock;
@@ -134,6 +141,8 @@ impl Inventory {
             self.terms_version = configuration.version;
         }
         self.configuration = Some(Arc::new(configuration));
+        self.waitlist.stir();
+        self.freed_since(&kept);
         Ok(())
     }
 
@@ -152,7 +161,7 @@ impl Inventory {
         Ok(())
     }
 
-    fn new_order(
+    pub(super) fn new_order(
         &self,
         order: OrderId,
         fan: FanId,
@@ -216,6 +225,7 @@ impl Inventory {
     fn lapsed(&mut self, at: EventTime, order: OrderId, state: HoldState) -> Result<(), Corrupt> {
         let record = self.in_state(order, &[HoldState::Held])?.clone();
         self.give_up(&record)?;
+        self.waitlist.lapsed(record.fan, order);
         self.orders.end(order, state, at);
         let what = if state == HoldState::Released { FactKind::Released } else { FactKind::Expired };
         self.push_fact(at, &record, what);
@@ -236,6 +246,7 @@ impl Inventory {
         }
         self.move_lines(&record.lines, Move::Sell)?;
         self.admissions.hold_settled(record.admission)?;
+        self.waitlist.sold(fan, order, false);
         self.orders.sell(order, payment);
         self.push_fact(at, &record, FactKind::Confirmed { payment });
         Ok(())
@@ -259,6 +270,7 @@ impl Inventory {
         }
         self.move_lines(&record.lines, Move::SellAtOnce)?;
         self.fans.take(fan, record.lines.quantity());
+        self.waitlist.sold(fan, order, true);
         self.push_fact(at, &record, FactKind::Confirmed { payment });
         match known {
             Some(_) => {
@@ -283,6 +295,7 @@ impl Inventory {
             && record.state == HoldState::Held
         {
             self.give_up(record)?;
+            self.waitlist.lapsed(fan, order);
         }
         if known.as_ref().is_some_and(|record| record.payment().is_none()) {
             self.orders.end(order, HoldState::Refused, at);
@@ -341,11 +354,16 @@ impl Inventory {
         Ok(record)
     }
 
-    fn move_lines(&mut self, lines: &Lines, step: Move) -> Result<(), Corrupt> {
+    pub(super) fn move_lines(&mut self, lines: &Lines, step: Move) -> Result<(), Corrupt> {
+        let kept = self.kept();
         for line in lines.as_slice() {
             let blocked = self.move_seats(line, step)?;
             let portion = Portion { ticket_type: line.ticket_type, quantity: line.quantity, blocked };
             self.stock.apply(step, portion)?;
+        }
+        if matches!(step, Move::GiveUp | Move::TakeBack) {
+            self.waitlist.stir();
+            self.freed_since(&kept);
         }
         Ok(())
     }
@@ -375,7 +393,7 @@ impl Inventory {
         Ok(blocked)
     }
 
-    fn push_fact(&mut self, at: EventTime, record: &Order, what: FactKind) {
+    pub(super) fn push_fact(&mut self, at: EventTime, record: &Order, what: FactKind) {
         let lines = self.public_lines(&record.lines);
         self.push_fact_with(at, record, lines, what);
     }

@@ -44,6 +44,8 @@ pub struct Configuration {
     /// The kill switch: nobody gets a place, an admission or a hold. What there is stays.
     #[serde(default)]
     pub halted: bool,
+    #[serde(default)]
+    pub waitlist: WaitlistSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +172,53 @@ pub struct QueueSettings {
     pub exclusive: bool,
 }
 
+/// Who waits for what is sold out, and what ticket holders may give back to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitlistSettings {
+    pub mode: ListMode,
+    /// Who may wait at once.
+    pub max_entries: u32,
+    /// How long an offer lasts,
+    pub offer: Millis,
+    /// and how long within a day of the sale's opening, or before the event.
+    pub offer_on_the_day: Millis,
+    /// How long what is not enough for the first is kept, for more may become free.
+    pub gather: Millis,
+    /// When the event itself starts.
+    pub starts_at: Option<EventTime>,
+    /// Until when holders may put tickets up for return; `None`: not at all.
+    pub returns_until: Option<EventTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListMode {
+    /// Nothing is offered or kept; who waits stays, in case it is switched on again.
+    #[default]
+    Off,
+    Open,
+    /// Nobody new; who waits is served.
+    Closed,
+}
+
+impl WaitlistSettings {
+    pub const DEFAULT: Self = Self {
+        mode: ListMode::Off,
+        max_entries: 10_000,
+        offer: Millis::minutes(4 * 60),
+        offer_on_the_day: Millis::minutes(15),
+        gather: Millis::minutes(10),
+        starts_at: None,
+        returns_until: None,
+    };
+}
+
+impl Default for WaitlistSettings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("{0} is named twice")]
@@ -193,6 +242,8 @@ pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
 pub const MAX_NAME_LEN: usize = 100;
+/// Fans on a waiting list.
+pub const MAX_WAITING: u32 = 100_000;
 /// Of a beacon's name or value.
 pub const MAX_BEACON_LEN: usize = 200;
 /// Tickets of one fan, and so of one order.
@@ -264,6 +315,11 @@ impl Configuration {
         in_time("extension", extension, Millis(0), Millis::minutes(60))?;
         in_time("claim_window", claim_window, Millis::seconds(1), Millis::minutes(60))?;
         in_time("grace", grace, Millis(0), Millis::minutes(24 * 60))?;
+        let WaitlistSettings { max_entries, offer, offer_on_the_day, gather, .. } = self.waitlist;
+        in_range("max_entries", max_entries, 0, MAX_WAITING)?;
+        in_time("offer", offer, Millis::seconds(1), Millis::minutes(7 * 24 * 60))?;
+        in_time("offer_on_the_day", offer_on_the_day, Millis::seconds(1), Millis::minutes(24 * 60))?;
+        in_time("gather", gather, Millis(0), Millis::minutes(24 * 60))?;
         at_most("beacon", self.beacon.as_ref().map_or(0, |name| name.chars().count()), MAX_BEACON_LEN)
     }
 

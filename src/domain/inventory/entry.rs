@@ -10,6 +10,7 @@ use super::{
     configuration::{Configuration, Seat},
     request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
     sealed::{open, seal},
+    waitlist::{WaitEnd, Wish},
 };
 use crate::domain::{
     draw::Digest,
@@ -163,6 +164,35 @@ pub enum Entry {
         number: u32,
         line: EntryLine,
     },
+    /// Of any of these types; `order` is what an offer will be.
+    WaitlistJoined {
+        order: OrderId,
+        fan: FanId,
+        ticket_types: Vec<u16>,
+        wish: Wish,
+    },
+    WaitlistLeft {
+        fan: FanId,
+        why: WaitEnd,
+    },
+    /// What is free is not enough for the first, and kept for more to become free; then it goes to whom it is enough for.
+    StockKept {
+        ticket_type: u16,
+        until: EventTime,
+    },
+    /// What is free is enough for nobody who waits: it is for sale.
+    StockSpared {
+        ticket_type: u16,
+    },
+    /// A hold that the inventory itself makes, for who waits. It has no admission.
+    Offered {
+        order: OrderId,
+        fan: FanId,
+        lines: Vec<EntryLine>,
+        expires_at: EventTime,
+    },
+    /// The sale is over: nobody waits any more.
+    WaitlistCleared,
 }
 
 /// Where a new configuration's seats stand.

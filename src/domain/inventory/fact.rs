@@ -31,7 +31,14 @@ pub enum FactKind {
     Extended,
     Released,
     Expired,
-    Confirmed { payment: PaymentId },
-    ConfirmRefused { payment: PaymentId, why: ConfirmRefusal },
+    Confirmed {
+        payment: PaymentId,
+    },
+    ConfirmRefused {
+        payment: PaymentId,
+        why: ConfirmRefusal,
+    },
     Voided,
+    /// Created by the inventory itself, for who waits.
+    Offered,
 }

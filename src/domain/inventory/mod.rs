@@ -18,6 +18,7 @@ pub mod fact;
 mod fans;
 mod invites;
 pub mod notice;
+mod offers;
 mod orders;
 mod orphans;
 mod outbox;
@@ -31,6 +32,7 @@ mod stock;
 #[cfg(test)]
 mod tests;
 mod view;
+pub mod waitlist;
 
 use std::sync::Arc;
 
@@ -50,8 +52,9 @@ use self::{
     outbox::Outbox,
     outcomes::Outcomes,
     request::{Admission, AdmissionEnd, Answer, HoldView},
-    seats::{SeatRecord, Seats},
+    seats::Seats,
     stock::Stock,
+    waitlist::{Tally, Waitlist},
 };
 use super::{
     code::{Code, SeatId},
@@ -84,6 +87,7 @@ pub struct Inventory {
     class_members: ClassMembers,
     manual_moves: u64,
     invites: Invites,
+    waitlist: Waitlist,
     /// Whoever runs the installation has halted all events. Not of the journal.
     all_halted: bool,
 }
@@ -128,6 +132,7 @@ pub struct View {
     /// Only where the event runs.
     #[serde(skip)]
     pub class_members: ClassMembers,
+    pub waitlist: Tally,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +144,7 @@ pub struct TypeView {
     pub capacity: u32,
     /// capacity = free + held + sold + blocked, always.
     pub free: u32,
-    /// The free ones that every quota has room for.
+    /// The free ones that every quota has room for; none while they are kept for who waits.
     pub available: u32,
     pub held: u32,
     pub sold: u32,
@@ -158,13 +163,16 @@ pub enum SeatState {
     Free,
     Held,
     Sold,
-    /// Blocked, or kept for a channel.
+    /// Blocked, or kept for a channel or for who waits.
     Blocked,
 }
 
 impl Inventory {
     /// Whether all events of the installation are halted, as far as is known here.
     pub fn halt_all(&mut self, halted: bool) {
+        if self.all_halted != halted {
+            self.waitlist.stir();
+        }
         self.all_halted = halted;
     }
 
@@ -198,11 +206,11 @@ impl Inventory {
         self.last_at
     }
 
-    /// When `due` will next have something.
+    /// When [`Self::due`], or [`Self::next_offer`] by time alone, will next have something.
     pub fn next_due(&self) -> Option<EventTime> {
         let hold = self.orders.deadlines().next().map(|(at, _)| at);
         let admission = self.admissions.deadlines().next().map(|(at, _)| at);
-        hold.into_iter().chain(admission).min()
+        hold.into_iter().chain(admission).chain(self.waitlist.wakes_at()).min()
     }
 
     /// Facts after `number`, oldest first, not yet marked as published.
@@ -223,12 +231,12 @@ impl Inventory {
 
     /// Every seat and its state, in the configuration's order.
     pub fn seats(&self) -> Vec<(SeatId, SeatState)> {
-        self.seats.states()
+        self.seats.states(|ticket_type| self.is_kept(ticket_type))
     }
 
     /// Of each seat, in the configuration's order: whether anybody can have it.
     pub fn free_seats(&self) -> Vec<bool> {
-        self.seats.offered().map(SeatRecord::is_open).collect()
+        self.seats.offered().map(|seat| seat.is_open() && !self.is_kept(seat.ticket_type)).collect()
     }
 
     /// Of each ticket type without seats, in the configuration's order: how many anybody can have.
@@ -236,7 +244,7 @@ impl Inventory {
         let ticket_types = self.configuration.iter().flat_map(|configuration| &configuration.ticket_types);
         let offered = ticket_types.filter_map(|ticket_type| self.stock.offered(&ticket_type.code));
         let unseated = offered.filter(|(_, stock)| !stock.seated);
-        unseated.map(|(index, stock)| (stock.code.clone(), self.stock.available(index))).collect()
+        unseated.map(|(index, stock)| (stock.code.clone(), self.for_sale(index))).collect()
     }
 
     /// The order as the inventory knows it: held, or how it ended, while remembered.
@@ -272,7 +280,7 @@ impl Inventory {
     }
 
     /// Whether somebody must run this event although nobody asks: live holds or admissions, unpublished facts, a
-    /// scheduled opening, a draw that is not over.
+    /// scheduled opening, a draw that is not over, fans on the waiting list.
     pub fn is_active(&self) -> bool {
         let opens_later = self
             .configuration
@@ -282,6 +290,7 @@ impl Inventory {
             || self.admissions.any_live()
             || self.outbox.len() > 0
             || opens_later
+            || !self.waitlist.is_empty()
             || self.is_drawing()
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::Configuration;
+use super::{
+    configuration::Configuration,
+    waitlist::{WaitlistAnswer, WaitlistCommand},
+};
 use crate::domain::{
     code::{Code, SeatId},
     draw::Digest,
@@ -109,6 +112,7 @@ pub enum Command {
         number: u32,
         to: Vec<Line>,
     },
+    Waitlist(WaitlistCommand),
 }
 
 /// How much longer a hold can last for a payment under way.
@@ -239,6 +243,7 @@ pub enum Answer {
     /// Of `ConfirmOrOthers`: this is what the fan has.
     ConfirmedAs(Vec<Line>),
     SeatAdded,
+    Waitlist(WaitlistAnswer),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -358,4 +363,14 @@ pub enum Refusal {
     OtherTicketType(SeatId),
     #[error("a ticket of the order has moved since")]
     OrderMoved,
+    #[error("this can be had now, without waiting")]
+    NotSoldOut,
+    #[error("the waiting list takes nobody new")]
+    WaitlistClosed,
+    #[error("{max} wait already")]
+    WaitlistFull { max: u32 },
+    #[error("you wait with another wish, or have an offer: leave or settle that first")]
+    AlreadyWaiting,
+    #[error("you do not wait, and nothing was offered to you")]
+    NotWaiting,
 }

@@ -140,10 +140,13 @@ impl Seats {
         })
     }
 
-    /// The configuration's order.
-    pub fn states(&self) -> Vec<(SeatId, SeatState)> {
-        let records = self.plan.iter().filter_map(|&seat| self.get(seat));
-        records.map(|record| (record.id.clone(), record.public_state())).collect()
+    /// The configuration's order. What is free of `is_kept` types is blocked to the public.
+    pub fn states(&self, is_kept: impl Fn(u16) -> bool) -> Vec<(SeatId, SeatState)> {
+        let state = |record: &SeatRecord| match record.public_state() {
+            SeatState::Free if is_kept(record.ticket_type) => SeatState::Blocked,
+            state => state,
+        };
+        self.offered().map(|record| (record.id.clone(), state(record))).collect()
     }
 
     /// Seats of the current configuration.

@@ -21,6 +21,7 @@ use super::{
     sealed::{open_chunks, seal_chunks},
     seats::{SeatUse, Seats},
     stock::Stock,
+    waitlist::Waitlist,
 };
 use crate::domain::time::EventTime;
 
@@ -49,6 +50,7 @@ pub struct Frozen {
     class_members: ClassMembers,
     manual_moves: u64,
     invites: Invites,
+    waitlist: Waitlist,
 }
 
 impl Frozen {
@@ -92,6 +94,7 @@ impl Inventory {
             class_members: self.class_members.clone(),
             manual_moves: self.manual_moves,
             invites: self.invites.clone(),
+            waitlist: self.waitlist.clone(),
         }
     }
 
@@ -101,9 +104,10 @@ impl Inventory {
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
         let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
             .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
-        let (mut orders, mut admissions) = (found.orders, found.admissions);
+        let (mut orders, mut admissions, mut waitlist) = (found.orders, found.admissions, found.waitlist);
         orders.work_out_deadlines();
         admissions.work_out_deadlines();
+        waitlist.work_out_indices();
         Ok(Self {
             term: found.term,
             last_at: found.last_at,
@@ -123,6 +127,7 @@ impl Inventory {
             class_members: found.class_members,
             manual_moves: found.manual_moves,
             invites: found.invites,
+            waitlist,
             all_halted: false,
         })
     }

@@ -100,12 +100,12 @@ impl Stock {
         self.quotas_of(stock).map(QuotaStock::room).fold(stock.free(), u32::min)
     }
 
-    /// What can still be had of all types, one after the other. Zero exactly when nothing can be had of any; where quotas
+    /// What can still be had of all types but those that are kept, one after the other. Zero exactly when nothing can be had of any; where quotas
     /// overlap without one lying in the other, a better order may find more.
-    pub fn available_in_all(&self) -> u64 {
+    pub fn available_in_all(&self, is_kept: impl Fn(u16) -> bool) -> u64 {
         let mut rooms: Vec<u32> = self.quotas.iter().map(QuotaStock::room).collect();
         let mut total = 0;
-        for stock in self.types.iter().filter(|stock| stock.offered) {
+        for (_, stock) in (0..).zip(&self.types).filter(|(index, stock)| stock.offered && !is_kept(*index)) {
             let drawn_on = || stock.quotas.iter().map(|&quota| usize::from(quota));
             let had = drawn_on().filter_map(|quota| rooms.get(quota)).copied().fold(stock.free(), u32::min);
             for quota in drawn_on() {

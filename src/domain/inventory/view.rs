@@ -20,7 +20,16 @@ impl Inventory {
     pub(super) fn status(&self, now: EventTime) -> Status {
         let Some(configuration) = &self.configuration else { return Status::Draft };
         let (opens, ends) = (configuration.on_sale_at, configuration.sale_ends_at);
-        Status::of(configuration.phase, now, opens, ends, self.stock.available_in_all())
+        Status::of(configuration.phase, now, opens, ends, self.all_for_sale())
+    }
+
+    /// What whoever comes can have of one type, as far as nobody waits for it.
+    pub(super) fn for_sale(&self, ticket_type: u16) -> u32 {
+        if self.is_kept(ticket_type) { 0 } else { self.stock.available(ticket_type) }
+    }
+
+    fn all_for_sale(&self) -> u64 {
+        self.stock.available_in_all(|ticket_type| self.is_kept(ticket_type))
     }
 
     /// Whether holds and admissions are given out: phase and schedule only, whatever is left.
@@ -37,7 +46,7 @@ impl Inventory {
             status: self.status(now),
             version: configuration.map_or(0, |c| c.version),
             terms_version: self.terms_version,
-            available: self.stock.available_in_all(),
+            available: self.all_for_sale(),
             ticket_types: self.type_views(),
             quotas: self.quota_views(),
             slots_taken: self.admissions.slots_taken(),
@@ -48,6 +57,7 @@ impl Inventory {
             draw: self.draw.clone(),
             manual_moves: self.manual_moves,
             class_members: self.class_members.clone(),
+            waitlist: self.waitlist.tally(),
         }
     }
 
@@ -62,7 +72,7 @@ impl Inventory {
                 seated: stock.seated,
                 capacity: stock.capacity,
                 free: stock.free(),
-                available: self.stock.available(index),
+                available: self.for_sale(index),
                 held: stock.held,
                 sold: stock.sold,
                 blocked: stock.blocked,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Class, Move, Outflow, Place, Ranks, Shares, Tie};
 use crate::domain::{
     event::Status,
-    id::FanId,
+    id::{FanId, OrderRef},
     inventory::{
         View,
         classes::Classes,
@@ -287,6 +287,11 @@ pub enum News {
     Tied,
     /// The fan has given the place up, on whichever socket or by HTTP.
     Left,
+    /// What the fan was on the waiting list for is held for them.
+    Offered {
+        reference: OrderRef,
+        until: EventTime,
+    },
 }
 
 /// Where a fan stands.

@@ -11,7 +11,7 @@ use crate::{
         money::Currency,
         time::EventTime,
     },
-    http::shapes::Timestamp,
+    http::{shapes::Timestamp, waitlist::WaitlistTold},
     stores::database::events::{Event, Summary},
 };
 
@@ -27,6 +27,7 @@ pub struct EventAnswer {
     pub quotas: Vec<QuotaBody>,
     pub queue: QueueBody,
     pub ticket_rules: TicketRulesBody,
+    pub waitlist: WaitlistTold,
     /// The public value that counts in the draw, if one was named.
     pub draw_beacon: Option<String>,
     /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
@@ -86,6 +87,7 @@ impl EventAnswer {
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
             queue: QueueBody::of(&configuration.queue, &configuration.classes),
             ticket_rules,
+            waitlist: WaitlistTold::of(&configuration.waitlist),
             draw_beacon: configuration.beacon,
             seats: configuration.seats.len(),
         }

@@ -23,7 +23,9 @@ use crate::{
     domain::{
         code::Code,
         event::Phase,
-        inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType},
+        inventory::configuration::{
+            Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings,
+        },
         money::{Currency, Money},
         time::{EventTime, Millis},
     },
@@ -211,6 +213,11 @@ impl Shortest {
     pub const NORMAL: Self = Self { hold_seconds: 60, session_seconds: 60, claim_seconds: 10, prequeue_seconds: 300 };
     /// For demonstrations and tests, where the operator's configuration allows it.
     pub const DEMO: Self = Self { hold_seconds: 1, session_seconds: 1, claim_seconds: 1, prequeue_seconds: 1 };
+
+    /// As of a hold.
+    pub fn offer_seconds(self) -> u32 {
+        self.hold_seconds
+    }
 }
 
 impl NewEvent {
@@ -248,6 +255,7 @@ impl NewEvent {
             notice: None,
             classes: self.queue.classes_applied(&Arc::default()),
             halted: false,
+            waitlist: WaitlistSettings { starts_at: Some(self.starts_at.0), ..WaitlistSettings::DEFAULT },
         }
     }
 
@@ -286,6 +294,7 @@ impl EventChange {
         let rules = details.ticket_rules;
         set(&mut details.ticket_rules, self.ticket_rules.map(|body| body.applied(rules)));
         check_details(&mut wrong, &details);
+        configuration.waitlist.starts_at = Some(details.starts_at);
 
         set(&mut configuration.on_sale_at, self.on_sale_at.map(|t| t.0));
         set(&mut configuration.sale_ends_at, self.sale_ends_at.map(|t| t.map(|t| t.0)));

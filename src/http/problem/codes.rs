@@ -91,6 +91,12 @@ pub enum Code {
     UnknownTicket,
     RefundState,
     DeadLetterState,
+    NotSoldOut,
+    WaitlistClosed,
+    WaitlistFull,
+    AlreadyWaiting,
+    NotWaiting,
+    NotReturnable,
     UnknownNode,
     NodeNotUp,
     NoCluster,
@@ -121,7 +127,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 100] = [
+pub const TABLE: [Row; 106] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -252,6 +258,18 @@ pub const TABLE: [Row; 100] = [
     row(Code::UnknownTicket, "unknown_ticket", 422, false, "The order has no such ticket, or it was revoked."),
     row(Code::RefundState, "refund_state", 409, false, "The refund's state does not allow this."),
     row(Code::DeadLetterState, "dead_letter_state", 409, false, "The dead letter's state does not allow this."),
+    row(Code::NotSoldOut, "not_sold_out", 409, false, "This can be had now: hold it, without waiting."),
+    row(Code::WaitlistClosed, "waitlist_closed", 409, false, "The waiting list takes nobody new."),
+    row(Code::WaitlistFull, "waitlist_full", 409, true, "As many wait as can."),
+    row(
+        Code::AlreadyWaiting,
+        "already_waiting",
+        409,
+        false,
+        "You wait with another wish, or have an offer: leave or settle that first.",
+    ),
+    row(Code::NotWaiting, "not_waiting", 404, false, "You do not wait, and nothing was offered to you."),
+    row(Code::NotReturnable, "not_returnable", 409, false, "The ticket cannot be given back; `why` says more."),
     row(Code::UnknownNode, "unknown_node", 404, false, "There is no such node."),
     row(Code::NodeNotUp, "node_not_up", 409, true, "The node cannot take an event now: it is not up, or is drained."),
     row(Code::NoCluster, "no_cluster", 409, false, "This node is alone: there is no cluster to be operated."),

@@ -52,6 +52,11 @@ impl From<Refusal> for Problem {
             Refusal::OrderMoved => Self::new(Code::OutcomeUnknown),
             Refusal::OtherTicketType(seat) => Self::new(Code::OtherTicketType).with("seat", seat.as_str()),
             Refusal::TooManyInvites => Self::new(Code::TooManyInvites),
+            Refusal::NotSoldOut => Self::new(Code::NotSoldOut),
+            Refusal::WaitlistClosed => Self::new(Code::WaitlistClosed),
+            Refusal::WaitlistFull { max } => Self::new(Code::WaitlistFull).with("max", max),
+            Refusal::AlreadyWaiting => Self::new(Code::AlreadyWaiting),
+            Refusal::NotWaiting => Self::new(Code::NotWaiting),
         };
         problem.detail(text)
     }

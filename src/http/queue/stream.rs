@@ -30,7 +30,7 @@ use crate::{
 const WAITING: usize = 8;
 
 /// Takes a place and tells where the fan stands, at once and on change, until the client goes. Events: `queue.update` (a state,
-/// its `id` is `seq`), `queue.turn`, `queue.notice`, `goaway`, and as the last `close` with `{code, reason}` as of a socket. Claim,
+/// its `id` is `seq`), `queue.turn`, `queue.notice`, `waitlist.offer`, `goaway`, and as the last `close` with `{code, reason}` as of a socket. Claim,
 /// extend and leave by HTTP.
 #[utoipa::path(get, path = "/events/{event}/queue/stream", tag = "queue", params(("event" = String, Path),
         ("onsale-queue-ticket" = Option<String>, Header, description = "as for joining")),
@@ -111,6 +111,9 @@ impl Stream {
                 Some(Outgoing::Notice(notice)) => {
                     let opens_at = notice.opens_at().map(Timestamp::from);
                     event("queue.notice", &json!({"code": notice.name(), "opensAt": opens_at}))
+                }
+                Some(Outgoing::Offer { reference, until }) => {
+                    event("waitlist.offer", &json!({"reference": reference, "expiresAt": Timestamp::from(until)}))
                 }
                 Some(Outgoing::Goaway(_)) => event("goaway", &json!({})),
             };

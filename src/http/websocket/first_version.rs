@@ -98,7 +98,9 @@ impl Outlet for FirstVersion {
         let standing = match &outgoing {
             Outgoing::Update(update) => update.standing,
             Outgoing::Close(_) => return self.speaker.put(outgoing),
-            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Goaway(_) => return Put::Taken,
+            Outgoing::Turn(_) | Outgoing::Notice(_) | Outgoing::Offer { .. } | Outgoing::Goaway(_) => {
+                return Put::Taken;
+            }
         };
         let put = self.speaker.put(outgoing);
         if let (Put::Taken, Some((code, reason))) = (put, last_word(standing)) {

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     actors::connection::{Outgoing, Outlet, Put, Seen, Update},
-    domain::{claims::SeenClaim, id::EventId},
+    domain::{
+        claims::SeenClaim,
+        id::{EventId, OrderRef},
+    },
     http::{
         now,
         queue::state::{QueueState, Teller},
@@ -39,6 +42,8 @@ enum Said<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         opens_at: Option<Timestamp>,
     },
+    #[serde(rename = "waitlist.offer", rename_all = "camelCase")]
+    Offer { reference: OrderRef, expires_at: Timestamp },
     #[serde(rename = "goaway", rename_all = "camelCase")]
     Goaway { resume_ticket: String, expires_in: u64 },
     #[serde(rename = "pong", rename_all = "camelCase")]
@@ -121,6 +126,7 @@ impl Outlet for Speaker {
             Outgoing::Notice(notice) => {
                 self.say(&Said::Notice { code: notice.name(), opens_at: notice.opens_at().map(Timestamp::from) })
             }
+            Outgoing::Offer { reference, until } => self.say(&Said::Offer { reference, expires_at: until.into() }),
             Outgoing::Goaway(seen) => self.goaway(seen),
             Outgoing::Close(why) => {
                 self.line.close(why.code(), why.reason());

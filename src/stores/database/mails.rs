@@ -48,6 +48,8 @@ pub struct Mail {
 pub enum Kind {
     /// The tickets of an order.
     Tickets,
+    /// Somebody waited for these, and has them held until then.
+    Offer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -72,6 +74,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tickets => "tickets",
+            Self::Offer => "offer",
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod page;
 pub mod payments;
 pub mod refund_batches;
 pub mod refunds;
+pub mod returns;
 pub mod sandbox;
 pub mod scans;
 pub mod seat_moves;

@@ -192,7 +192,7 @@ async fn last_turn(
     write.fetch_optional(last).await?.map(|row| of_row(&row)).transpose()
 }
 
-async fn insert(write: &mut Write, event: EventId, scan: &Scanned) -> Result<(), StoreError> {
+pub(super) async fn insert(write: &mut Write, event: EventId, scan: &Scanned) -> Result<(), StoreError> {
     let insert = sqlx::query(
         "INSERT INTO scans (id, event_id, ticket_id, turn, direction, outcome, forced, offline, scanned_at, received_at, device, \
          account_id, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",

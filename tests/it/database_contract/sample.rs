@@ -88,6 +88,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

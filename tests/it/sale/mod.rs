@@ -34,5 +34,6 @@ mod strangers;
 mod streams;
 mod stripe;
 mod toss;
+mod waitlist;
 mod wallets;
 mod webhooks;

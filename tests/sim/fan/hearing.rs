@@ -110,10 +110,14 @@ impl World {
             (Doing::Shopping(_), Told::Refused(refusal)) => {
                 if matches!(refusal, Refusal::SoldOut { .. } | Refusal::NoSuchSeats { .. } | Refusal::SeatTaken(_)) {
                     self.saw("a fan finds nothing left");
+                    if self.goes_on_the_list(index) {
+                        return;
+                    }
                 }
                 self.begin(index, Doing::Leaving);
                 self.ask_again(index);
             }
+            (Doing::Listed(listed), told) => self.heard_of_the_list(index, *listed, told),
             (Doing::Extending { .. }, Told::Answer(Answer::Held(view))) => self.check_out(index, *view),
             (Doing::Extending { view }, Told::Refused(_)) => self.check_out(index, *view),
             (Doing::Releasing { .. }, Told::Answer(_) | Told::Refused(_)) => self.next_round(index),

@@ -2,6 +2,7 @@
 
 mod asking;
 mod hearing;
+mod listed;
 mod shopping;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use onsale::domain::{
     queue::Place,
 };
 
+pub use self::listed::Listed;
 use crate::{
     bug::Bug,
     node::{ToNode, ToRoom},
@@ -50,6 +52,8 @@ pub enum Doing {
         order: OrderId,
     },
     Leaving,
+    /// On the waiting list, or about to be.
+    Listed(Box<Listed>),
     Done,
 }
 
@@ -183,6 +187,7 @@ impl World {
                     self.next_round(index);
                 }
             }
+            Doing::Listed(listed) => self.wait_on_the_list(index, &listed),
             Doing::Done => {}
             _ if hears_nothing => self.ask_again(index),
             _ => {}

@@ -1,7 +1,10 @@
 //! What must be true of an answer when somebody hears it.
 
 use onsale::domain::{
-    inventory::request::{Answer, HoldState, HoldView, Want},
+    inventory::{
+        request::{Answer, HoldState, HoldView, Want},
+        waitlist::{Standing, WaitlistAnswer},
+    },
     queue::Place,
 };
 
@@ -27,6 +30,11 @@ impl World {
                 self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
             }
             Answer::SeatAdded => false,
+            Answer::Waitlist(WaitlistAnswer::Standing(standing)) => match &**standing {
+                Standing::Waits { order, .. } => self.model.waitlist.joined.contains(order),
+                Standing::Offered(view) => self.model.orders.contains_key(&view.order),
+            },
+            Answer::Waitlist(WaitlistAnswer::Left | WaitlistAnswer::Wanted(_)) => true,
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };

@@ -4,10 +4,11 @@
 //! asked must therefore be committed while somebody who asked for it still has no answer, or was told that it is unknown.
 
 use onsale::domain::{
-    id::{OrderId, PaymentId},
+    id::{FanId, OrderId, PaymentId},
     inventory::{
         entry::Entry,
         request::{AdmissionEnd, Command, Request},
+        waitlist::{WaitEnd, WaitlistCommand},
     },
     queue::Place,
 };
@@ -30,6 +31,8 @@ pub enum Asked {
     Confirm(OrderId, PaymentId),
     /// Whole or in part.
     Undo(OrderId),
+    Wait(OrderId),
+    WaitNoMore(FanId),
 }
 
 impl Asked {
@@ -50,7 +53,10 @@ impl Asked {
             Command::Void { order } | Command::Reduce { order, .. } | Command::Keep { order, .. } => {
                 vec![Self::Undo(*order)]
             }
+            Command::Waitlist(WaitlistCommand::Join { order, .. }) => vec![Self::Wait(*order)],
+            Command::Waitlist(WaitlistCommand::Leave { fan }) => vec![Self::WaitNoMore(*fan)],
             Command::Draw(_)
+            | Command::Waitlist(WaitlistCommand::Look { .. } | WaitlistCommand::Wanted(_))
             | Command::AddSeat { .. }
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
@@ -79,7 +85,14 @@ impl Asked {
             Entry::Voided { order } | Entry::Reduced { order, .. } => Some(Self::Undo(*order)),
             // Nobody asks for this here.
             Entry::SeatAdded { .. } => None,
+            Entry::WaitlistJoined { order, .. } => Some(Self::Wait(*order)),
+            Entry::WaitlistLeft { fan, why: WaitEnd::Left } => Some(Self::WaitNoMore(*fan)),
             // The model knows when each of these may be.
+            Entry::WaitlistLeft { .. }
+            | Entry::StockKept { .. }
+            | Entry::StockSpared { .. }
+            | Entry::Offered { .. }
+            | Entry::WaitlistCleared => None,
             Entry::DrawCommitted { .. }
             | Entry::DrawStaged { .. }
             | Entry::DrawClosed { .. }

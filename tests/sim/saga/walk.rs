@@ -96,6 +96,7 @@ impl Walk {
             beacon: false,
             weights: vec![1],
             strict: false,
+            list: None,
         }
     }
 

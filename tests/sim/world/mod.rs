@@ -24,7 +24,7 @@ use crate::{
     rng::{Rng, Trace},
     saga::{Script, Walk},
     stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
-    swarm::{Fault, Swarm},
+    swarm::{Fault, List, Swarm},
 };
 
 /// The wall clock's reading when virtual time begins.
@@ -93,7 +93,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, bug: Option<Bug>, print: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let swarm = Swarm::of(&mut rng);
+        let swarm = Swarm { list: List::of(&mut Rng::new(!seed)), ..Swarm::of(&mut rng) };
         Self::of(rng, swarm, None, bug, print)
     }
 

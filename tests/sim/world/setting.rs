@@ -69,6 +69,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         notice: None,
         classes: swarm.classes(),
         halted: false,
+        waitlist: swarm.waitlist(),
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),

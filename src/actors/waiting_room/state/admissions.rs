@@ -14,9 +14,9 @@ use crate::{
         },
     },
     domain::{
-        id::FanId,
+        id::{FanId, OrderRef},
         inventory::request::{Admission, AdmissionEnd, Admittee, Answer, Command, Refusal},
-        queue::{Input, Outcome, Standing},
+        queue::{Input, News, Outcome, Standing},
     },
 };
 
@@ -72,6 +72,10 @@ impl State {
         match change {
             AdmissionChange::Changed(admission) => self.step(me, Input::Changed { admission }),
             AdmissionChange::Ended { fan, place } => self.step(me, Input::Ended { fan, place }),
+            AdmissionChange::Offered { fan, order, until } => {
+                let reference = OrderRef { event: self.event, order };
+                self.sockets.tell(fan, News::Offered { reference, until });
+            }
         }
     }
 

@@ -32,6 +32,8 @@ const MAX_FINISHING_ENTRIES: usize = MAX_ENTRIES / 2;
 const MAX_FINISHING_BYTES: usize = MAX_BYTES / 2;
 /// Of those, what time ends: a thousand holds that expire at once do not keep a payment waiting.
 const MAX_DUE_ENTRIES: usize = MAX_FINISHING_ENTRIES / 2;
+/// What is done at once for who waits.
+const MAX_OFFER_ENTRIES: usize = MAX_DUE_ENTRIES / 2;
 
 /// `Reply` is whatever the shell answers through: a channel in production, a number in simulation.
 pub enum Input<Reply> {
@@ -196,6 +198,9 @@ impl<Reply> Batcher<Reply> {
             self.end_what_is_due(now, &mut draft)?;
             self.decide_lane(now, Lane::Finishing, &mut draft, &mut replies, effects)?;
         }
+        if self.staging.is_none() {
+            self.serve_the_list(now, &mut draft)?;
+        }
         // A large plan may just have begun.
         if self.staging.is_none() {
             self.decide_lane(now, Lane::Holds, &mut draft, &mut replies, effects)?;
@@ -255,6 +260,20 @@ impl<Reply> Batcher<Reply> {
 
     fn end_what_is_due(&mut self, now: EventTime, draft: &mut Draft) -> Result<(), Corrupt> {
         for entry in self.inventory.due(now, MAX_DUE_ENTRIES) {
+            if self.add(now, vec![entry], draft)?.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before any hold: what is free goes to who waits for it.
+    fn serve_the_list(&mut self, now: EventTime, draft: &mut Draft) -> Result<(), Corrupt> {
+        if self.inventory.unpublished() > self.outbox_limit {
+            return Ok(());
+        }
+        for _ in 0..MAX_OFFER_ENTRIES {
+            let Some(entry) = self.inventory.next_offer(now) else { break };
             if self.add(now, vec![entry], draft)?.is_some() {
                 break;
             }

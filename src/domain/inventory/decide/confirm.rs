@@ -70,7 +70,10 @@ impl Inventory {
         };
         let lines = lines.filter(|lines| !lines.is_empty()).and_then(|lines| match self.is_free_again(&lines) {
             true => Some(lines),
-            false if or_others => self.others(&lines).filter(|others| self.is_free_again(others)),
+            false if or_others => self.others(&lines).filter(|others| {
+                // They are other people's turn.
+                self.is_free_again(others) && self.not_past_the_list(others).is_ok()
+            }),
             false => None,
         });
         let Some(lines) = lines else { return refuse(confirm, ConfirmRefusal::Gone) };

@@ -39,6 +39,7 @@ impl Inventory {
         let quantity = quantity_wanted(&hold.want, configuration.limits)?;
         self.within_fan_limit(hold.fan, quantity, configuration.limits)?;
         let choice = self.choose(hold, configuration.orphan_rule)?;
+        self.not_past_the_list(&choice.lines)?;
 
         let expires_at = now + configuration.limits.hold_ttl;
         let order = Order::held(hold.order, hold.fan, hold.admission, &choice.lines, expires_at, configuration.version);
@@ -55,7 +56,7 @@ impl Inventory {
         Ok(Decision::one(entry, Answer::Held(Box::new(view))))
     }
 
-    fn within_fan_limit(&self, fan: FanId, quantity: u32, limits: Limits) -> Result<(), Refusal> {
+    pub(super) fn within_fan_limit(&self, fan: FanId, quantity: u32, limits: Limits) -> Result<(), Refusal> {
         let allowed = u32::from(limits.per_fan).saturating_sub(self.fans.taken(fan));
         if quantity > allowed {
             return Err(Refusal::FanLimit { allowed });

@@ -5,8 +5,10 @@ mod choice;
 mod configure;
 mod confirm;
 mod hold;
+mod offer;
 mod reduce;
 mod seat;
+mod waitlist;
 
 use super::{
     Decision, Inventory,
@@ -60,6 +62,7 @@ impl Inventory {
             Command::CountMoves(moves) => Ok(Self::decide_count_moves(moves)),
             Command::UseInvite { invite, fan } => self.decide_use_invite(*invite, *fan),
             Command::WithdrawInvites(invites) => self.decide_withdraw_invites(invites),
+            Command::Waitlist(command) => self.decide_waitlist(now, command),
         }
     }
 

@@ -16,6 +16,7 @@ mod others;
 mod reduce;
 mod remembered;
 mod seats;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -92,6 +93,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        waitlist: Default::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{
-    super::request::{AdmissionEnd, HoldState},
+    super::{
+        configuration::ListMode,
+        request::{AdmissionEnd, HoldState},
+        waitlist::{WaitlistCommand, Wish},
+    },
     *,
 };
 
@@ -31,6 +35,8 @@ enum Step {
     Hall { capacity: u32 },
     Block { seat: usize, blocked: bool },
     Phase { paused: bool },
+    Wait { n: u64, types: usize, wish: Wish },
+    WaitNoMore { n: u64 },
     Pass { seconds: u64 },
     Repeat { pick: usize },
 }
@@ -62,6 +68,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
         1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
         1 => any::<bool>().prop_map(|paused| Step::Phase { paused }),
+        4 => (n(), 1..8usize, (1..4u8, any::<bool>(), any::<bool>()))
+            .prop_map(|(n, types, (quantity, any_seat, fewer))| Step::Wait { n, types, wish: Wish { quantity, any_seat, fewer } }),
+        1 => n().prop_map(|n| Step::WaitNoMore { n }),
         3 => prop_oneof![1..400u64, Just(90_000)].prop_map(|seconds| Step::Pass { seconds }),
         1 => pick().prop_map(|pick| Step::Repeat { pick }),
     ]
@@ -72,6 +81,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     orders: Vec<(HoldView, HoldState)>,
     paid: BTreeMap<usize, u128>,
+    /// Who waits, in their order.
+    line: Vec<(FanId, Vec<Code>, Wish)>,
     asked: Vec<(Identity, Command, Answer, EventTime)>,
 }
 
@@ -108,6 +119,8 @@ impl Run {
         let mut configuration = configuration(rows("A", &PLAN));
         configuration.queue.slots = 4;
         configuration.limits.per_fan = 5;
+        configuration.waitlist.mode = ListMode::Open;
+        configuration.waitlist.gather = Millis::minutes(2);
         configuration.ticket_types[2].quotas = vec![code("hall")];
         Self { sale: Sale::of(configuration), model: Model::default(), next_key: 1, moves: 0 }
     }
@@ -260,8 +273,57 @@ impl Run {
                 let phase = if paused { Phase::Paused } else { Phase::Published };
                 self.sale.reconfigure(|c| c.phase = phase).expect("always allowed");
             }
+            Step::Wait { n, types, wish } => self.wait(n, types, wish),
+            Step::WaitNoMore { n } => {
+                let fan = fan(n.into());
+                self.sale.ask(Command::Waitlist(WaitlistCommand::Leave { fan })).expect("never refused");
+                self.model.line.retain(|(waits, ..)| *waits != fan);
+            }
             Step::Pass { seconds } => self.pass(seconds),
             Step::Repeat { pick } => self.repeat(pick),
+        }
+        self.serve();
+    }
+
+    /// `types`: a bit for each.
+    fn wait(&mut self, n: u64, types: usize, wish: Wish) {
+        let names = ["GA", "CHEAP", "SEAT"].into_iter().enumerate().filter(|(bit, _)| types >> bit & 1 == 1);
+        let ticket_types: Vec<_> = names.map(|(_, name)| code(name)).collect();
+        let (order, fan) = (order(1_000_000 + self.next_key), fan(n.into()));
+        self.next_key += 1;
+        let entries = self.sale.journal.len();
+        let join = WaitlistCommand::Join { order, fan, ticket_types: ticket_types.clone(), wish };
+        let joined = self.sale.ask(Command::Waitlist(join)).is_ok();
+        assert!(
+            !joined || self.sale.journal.len() > entries || self.model.line.iter().any(|(waits, ..)| *waits == fan)
+        );
+        if self.sale.journal.len() > entries {
+            self.model.line.push((fan, ticket_types, wish));
+        }
+    }
+
+    /// Everybody gets what is due to them, at once: no more, in their order.
+    fn serve(&mut self) {
+        while let Some(entry) = self.sale.state.next_offer(self.sale.now) {
+            self.sale.apply(vec![entry.clone()]);
+            match entry {
+                Entry::WaitlistCleared => self.model.line.clear(),
+                Entry::WaitlistLeft { fan, .. } => self.model.line.retain(|(waits, ..)| *waits != fan),
+                Entry::Offered { order, fan, .. } => {
+                    let at = self.model.line.iter().position(|(waits, ..)| *waits == fan).expect("who waits");
+                    let (_, types, wish) = self.model.line.remove(at);
+                    let view = self.sale.state.order(order).expect("held");
+                    let line = &view.lines[0];
+                    assert!(types.contains(&line.ticket_type) && wish.acceptable().any(|one| one == line.quantity));
+                    // Who came first and wants so many at most, of what has no seats, would have had it.
+                    let passed = self.model.line[..at].iter().find(|(_, types, other)| {
+                        types.contains(&line.ticket_type) && line.seats.is_empty() && other.least() <= line.quantity
+                    });
+                    assert_eq!(passed, None, "{view:?} is not theirs");
+                    self.model.orders.push((view, HoldState::Held));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -347,6 +409,7 @@ impl Run {
 
     fn check(&self) {
         let view = self.sale.state.view(self.sale.now);
+        assert_eq!(view.waitlist.waiting as usize, self.model.line.len());
         for stock in &view.ticket_types {
             let name = stock.code.as_str();
             assert_eq!(stock.capacity, stock.free + stock.held + stock.sold + stock.blocked, "{name}");

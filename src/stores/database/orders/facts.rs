@@ -12,7 +12,11 @@ use crate::{
     },
     stores::{
         crash_point::Step,
-        database::{Database, Write, fault, payments::outstanding},
+        database::{
+            Database, Write, fault,
+            mails::{self, Kind},
+            payments::outstanding,
+        },
         error::StoreError,
     },
 };
@@ -52,7 +56,8 @@ async fn apply(database: &Database, by_order: BTreeMap<OrderRef, Vec<&OrderFact>
 /// First what is new, then what is not, each by reference: so two batches never wait for each other.
 async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
     // An order that is just created is hardly ever there: adding it tells.
-    let is_created = |facts: &[&OrderFact]| facts.iter().any(|fact| matches!(fact.what, FactKind::Created));
+    let is_created =
+        |facts: &[&OrderFact]| facts.iter().any(|fact| matches!(fact.what, FactKind::Created | FactKind::Offered));
     let old = by_order.iter().filter(|(_, facts)| !is_created(facts));
     let references: Vec<_> = old.map(|(reference, _)| *reference).collect();
     let mut write = database.begin().await?;
@@ -72,7 +77,17 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
         }
     }
     void_tickets(&mut write, by_order).await?;
+    announce(&mut write, by_order).await?;
     write.commit().await
+}
+
+/// Whom something was offered gets a mail, once.
+async fn announce(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+    let offers = rows.iter().filter_map(|(reference, facts)| {
+        let fact = facts.iter().find(|fact| matches!(fact.what, FactKind::Offered))?;
+        Some((*reference, fact.fan, fact.at))
+    });
+    mails::enqueue_many(write, Kind::Offer, &offers.collect::<Vec<_>>()).await
 }
 
 /// Writes what the order learns from the facts; reads it again if somebody was in between.

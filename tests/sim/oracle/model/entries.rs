@@ -99,6 +99,7 @@ impl Model {
             Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
                 self.must_sell(|| format!("{order} is held"))?;
                 self.check_lines(*order, lines)?;
+                self.check_not_past_the_list(lines)?;
                 let live = self.live(*admission)?;
                 let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
                 require(may, || format!("I-24: {fan} holds by admission {admission}"))?;
@@ -217,6 +218,12 @@ impl Model {
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
             Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
+            Entry::WaitlistJoined { .. }
+            | Entry::WaitlistLeft { .. }
+            | Entry::StockKept { .. }
+            | Entry::StockSpared { .. }
+            | Entry::Offered { .. }
+            | Entry::WaitlistCleared => self.apply_waitlist(at, entry),
         }
     }
 

@@ -5,6 +5,7 @@
 pub mod draw;
 mod entries;
 mod stock;
+pub mod waitlist;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +81,7 @@ pub struct Model {
     /// Holds of the last segment on seats that are kept for a channel.
     pub kept_last: Vec<(OrderId, Code)>,
     pub draw: draw::Draw,
+    pub waitlist: waitlist::Waitlist,
     pub term: u32,
     /// The way in which fans are let in was changed: who was overtaken cannot be said any more.
     pub modes_changed: bool,
@@ -121,7 +123,9 @@ impl Model {
         self.admitted_last.clear();
         self.kept_last.clear();
         for entry in &segment.entries {
+            let spared = self.spared();
             self.apply(segment.at, entry)?;
+            self.freed_since(&spared);
         }
         self.check_stock()?;
         if self.left_after.is_empty() {

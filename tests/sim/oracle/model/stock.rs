@@ -10,6 +10,7 @@ use onsale::domain::{
         configuration::{Kept, Quota, Seat, Stock, TicketType},
         request::HoldState,
     },
+    queue::Place,
 };
 
 use crate::oracle::model::{Checked, Left, Model, Order, require};
@@ -21,6 +22,8 @@ impl Model {
 
     pub fn slots_taken(&self) -> usize {
         let unpaid = self.orders.values().filter(|order| order.state == HoldState::Held).map(|order| order.admission);
+        // Offers have none.
+        let unpaid = unpaid.filter(|admission| *admission != Place(0));
         let live = self.admissions.iter().filter(|(_, admission)| admission.live).map(|(place, _)| *place);
         unpaid.chain(live).collect::<BTreeSet<_>>().len()
     }
@@ -120,6 +123,20 @@ impl Model {
         let full: Vec<&Code> = quotas.iter().filter(|quota| !room(quota)).map(|quota| &quota.code).collect();
         let open =
             |index| self.ticket_type(index).is_some_and(|one| !one.quotas.iter().any(|code| full.contains(&code)));
-        self.phase() == Phase::Published && self.free().into_iter().any(|(index, free)| free > 0 && open(index))
+        let any = |(index, free)| free > 0 && open(index) && !self.keeps(index);
+        self.phase() == Phase::Published && self.free().into_iter().any(any)
+    }
+
+    pub fn is_seated(&self, index: u16) -> bool {
+        self.ticket_type(index).is_some_and(|ticket_type| ticket_type.stock == Stock::Seats)
+    }
+
+    /// What can be had of one type, as far as every quota has room.
+    pub fn room(&self, index: u16, free: &BTreeMap<u16, u64>) -> u64 {
+        let quotas = self.configuration.as_ref().map_or(&[][..], |configuration| &configuration.quotas);
+        let draws = |quota: &&Quota| self.ticket_type(index).is_some_and(|one| one.quotas.contains(&quota.code));
+        let rooms =
+            quotas.iter().filter(draws).map(|quota| u64::from(quota.capacity).saturating_sub(self.drawn(&quota.code)));
+        rooms.fold(free.get(&index).copied().unwrap_or_default(), u64::min)
     }
 }
