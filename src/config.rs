@@ -21,6 +21,7 @@ pub struct Config {
     pub actors: actors::config::Config,
     pub documents: documents::config::Config,
     pub mail: stores::post::config::Config,
+    pub webhooks: stores::egress::config::Config,
     pub payments: stores::provider::config::Config,
     pub http: http::config::Config,
 }
@@ -50,6 +51,7 @@ impl Default for Config {
             actors: actors::config::Config::default(),
             documents: documents::config::Config::default(),
             mail: stores::post::config::Config::default(),
+            webhooks: stores::egress::config::Config::default(),
             payments: stores::provider::config::Config::default(),
             http: http::config::Config::default(),
         }
@@ -63,7 +65,14 @@ impl Default for Log {
 }
 
 /// Keys that hold lists: in the environment and in flags, comma-separated.
-const LISTS: [&str; 4] = ["stores.etcd", "documents.fonts", "http.trusted_proxies", "http.allowed_origins"];
+const LISTS: [&str; 6] = [
+    "stores.etcd",
+    "documents.fonts",
+    "webhooks.ports",
+    "webhooks.allow_networks",
+    "http.trusted_proxies",
+    "http.allowed_origins",
+];
 /// Of the test suite and of the command line, no keys of the configuration.
 const NOT_OURS: [&str; 4] = ["ONSALE_TEST_", "ONSALE_SIM_", "ONSALE_CONFIG", "ONSALE_TOKEN"];
 

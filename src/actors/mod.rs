@@ -18,6 +18,7 @@ pub mod letters;
 pub mod mailer;
 pub mod measures;
 pub mod papers;
+pub mod webhooks;
 
 pub mod connection;
 pub mod directory;

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod network;
 pub mod order;
 pub mod queue;
 pub mod refund;

@@ -28,8 +28,8 @@ use super::{
 use crate::{
     actors::{directory::Directory, halt::Halt, letters::Letters, operations::Operations, papers::Papers},
     stores::{
-        database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, provider::Providers,
-        queue::QueueStore, used_tickets::UsedTickets, waits::Waits,
+        database::Database, egress::Egress, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership,
+        provider::Providers, queue::QueueStore, used_tickets::UsedTickets, waits::Waits,
     },
 };
 
@@ -48,6 +48,7 @@ pub struct Below {
     pub halt: Halt,
     pub papers: Papers,
     pub letters: Letters,
+    pub egress: Arc<Egress>,
 }
 
 /// Handlers take it as `State(app): State<Arc<App>>`.
@@ -65,6 +66,7 @@ pub struct App {
     pub halt: Halt,
     pub papers: Papers,
     pub letters: Letters,
+    pub egress: Arc<Egress>,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -106,6 +108,7 @@ impl App {
             halt,
             papers,
             letters,
+            egress,
         } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
@@ -141,6 +144,7 @@ impl App {
             halt,
             papers,
             letters,
+            egress,
         }))
     }
 }

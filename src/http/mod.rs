@@ -68,6 +68,7 @@ pub mod ticket_keys;
 pub mod tickets;
 pub mod tokens;
 pub mod upkeep;
+pub mod webhooks;
 pub mod websocket;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -11,7 +11,7 @@ use super::{
     audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys,
     mails, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
-    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, websocket,
+    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, webhooks, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -81,6 +81,14 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(door::list, door::scan))
         .routes(routes!(door::read))
         .routes(routes!(door::tickets))
+        // webhooks
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::ping))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::deliveries::read))
+        .routes(routes!(webhooks::deliveries::redeliver))
         // health
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 125] = [
+const ROWS: [(&str, &str, May); 135] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -104,6 +104,15 @@ const ROWS: [(&str, &str, May); 125] = [
     ("get", "/api/v1/events/{event}/scans", Doors),
     ("get", "/api/v1/events/{event}/door", Doors),
     ("get", "/api/v1/events/{event}/door/tickets", Doors),
+    ("get", "/api/v1/webhooks", AnOrganizer),
+    ("post", "/api/v1/webhooks", AnOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
+    ("patch", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/rotate", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/ping", ItsOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}/deliveries", ItsOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}/deliveries/{delivery}", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/deliveries/{delivery}/redeliver", ItsOrganizer),
     ("get", "/api/v1/health/live", Anybody),
     ("get", "/api/v1/health/ready", Anybody),
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
@@ -163,6 +172,7 @@ const ROWS: [(&str, &str, May); 125] = [
     ("post", "/api/v1/admin/keys/rotate", Operators),
     ("post", "/api/v1/events/{event}/end", ItsOrganizer),
     ("post", "/api/v1/events/{event}/cancel", ItsOrganizer),
+    ("delete", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
     // Ended and cancelled, it is still there for those who may see it.
     ("get", "/api/v1/events/{event}", Anybody),
     ("get", "/api/v1/orders/{reference}", ItsFan),
@@ -232,6 +242,11 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("put", "/api/v1/auth/profile", _) => json!({"needs_more_time": true}),
         (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
         ("post", "/api/v1/events", _) => concert(),
+        ("post", "/api/v1/webhooks", _) => {
+            json!({"url": "https://hooks.example.com/", "topics": ["ticket.issued"]})
+        }
+        ("patch", "/api/v1/webhooks/{endpoint}", _) => json!({"description": "of the shop"}),
+        ("post", "/api/v1/webhooks/{endpoint}/rotate", _) => json!({}),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
         ("post", _, "refunds" | "retry") => json!({"reason": reason}),
@@ -303,6 +318,8 @@ struct World {
     mail: String,
     refund: String,
     letter: String,
+    endpoint: String,
+    delivery: String,
     victim: String,
 }
 
@@ -323,7 +340,9 @@ impl World {
         }
         let victim = served.register("victim@example.org").await.id.to_string();
         let [event, reference, ticket, mail, refund, letter] = [const { String::new() }; 6];
-        let mut world = Self { served, accounts, event, reference, ticket, mail, refund, letter, victim };
+        let [endpoint, delivery] = [const { String::new() }; 2];
+        let mut world =
+            Self { served, accounts, event, reference, ticket, mail, refund, letter, endpoint, delivery, victim };
         world.sell().await;
         world
     }
@@ -376,7 +395,17 @@ impl World {
         let message = Message { routing_key: "order.unheard-of".into(), id: String::new(), body: Vec::new() };
         dead_letters::add(&self.served.app.database, &message, now()).await.expect("kept");
         let letters = self.ask(Who::Operator, "get", "/api/v1/admin/dead-letters", None, &[]).await;
+        self.endpoint = self.make_endpoint().await;
+        let ping = format!("/api/v1/webhooks/{}/ping", self.endpoint);
+        let ping = self.ask(Who::ItsOrganizer, "post", &ping, None, &[]).await;
+        self.delivery = ping.expect(StatusCode::ACCEPTED)["id"].as_str().expect("id").to_owned();
         self.letter = letters.expect(StatusCode::OK)["items"][0]["id"].as_str().expect("id").to_owned();
+    }
+
+    async fn make_endpoint(&self) -> String {
+        let path = "/api/v1/webhooks";
+        let made = self.ask(Who::ItsOrganizer, "post", path, body("post", path), &[]).await;
+        made.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned()
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -403,6 +432,12 @@ impl World {
     }
 
     async fn ask_row(&self, who: Who, method: &str, path: &str) -> Answer {
+        // Deleted once it is not there for the others.
+        let endpoint = if (method, path) == ("delete", "/api/v1/webhooks/{endpoint}") {
+            self.make_endpoint().await
+        } else {
+            self.endpoint.clone()
+        };
         let filled = path
             .replace("{event}", &self.event)
             .replace("{reference}", &self.reference)
@@ -410,6 +445,8 @@ impl World {
             .replace("{mail}", &self.mail)
             .replace("{refund}", &self.refund)
             .replace("{letter}", &self.letter)
+            .replace("{endpoint}", &endpoint)
+            .replace("{delivery}", &self.delivery)
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {

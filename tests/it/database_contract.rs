@@ -4,6 +4,7 @@ mod accounts;
 mod books;
 mod events;
 mod faults;
+mod hooks;
 mod mails;
 mod money;
 mod orders;

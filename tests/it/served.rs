@@ -11,6 +11,7 @@ use onsale::{
         mailer::Mailer,
         operations::Alone,
         papers::Papers,
+        webhooks::WebhookSender,
     },
     documents::{self, fonts::Fonts},
     domain::{
@@ -26,6 +27,7 @@ use onsale::{
     stores::{
         self,
         database::accounts,
+        egress::{self, Egress},
         keys::{KeyStore, ring::KeyRing},
         post::Post,
         provider::{self, Providers},
@@ -96,6 +98,14 @@ impl Served {
 
     /// With these payment providers.
     pub async fn start_paying(config: Config, payments: provider::config::Config) -> Self {
+        Self::start_with(config, payments, egress::config::Config::default()).await
+    }
+
+    pub async fn start_with(
+        config: Config,
+        payments: provider::config::Config,
+        webhooks: egress::config::Config,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
         let mut stores = stores::open(&stores_config, "n1").await.expect("stores");
@@ -120,6 +130,7 @@ impl Served {
             halt: directory.halt().clone(),
             papers,
             letters: letters.expect("an address"),
+            egress: Arc::new(Egress::open(&webhooks).expect("a good configuration")),
         };
         let home = Arc::new(Home { directory, stores, folder });
         Self::on(config, below, keys, secret_text, home).await
@@ -173,6 +184,11 @@ impl Served {
     pub fn mailer_by(&self, post: Arc<dyn Post>, config: &stores::post::config::Config) -> Mailer {
         let Below { database, letters, .. } = self.below.clone();
         Mailer::start(&self.home.directory, database, letters, post, config)
+    }
+
+    /// Delivers webhooks, which nobody does otherwise.
+    pub fn webhooks(&self, egress: Arc<Egress>, config: &egress::config::Config) -> WebhookSender {
+        WebhookSender::start(self.below.database.clone(), egress, self.app.keys.clone(), config)
     }
 
     /// Goes down and waits for the end.

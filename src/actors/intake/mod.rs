@@ -11,6 +11,7 @@
 mod batches;
 mod dead;
 mod facts;
+mod hooks;
 mod payments;
 mod refunds;
 mod relay;

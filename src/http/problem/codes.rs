@@ -85,6 +85,8 @@ pub enum Code {
     UnknownTicket,
     RefundState,
     DeadLetterState,
+    TooManyEndpoints,
+    EndpointNotActive,
     UnknownNode,
     NodeNotUp,
     NoCluster,
@@ -115,7 +117,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 94] = [
+pub const TABLE: [Row; 96] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -240,6 +242,8 @@ pub const TABLE: [Row; 94] = [
     row(Code::UnknownTicket, "unknown_ticket", 422, false, "The order has no such ticket, or it was revoked."),
     row(Code::RefundState, "refund_state", 409, false, "The refund's state does not allow this."),
     row(Code::DeadLetterState, "dead_letter_state", 409, false, "The dead letter's state does not allow this."),
+    row(Code::TooManyEndpoints, "too_many_endpoints", 409, false, "There are as many webhook endpoints as may be."),
+    row(Code::EndpointNotActive, "endpoint_not_active", 409, false, "The webhook endpoint is paused, or gone."),
     row(Code::UnknownNode, "unknown_node", 404, false, "There is no such node."),
     row(Code::NodeNotUp, "node_not_up", 409, true, "The node cannot take an event now: it is not up, or is drained."),
     row(Code::NoCluster, "no_cluster", 409, false, "This node is alone: there is no cluster to be operated."),

@@ -33,6 +33,8 @@ pub mod sandbox;
 pub mod scans;
 pub mod sessions;
 pub mod tickets;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 use std::{fmt, sync::Arc};
