@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     actors::{
         self,
+        codes::Codes,
         directory::{Directory, LocalDirectory},
         letters::Letters,
         mailer::Mailer,
+        notes::Notes,
         operations::{Alone, Operations},
         papers::Papers,
         webhooks::WebhookSender,
@@ -28,7 +30,7 @@ use crate::{
     http::{
         self,
         app::{App, Below},
-        metrics, now, sandbox,
+        metrics, now, origins, sandbox,
         server::{self, Bound, Server},
     },
     stores::{
@@ -108,7 +110,9 @@ impl Node {
             }
         };
         let papers = Papers::new(stores.database.clone(), fonts(&config)?, &config.documents);
-        let letters = Letters::new(stores.database.clone(), papers.clone(), &config.mail.from);
+        let (codes, shop_url) = (Codes::new(keys.secret()), origins::public_url(&http));
+        let notes = Notes::new(stores.database.clone(), papers.clone(), codes, shop_url);
+        let letters = Letters::new(stores.database.clone(), papers.clone(), notes, &config.mail.from);
         let letters = letters.map_err(|error| format!("mail.from: {error}"))?;
         let post = post::open(&config.mail, stores.data_dir.path())?;
         let egress = Arc::new(Egress::open(&config.webhooks)?);

@@ -3,18 +3,28 @@
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
+use uuid::Uuid;
 
-use super::papers::{Papers, PapersError};
+use super::{
+    clock::wall,
+    notes::Notes,
+    papers::{Papers, PapersError},
+};
 use crate::{
     documents::{
         ics,
         language::Language,
         mail::{self, Letter, NotALetter},
+        note::{self, Telling},
     },
+    domain::{id::OrderRef, message::Kind},
     stores::{
         database::{
-            Database, accounts,
-            mails::Mail,
+            Database,
+            account_codes::Purpose,
+            accounts::{self, Account},
+            mails::{About, Mail},
+            messages,
             tickets::{self, State},
         },
         error::StoreError,
@@ -27,6 +37,7 @@ use crate::{
 pub struct Letters {
     database: Database,
     papers: Papers,
+    notes: Notes,
     from: Arc<Mailbox>,
 }
 
@@ -38,6 +49,10 @@ pub enum LetterError {
     NoAccount,
     #[error("the order has no tickets any more")]
     NoTickets,
+    #[error("what it brings is good no more")]
+    TooLate,
+    #[error("the message is not there any more")]
+    NoMessage,
     #[error(transparent)]
     NotALetter(#[from] NotALetter),
 }
@@ -49,7 +64,7 @@ impl LetterError {
             Self::Papers(PapersError::Store(error)) => error.is_final(),
             Self::Papers(PapersError::Overloaded) => false,
             Self::Papers(PapersError::NoEvent | PapersError::Failed(_)) => true,
-            Self::NoAccount | Self::NoTickets | Self::NotALetter(_) => true,
+            Self::NoAccount | Self::NoTickets | Self::NoMessage | Self::TooLate | Self::NotALetter(_) => true,
         }
     }
 }
@@ -62,25 +77,45 @@ impl From<StoreError> for LetterError {
 
 impl Letters {
     /// `from`: an address, or `Name <address>`.
-    pub fn new(database: Database, papers: Papers, from: &str) -> Result<Self, NotALetter> {
-        Ok(Self { database, papers, from: Arc::new(mail::sender(from)?) })
+    pub fn new(database: Database, papers: Papers, notes: Notes, from: &str) -> Result<Self, NotALetter> {
+        Ok(Self { database, papers, notes, from: Arc::new(mail::sender(from)?) })
+    }
+
+    /// What messages say.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub async fn write(&self, mail: &Mail) -> Result<Outgoing, LetterError> {
         let account = accounts::by_id(&self.database, mail.account).await?.ok_or(LetterError::NoAccount)?;
-        let mut tickets = tickets::of_order(&self.database, mail.reference).await?;
+        let message = match mail.about {
+            About::Tickets(reference) => self.tickets(mail, reference, &account).await?,
+            About::Message(id) => self.telling(mail, id, &account).await?,
+        };
+        let id = mail.id.simple().to_string();
+        Ok(Outgoing { id, from: self.from.email.to_string(), to: account.email, message })
+    }
+
+    /// Whether it has what opens an account: then only the account's mailbox may see it.
+    pub async fn is_secret(&self, mail: &Mail) -> Result<bool, StoreError> {
+        let About::Message(id) = mail.about else { return Ok(false) };
+        let message = messages::by_id(&self.database, id).await?;
+        Ok(message.is_some_and(|message| matches!(message.kind, Kind::Reset | Kind::Verification)))
+    }
+
+    async fn tickets(&self, mail: &Mail, reference: OrderRef, account: &Account) -> Result<Vec<u8>, LetterError> {
+        let mut tickets = tickets::of_order(&self.database, reference).await?;
         let of = tickets.len();
         tickets.retain(|ticket| ticket.state == State::Live);
         if tickets.is_empty() {
             return Err(LetterError::NoTickets);
         }
         let language = Language::of(&account.language);
-        let billing = self.papers.billing(mail.reference.event).await?;
-        let pdf = self.papers.pdf(&tickets, of, &account, language).await?;
-        let entries: Vec<_> = tickets.iter().map(|ticket| billing.entry(ticket, of, &account)).collect();
-        let id = mail.id.simple().to_string();
+        let billing = self.papers.billing(reference.event).await?;
+        let pdf = self.papers.pdf(&tickets, of, account, language).await?;
+        let entries: Vec<_> = tickets.iter().map(|ticket| billing.entry(ticket, of, account)).collect();
         let letter = Letter {
-            id: &id,
+            id: &mail.id.simple().to_string(),
             from: &self.from,
             to: mail::receiver(&account.name, &account.email)?,
             written_at: mail.created_at,
@@ -90,7 +125,31 @@ impl Letters {
             pdf,
             calendar: ics::of(&billing.programme, language),
         };
-        let message = mail::tickets(letter)?;
-        Ok(Outgoing { id, from: self.from.email.to_string(), to: account.email, message })
+        Ok(mail::tickets(letter)?)
+    }
+
+    async fn telling(&self, mail: &Mail, id: Uuid, account: &Account) -> Result<Vec<u8>, LetterError> {
+        let message = messages::by_id(&self.database, id).await?.ok_or(LetterError::NoMessage)?;
+        let life = match message.kind {
+            Kind::Reset => Some(Purpose::Reset.life()),
+            Kind::Verification => Some(Purpose::Verify.life()),
+            _ => None,
+        };
+        if life.is_some_and(|life| message.created_at + life <= wall()) {
+            return Err(LetterError::TooLate);
+        }
+        let said = self.notes.of(&message, account).await?;
+        let telling = Telling {
+            id: &mail.id.simple().to_string(),
+            from: &self.from,
+            to: mail::receiver(&account.name, &account.email)?,
+            written_at: mail.created_at,
+            language: Language::of(&account.language),
+            name: &account.name,
+            subject: &said.subject,
+            text: &said.text,
+            link: said.link.as_deref(),
+        };
+        Ok(note::telling(telling)?)
     }
 }

@@ -10,6 +10,7 @@ pub mod fonts;
 pub mod ics;
 pub mod language;
 pub mod mail;
+pub mod note;
 pub mod pdf;
 pub mod programme;
 pub mod qr;

@@ -15,6 +15,7 @@ pub mod id;
 pub mod inventory;
 pub mod keys;
 pub mod ledger;
+pub mod message;
 pub mod money;
 pub mod network;
 pub mod order;

@@ -8,10 +8,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_providers, admin_queue, admin_stock,
     app::App,
-    audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys,
-    mails, metrics, openapi, orders, pass, payments,
+    audit, auth, availability, broadcasts, checkout, dead_letters, devices, door, draw, events, first_version, health,
+    holds, keys, mails, messages, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
-    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, webhooks, websocket,
+    queue, refunds, sandbox, seat_plan, stock, templates, ticket_keys, tickets, webhooks, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -30,6 +30,18 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::step_up))
         .routes(routes!(auth::socket_ticket))
+        .routes(routes!(auth::forgotten))
+        .routes(routes!(auth::reset))
+        .routes(routes!(auth::verify::send))
+        // messages
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::count))
+        .routes(routes!(messages::mark_read))
+        .routes(routes!(messages::delete_some))
+        .routes(routes!(messages::read, messages::delete))
+        .routes(routes!(messages::settings, messages::set))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::set, templates::remove))
         // events
         .routes(routes!(events::list, events::create))
         .routes(routes!(events::read, events::update, events::delete))
@@ -124,6 +136,10 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(refunds::batch::list))
         .routes(routes!(refunds::list))
         .routes(routes!(refunds::retry))
+        .routes(routes!(broadcasts::create, broadcasts::list))
+        .routes(routes!(broadcasts::read))
+        .routes(routes!(templates::list_shops))
+        .routes(routes!(templates::set_shops, templates::remove_shops))
         .routes(routes!(admin_providers::read))
         .routes(routes!(admin_cluster::read))
         .routes(routes!(admin_cluster::drain))
@@ -170,7 +186,7 @@ pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<St
     let (api, described) =
         OpenApiRouter::new().nest(API, public()).merge(well_known()).merge(first_public()).split_for_parts();
     let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages());
-    let router = router.merge(payments::toss::pages()).merge(openapi::pages());
+    let router = router.merge(payments::toss::pages()).merge(auth::verify::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 135] = [
+const ROWS: [(&str, &str, May); 155] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -51,6 +51,20 @@ const ROWS: [(&str, &str, May); 135] = [
     ("put", "/api/v1/auth/password", AnyAccount),
     ("post", "/api/v1/auth/step-up", AnyAccount),
     ("post", "/api/v1/auth/socket-ticket", AnyAccount),
+    ("post", "/api/v1/auth/reset", Anybody),
+    ("post", "/api/v1/auth/reset/confirm", Anybody),
+    ("post", "/api/v1/auth/verify", AnyAccount),
+    ("get", "/api/v1/me/messages", AnyAccount),
+    ("get", "/api/v1/me/messages/count", AnyAccount),
+    ("post", "/api/v1/me/messages/read", AnyAccount),
+    ("post", "/api/v1/me/messages/delete", AnyAccount),
+    ("get", "/api/v1/me/messages/{message}", ItsFan),
+    ("delete", "/api/v1/me/messages/{message}", ItsFan),
+    ("get", "/api/v1/me/message-settings", AnyAccount),
+    ("put", "/api/v1/me/message-settings", AnyAccount),
+    ("get", "/api/v1/templates", AnOrganizer),
+    ("put", "/api/v1/templates/{kind}/{language}", AnOrganizer),
+    ("delete", "/api/v1/templates/{kind}/{language}", AnOrganizer),
     ("get", "/api/v1/events", Anybody),
     ("post", "/api/v1/events", AnOrganizer),
     ("get", "/api/v1/events/{event}", Anybody),
@@ -148,6 +162,12 @@ const ROWS: [(&str, &str, May); 135] = [
     ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
     ("post", "/api/v1/admin/events/{event}/refunds", Steerers),
     ("get", "/api/v1/admin/events/{event}/refunds/list", Steerers),
+    ("post", "/api/v1/admin/events/{event}/broadcasts", Steerers),
+    ("get", "/api/v1/admin/events/{event}/broadcasts", Steerers),
+    ("get", "/api/v1/admin/events/{event}/broadcasts/{broadcast}", Steerers),
+    ("get", "/api/v1/admin/templates", Operators),
+    ("put", "/api/v1/admin/templates/{kind}/{language}", Operators),
+    ("delete", "/api/v1/admin/templates/{kind}/{language}", Operators),
     ("get", "/api/v1/admin/refunds", Operators),
     ("post", "/api/v1/admin/refunds/{refund}/retry", Operators),
     ("get", "/api/v1/admin/providers", Operators),
@@ -238,6 +258,18 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         (_, "/api/v1/auth/login", _) => json!({"email": "its-fan@example.org", "password": PASSWORD}),
         (_, "/api/v1/auth/refresh" | "/api/v1/auth/logout", _) => json!({"refresh_token": "nobody's"}),
+        (_, "/api/v1/auth/reset", _) => json!({"email": "its-fan@example.org"}),
+        (_, "/api/v1/auth/reset/confirm", _) => {
+            json!({"email": "its-fan@example.org", "code": "not one", "new_password": "never mine"})
+        }
+        ("post", "/api/v1/me/messages/read" | "/api/v1/me/messages/delete", _) => {
+            json!({"messages": ["00000000000040008000000000000000"]})
+        }
+        ("put", "/api/v1/me/message-settings", _) => json!({"refund_begun": {"mail": false, "in_app": true}}),
+        ("put", _, "{language}") => json!({"subject": "{event}", "text": "Hello {name}"}),
+        ("post", _, "broadcasts") => {
+            json!({"texts": {"en": {"subject": "Doors", "text": "They open late."}}, "reason": reason})
+        }
         (_, "/api/v1/auth/step-up", _) => json!({"password": PASSWORD}),
         ("put", "/api/v1/auth/profile", _) => json!({"needs_more_time": true}),
         (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
@@ -320,6 +352,8 @@ struct World {
     letter: String,
     endpoint: String,
     delivery: String,
+    message: String,
+    broadcast: String,
     victim: String,
 }
 
@@ -340,9 +374,22 @@ impl World {
         }
         let victim = served.register("victim@example.org").await.id.to_string();
         let [event, reference, ticket, mail, refund, letter] = [const { String::new() }; 6];
-        let [endpoint, delivery] = [const { String::new() }; 2];
-        let mut world =
-            Self { served, accounts, event, reference, ticket, mail, refund, letter, endpoint, delivery, victim };
+        let [endpoint, delivery, message, broadcast] = [const { String::new() }; 4];
+        let mut world = Self {
+            served,
+            accounts,
+            event,
+            reference,
+            ticket,
+            mail,
+            refund,
+            letter,
+            endpoint,
+            delivery,
+            message,
+            broadcast,
+            victim,
+        };
         world.sell().await;
         world
     }
@@ -396,6 +443,17 @@ impl World {
         dead_letters::add(&self.served.app.database, &message, now()).await.expect("kept");
         let letters = self.ask(Who::Operator, "get", "/api/v1/admin/dead-letters", None, &[]).await;
         self.endpoint = self.make_endpoint().await;
+        let broadcasts = format!("/api/v1/admin/events/{}/broadcasts", self.event);
+        let made = self.ask(Who::ItsOrganizer, "post", &broadcasts, body("post", &broadcasts), &[]).await;
+        self.broadcast = made.expect(StatusCode::ACCEPTED)["id"].as_str().expect("id").to_owned();
+        let mut message = String::new();
+        until("the fan is told", async || {
+            let list = self.ask(Who::ItsFan, "get", "/api/v1/me/messages", None, &[]).await.expect(StatusCode::OK);
+            message = list["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+            !message.is_empty()
+        })
+        .await;
+        self.message = message;
         let ping = format!("/api/v1/webhooks/{}/ping", self.endpoint);
         let ping = self.ask(Who::ItsOrganizer, "post", &ping, None, &[]).await;
         self.delivery = ping.expect(StatusCode::ACCEPTED)["id"].as_str().expect("id").to_owned();
@@ -447,6 +505,10 @@ impl World {
             .replace("{letter}", &self.letter)
             .replace("{endpoint}", &endpoint)
             .replace("{delivery}", &self.delivery)
+            .replace("{message}", &self.message)
+            .replace("{broadcast}", &self.broadcast)
+            .replace("{kind}", "refund_done")
+            .replace("{language}", "en")
             .replace("{account}", &self.victim)
             .replace("{node}", "n1");
         let query = match path {
@@ -522,7 +584,8 @@ async fn s_20_a_foreign_object_looks_like_one_that_is_not_there() {
     let seen = foreign(&world).await;
     let nothing = format!("{:032x}", 1);
     world.reference = format!("{}-{nothing}", world.event);
-    world.ticket = nothing;
+    world.ticket = nothing.clone();
+    world.message = nothing;
     let unseen = foreign(&world).await;
     assert!(!seen.is_empty());
     for (seen, unseen) in seen.iter().zip(&unseen) {

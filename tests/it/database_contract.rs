@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod hooks;
 mod mails;
+mod messages;
 mod money;
 mod orders;
 mod outstanding;

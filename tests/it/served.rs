@@ -6,9 +6,11 @@ use axum::Router;
 use onsale::{
     actors::{
         self,
+        codes::Codes,
         directory::{LocalDirectory, Part},
         letters::Letters,
         mailer::Mailer,
+        notes::Notes,
         operations::Alone,
         papers::Papers,
         webhooks::WebhookSender,
@@ -116,7 +118,9 @@ impl Served {
         let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
         let operations = Alone::start("n1".into(), "public".into(), "admin".into(), directory.clone());
         let papers = Papers::new(stores.database.clone(), Fonts::built_in(), &documents::config::Config::default());
-        let letters = Letters::new(stores.database.clone(), papers.clone(), "Tickets <tickets@shop.example>");
+        let codes = Codes::new(keys.secret());
+        let notes = Notes::new(stores.database.clone(), papers.clone(), codes, "https://shop.example".into());
+        let letters = Letters::new(stores.database.clone(), papers.clone(), notes, "Tickets <tickets@shop.example>");
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),

@@ -12,10 +12,12 @@ mod batches;
 mod dead;
 mod facts;
 mod hooks;
+mod mailings;
 mod payments;
 mod refunds;
 mod relay;
 mod sessions;
+mod tidings;
 
 use std::sync::Weak;
 
@@ -44,7 +46,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 7],
+    _workers: [AbortOnDropHandle<()>; 8],
 }
 
 impl Actor for Intake {
@@ -60,6 +62,7 @@ impl Actor for Intake {
         let (facts, payments) = (facts::run(on.clone()), payments::run(on.clone(), Weak::clone(&directory)));
         let (refunds, batches) = (refunds::run(on.clone(), directory), batches::run(on.clone()));
         let (sessions, dead) = (sessions::run(on.clone()), dead::run(on.clone()));
+        let mailings = mailings::run(on.clone());
         let relay = relay::run(on);
         let workers = [
             beside::run(&me, async move {
@@ -85,6 +88,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 dead.await;
                 Message::Ended("dead letters")
+            }),
+            beside::run(&me, async move {
+                mailings.await;
+                Message::Ended("messages to ticket holders")
             }),
             beside::run(&me, async move {
                 relay.await;

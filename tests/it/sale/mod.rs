@@ -14,6 +14,7 @@ mod exclusive;
 mod gates;
 mod journey;
 pub mod mails;
+mod messages;
 mod modes;
 mod notices;
 mod orders;
