@@ -14,7 +14,7 @@ use http::{
     header::{CONTENT_TYPE, USER_AGENT},
 };
 use tokio::{
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub const MESSAGE_ID: &str = "onsale-message-id";
 pub const TOPIC: &str = "onsale-topic";
 
 const EVERY: Duration = Duration::from_millis(500);
+/// So many times what looking took: of a receiver that is down very many may wait.
+const REST: u32 = 9;
 /// So long a delivery is its sender's: longer than a call may take.
 const HELD: Millis = Millis::minutes(1);
 /// Between two attempts at most.
@@ -113,7 +115,16 @@ impl UnderWay {
         self.by_endpoint.get(&endpoint).copied().unwrap_or(0)
     }
 
-    fn ended(&mut self, endpoint: Uuid) {
+    fn ended(&mut self, ended: Result<Uuid, JoinError>) {
+        let endpoint = match ended {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                tracing::error!(%error, "a delivery broke off");
+                // Of which endpoint is not known: for once there may be too many.
+                self.by_endpoint.clear();
+                return;
+            }
+        };
         match self.by_endpoint.get_mut(&endpoint) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.by_endpoint.remove(&endpoint)),
@@ -130,40 +141,42 @@ impl Sender {
                 forgot = Some(Instant::now());
                 self.forget().await;
             }
-            let pause = match self.begin(&mut under_way).await {
-                Ok(()) => {
+            let (pause, rest) = match self.begin(&mut under_way).await {
+                Ok(looked) => {
                     backoff = Backoff::up_to(LONGEST_WAIT);
-                    EVERY
+                    (EVERY, looked * REST)
                 }
                 Err(error) => {
                     tracing::warn!(%error, "webhooks are not looked for; trying again");
-                    backoff.next()
+                    (backoff.next(), EVERY)
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                // There may be more for whom it was.
-                Some(ended) = under_way.calls.join_next() => match ended {
-                    Ok(endpoint) => under_way.ended(endpoint),
-                    Err(error) => {
-                        tracing::error!(%error, "a delivery broke off");
-                        under_way.by_endpoint.clear();
-                    }
-                },
+                () = tokio::time::sleep(pause.max(rest)) => {}
+                Some(ended) = under_way.calls.join_next() => {
+                    under_way.ended(ended);
+                    tokio::time::sleep(rest).await;
+                }
                 () = stop.cancelled() => {}
+            }
+            while let Some(ended) = under_way.calls.try_join_next() {
+                under_way.ended(ended);
             }
         }
         while under_way.calls.join_next().await.is_some() {}
     }
 
-    /// As many of those that are due as there is room for.
-    async fn begin(&self, under_way: &mut UnderWay) -> Result<(), StoreError> {
+    /// As many of those that are due as there is room for; how long looking for them took.
+    async fn begin(&self, under_way: &mut UnderWay) -> Result<Duration, StoreError> {
         let room = self.workers.saturating_sub(under_way.calls.len());
         if room == 0 {
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         let (each, limit) = (u32::try_from(self.each).unwrap_or(u32::MAX), u32::try_from(room).unwrap_or(u32::MAX));
-        for delivery in deliveries::due(&self.database, wall(), each, limit).await? {
+        let began = Instant::now();
+        let due = deliveries::due(&self.database, wall(), each, limit).await?;
+        let looked = began.elapsed();
+        for delivery in due {
             let endpoint = delivery.endpoint;
             if under_way.to(endpoint) >= self.each {
                 continue;
@@ -179,7 +192,7 @@ impl Sender {
                 endpoint
             });
         }
-        Ok(())
+        Ok(looked)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<(), StoreError> {

@@ -257,6 +257,6 @@ fn check(app: &App, endpoint: &mut Endpoint) -> Result<(), Problem> {
 fn with_secret(app: &App, endpoint: Endpoint) -> EndpointWithSecret {
     let secrets = signature::secrets(app.keys.secret(), endpoint.id, endpoint.secret_version);
     let secret = secrets.first().map(|secret| secret.to_string()).unwrap_or_default();
-    let previous_until = (endpoint.previous_until > now()).then(|| Timestamp(endpoint.previous_until));
+    let previous_until = (endpoint.previous_until > now()).then_some(Timestamp(endpoint.previous_until));
     EndpointWithSecret { endpoint: endpoint.into(), secret, previous_until }
 }

@@ -92,7 +92,8 @@ pub struct Attempt {
 
 static LISTENING: Many = Many::new(|| {
     let before = "SELECT e.id AS event_id, w.id AS endpoint_id, w.topics FROM events e JOIN webhook_endpoints w \
-                  ON w.organizer_id = e.organizer_id WHERE w.state = 'active' AND e.id IN ";
+                  ON w.organizer_id = e.organizer_id JOIN accounts a ON a.id = w.organizer_id \
+                  WHERE w.state = 'active' AND a.status = 'active' AND e.id IN ";
     Texts::list(before, "")
 });
 

@@ -29,6 +29,8 @@ pub fn sign(secrets: &[Zeroizing<String>], at_s: u64, body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     #[test]
@@ -41,7 +43,7 @@ mod tests {
         let known = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"Jefe"), b"1800000000.{}");
         let hex: String = known.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let jefe = Zeroizing::new("Jefe".to_owned());
-        assert_eq!(sign(&[jefe.clone()], 1_800_000_000, b"{}"), format!("t=1800000000,v1={hex}"));
+        assert_eq!(sign(slice::from_ref(&jefe), 1_800_000_000, b"{}"), format!("t=1800000000,v1={hex}"));
         assert_eq!(sign(&[jefe.clone(), jefe], 1_800_000_000, b"{}").matches(&hex).count(), 2);
     }
 }

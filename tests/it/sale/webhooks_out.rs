@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use onsale::{
     actors::webhooks::WebhookSender,
+    demo::fans::Headers,
     domain::account::Role,
     http::{payments::signature, tokens::unix_now},
     stores::{
@@ -22,7 +23,7 @@ use onsale::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{process::Command, sync::Notify};
 
 use super::{
     receiver::{Authority, Receiver, Reply},
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::{
     harness::until,
+    node::Site,
     served::{Answer, SignedIn},
 };
 
@@ -394,4 +396,39 @@ async fn s_41_a_receiver_that_does_not_answer_is_waited_for_five_seconds() {
     receiver.replies([Reply::Held(Arc::new(Notify::new()))]);
     let egress = Egress::open(&receiver.allowed(&authority)).expect("a good configuration");
     assert_eq!(post(&egress, &receiver.url()).await, Err(NoAnswer::Late));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_41_a_node_calls_an_endpoint_itself_whatever_proxy_its_environment_names() {
+    let authority = Authority::new();
+    let receiver = Receiver::start(&authority).await;
+    // Whoever came to it would be one connection.
+    let proxy = Receiver::start(&authority).await;
+    let site = Site::embedded()
+        .set("webhooks.ports", &receiver.address.port().to_string())
+        .set("webhooks.allow_networks", "127.0.0.0/8,::1")
+        .set("webhooks.ca_file", &authority.file().display().to_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onsale"));
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
+        command.env(name, format!("http://{}", proxy.address));
+    }
+    let mut node = site.spawn_by(command);
+    node.ready().await;
+    let (client, access) = (site.client(), site.organizer().await);
+    let headers = Headers { access: Some(&access), ..Headers::default() };
+    let body = json!({"url": receiver.url(), "topics": ["ticket.issued"]});
+    let made = client.send(Method::POST, "/webhooks", headers, Some(&body)).await.expect("an answer");
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let ping = format!("/webhooks/{}/ping", made.text("id").expect("an id"));
+    let ping = client.send(Method::POST, &ping, headers, None).await.expect("an answer");
+    assert_eq!(ping.status, StatusCode::ACCEPTED, "{ping:?}");
+    let heard = receiver.heard_so_many(1).await;
+    let secret = made.text("secret").expect("a secret");
+    let header = heard[0].header("onsale-signature");
+    assert!(signature::verify(&header, heard[0].body.as_bytes(), &[secret.as_bytes()], unix_now()).is_ok());
+    assert_eq!(proxy.connections(), 0);
+    node.signal("TERM").await;
+    let (status, log) = node.ended(Duration::from_secs(30)).await;
+    assert!(status.success(), "{status}: {log}");
+    assert!(!log.contains(&secret) && !log.contains("whsec_"), "{log}");
 }
