@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     actors::{
         self,
+        codes::Codes,
         directory::{Directory, LocalDirectory},
         letters::Letters,
         mailer::Mailer,
+        notes::Notes,
         operations::{Alone, Operations},
         papers::Papers,
+        webhooks::WebhookSender,
     },
     cluster::{
         Cluster, Entered, Me, bundle::Bundle, credentials::Credentials, measures, placement::Placement,
@@ -27,12 +30,12 @@ use crate::{
     http::{
         self,
         app::{App, Below},
-        metrics, now, sandbox,
+        metrics, now, origins, sandbox,
         server::{self, Bound, Server},
     },
     stores::{
-        self, Stores, database::idempotency, keys::ring::KeyRing, membership::Membership, post, provider::Providers,
-        secret::RootSecret, wallets::Wallets,
+        self, Stores, database::idempotency, egress::Egress, keys::ring::KeyRing, membership::Membership, post,
+        provider::Providers, secret::RootSecret, wallets::Wallets,
     },
 };
 
@@ -43,6 +46,7 @@ pub struct Node {
     member: Option<Member>,
     directory: Arc<LocalDirectory>,
     mailer: Mailer,
+    webhooks: WebhookSender,
     server: Server,
     shutdown: CancellationToken,
     stores: Stores,
@@ -59,7 +63,7 @@ struct Member {
 const SEEN: Duration = Duration::from_secs(3);
 /// For events to be given to other nodes.
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// For mails under way; one that is cut off goes out again.
+/// For mails and webhooks under way; one that is cut off goes out again.
 const MAILS: Duration = Duration::from_secs(2);
 /// For what is left to be flushed and given up after the last request was answered.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -106,9 +110,12 @@ impl Node {
             }
         };
         let papers = Papers::new(stores.database.clone(), fonts(&config)?, &config.documents);
-        let letters = Letters::new(stores.database.clone(), papers.clone(), &config.mail.from);
+        let (codes, shop_url) = (Codes::new(keys.secret()), origins::public_url(&http));
+        let notes = Notes::new(stores.database.clone(), papers.clone(), codes, shop_url);
+        let letters = Letters::new(stores.database.clone(), papers.clone(), notes, &config.mail.from);
         let letters = letters.map_err(|error| format!("mail.from: {error}"))?;
         let post = post::open(&config.mail, stores.data_dir.path())?;
+        let egress = Arc::new(Egress::open(&config.webhooks)?);
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -123,8 +130,9 @@ impl Node {
             papers,
             letters: letters.clone(),
             wallets: Wallets::open(&config.wallets)?,
+            egress: egress.clone(),
         };
-        let app = App::new(http, below, keys)?;
+        let app = App::new(http, below, Arc::clone(&keys))?;
         let shutdown = CancellationToken::new();
         let server = server::serve(app.clone(), bound, more, shutdown.clone()).await?;
         sandbox::start(&app, server.public);
@@ -134,7 +142,8 @@ impl Node {
             let _ = tokio::time::timeout(SEEN, member.cluster.announced()).await;
         }
         let mailer = Mailer::start(&directory, stores.database.clone(), letters, post, &config.mail);
-        Ok(Self { app, member, directory, mailer, server, shutdown, stores })
+        let webhooks = WebhookSender::start(stores.database.clone(), egress, keys, &config.webhooks);
+        Ok(Self { app, member, directory, mailer, webhooks, server, shutdown, stores })
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -165,7 +174,7 @@ impl Node {
             }
             None => self.server.finished().await,
         }
-        tokio::join!(self.directory.shutdown(DRAIN), self.mailer.stop(MAILS));
+        tokio::join!(self.directory.shutdown(DRAIN), self.mailer.stop(MAILS), self.webhooks.stop(MAILS));
         if let Some(member) = self.member {
             member.cluster.stop().await;
         }

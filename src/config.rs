@@ -22,6 +22,7 @@ pub struct Config {
     pub documents: documents::config::Config,
     pub mail: stores::post::config::Config,
     pub wallets: stores::wallets::config::Config,
+    pub webhooks: stores::egress::config::Config,
     pub payments: stores::provider::config::Config,
     pub http: http::config::Config,
 }
@@ -52,6 +53,7 @@ impl Default for Config {
             documents: documents::config::Config::default(),
             mail: stores::post::config::Config::default(),
             wallets: stores::wallets::config::Config::default(),
+            webhooks: stores::egress::config::Config::default(),
             payments: stores::provider::config::Config::default(),
             http: http::config::Config::default(),
         }
@@ -65,7 +67,14 @@ impl Default for Log {
 }
 
 /// Keys that hold lists: in the environment and in flags, comma-separated.
-const LISTS: [&str; 4] = ["stores.etcd", "documents.fonts", "http.trusted_proxies", "http.allowed_origins"];
+const LISTS: [&str; 6] = [
+    "stores.etcd",
+    "documents.fonts",
+    "webhooks.ports",
+    "webhooks.allow_networks",
+    "http.trusted_proxies",
+    "http.allowed_origins",
+];
 /// Of the test suite and of the command line, no keys of the configuration.
 const NOT_OURS: [&str; 4] = ["ONSALE_TEST_", "ONSALE_SIM_", "ONSALE_CONFIG", "ONSALE_TOKEN"];
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
+use uuid::Uuid;
 
 use super::{
     clock::wall,
+    notes::Notes,
     papers::{Papers, PapersError},
 };
 use crate::{
@@ -13,14 +15,16 @@ use crate::{
         ics,
         language::Language,
         mail::{self, Letter, NotALetter},
-        offer,
+        note::{self, Telling},
     },
-    domain::{inventory::request::Line, order::OrderState},
+    domain::{id::OrderRef, message::Kind, order::OrderState},
     stores::{
         database::{
             Database,
+            account_codes::Purpose,
             accounts::{self, Account},
-            mails::{Kind, Mail},
+            mails::{About, Mail},
+            messages::{self, Message},
             orders,
             tickets::{self, State},
         },
@@ -34,6 +38,7 @@ use crate::{
 pub struct Letters {
     database: Database,
     papers: Papers,
+    notes: Notes,
     from: Arc<Mailbox>,
 }
 
@@ -45,8 +50,10 @@ pub enum LetterError {
     NoAccount,
     #[error("the order has no tickets any more")]
     NoTickets,
-    #[error("the offer is over")]
-    OfferOver,
+    #[error("what it brings is good no more")]
+    TooLate,
+    #[error("the message is not there any more")]
+    NoMessage,
     #[error(transparent)]
     NotALetter(#[from] NotALetter),
 }
@@ -58,7 +65,7 @@ impl LetterError {
             Self::Papers(PapersError::Store(error)) => error.is_final(),
             Self::Papers(PapersError::Overloaded) => false,
             Self::Papers(PapersError::NoEvent | PapersError::Failed(_)) => true,
-            Self::NoAccount | Self::NoTickets | Self::OfferOver | Self::NotALetter(_) => true,
+            Self::NoAccount | Self::NoTickets | Self::NoMessage | Self::TooLate | Self::NotALetter(_) => true,
         }
     }
 }
@@ -71,50 +78,34 @@ impl From<StoreError> for LetterError {
 
 impl Letters {
     /// `from`: an address, or `Name <address>`.
-    pub fn new(database: Database, papers: Papers, from: &str) -> Result<Self, NotALetter> {
-        Ok(Self { database, papers, from: Arc::new(mail::sender(from)?) })
+    pub fn new(database: Database, papers: Papers, notes: Notes, from: &str) -> Result<Self, NotALetter> {
+        Ok(Self { database, papers, notes, from: Arc::new(mail::sender(from)?) })
+    }
+
+    /// What messages say.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub async fn write(&self, mail: &Mail) -> Result<Outgoing, LetterError> {
         let account = accounts::by_id(&self.database, mail.account).await?.ok_or(LetterError::NoAccount)?;
-        match mail.kind {
-            Kind::Tickets => self.tickets(mail, account).await,
-            Kind::Offer => self.offer(mail, account).await,
-        }
-    }
-
-    /// What is said of an offer that is taken or over helps nobody.
-    async fn offer(&self, mail: &Mail, account: Account) -> Result<Outgoing, LetterError> {
-        let order = orders::by_reference(&self.database, mail.reference).await?.ok_or(LetterError::OfferOver)?;
-        let is_open = matches!(order.state, OrderState::Pending | OrderState::Paying) && wall() < order.expires_at;
-        if !is_open {
-            return Err(LetterError::OfferOver);
-        }
-        let billing = self.papers.billing(mail.reference.event).await?;
-        let line = |line: Line| offer::Line {
-            quantity: line.quantity,
-            kind: billing.kind(&line.ticket_type),
-            seats: line.seats,
+        let message = match mail.about {
+            About::Tickets(reference) => self.tickets(mail, reference, &account).await?,
+            About::Message(id) => self.telling(mail, id, &account).await?,
         };
         let id = mail.id.simple().to_string();
-        let message = offer::mail(&offer::Offer {
-            id: &id,
-            from: &self.from,
-            to: mail::receiver(&account.name, &account.email)?,
-            written_at: mail.created_at,
-            language: Language::of(&account.language),
-            programme: &billing.programme,
-            name: &account.name,
-            order: mail.reference,
-            lines: order.lines.into_iter().map(line).collect(),
-            total: order.total,
-            expires_at: order.expires_at,
-        })?;
         Ok(Outgoing { id, from: self.from.email.to_string(), to: account.email, message })
     }
 
-    async fn tickets(&self, mail: &Mail, account: Account) -> Result<Outgoing, LetterError> {
-        let mut tickets = tickets::of_order(&self.database, mail.reference).await?;
+    /// Whether it has what opens an account: then only the account's mailbox may see it.
+    pub async fn is_secret(&self, mail: &Mail) -> Result<bool, StoreError> {
+        let About::Message(id) = mail.about else { return Ok(false) };
+        let message = messages::by_id(&self.database, id).await?;
+        Ok(message.is_some_and(|message| matches!(message.kind, Kind::Reset | Kind::Verification)))
+    }
+
+    async fn tickets(&self, mail: &Mail, reference: OrderRef, account: &Account) -> Result<Vec<u8>, LetterError> {
+        let mut tickets = tickets::of_order(&self.database, reference).await?;
         let of = tickets.len();
         // Some may be other people's by now.
         tickets.retain(|ticket| ticket.state == State::Live && ticket.fan == mail.account);
@@ -122,12 +113,11 @@ impl Letters {
             return Err(LetterError::NoTickets);
         }
         let language = Language::of(&account.language);
-        let billing = self.papers.billing(mail.reference.event).await?;
-        let pdf = self.papers.pdf(&tickets, of, &account, language).await?;
-        let entries: Vec<_> = tickets.iter().map(|ticket| billing.entry(ticket, of, &account)).collect();
-        let id = mail.id.simple().to_string();
+        let billing = self.papers.billing(reference.event).await?;
+        let pdf = self.papers.pdf(&tickets, of, account, language).await?;
+        let entries: Vec<_> = tickets.iter().map(|ticket| billing.entry(ticket, of, account)).collect();
         let letter = Letter {
-            id: &id,
+            id: &mail.id.simple().to_string(),
             from: &self.from,
             to: mail::receiver(&account.name, &account.email)?,
             written_at: mail.created_at,
@@ -137,7 +127,43 @@ impl Letters {
             pdf,
             calendar: ics::of(&billing.programme, language),
         };
-        let message = mail::tickets(letter)?;
-        Ok(Outgoing { id, from: self.from.email.to_string(), to: account.email, message })
+        Ok(mail::tickets(letter)?)
+    }
+
+    /// What is said of an offer that is taken, or has lapsed, helps nobody.
+    async fn is_over(&self, message: &Message) -> Result<bool, StoreError> {
+        if message.kind != Kind::Offer {
+            return Ok(false);
+        }
+        let Ok(reference) = message.about.parse() else { return Ok(true) };
+        let order = orders::by_reference(&self.database, reference).await?;
+        Ok(order.is_none_or(|order| {
+            !matches!(order.state, OrderState::Pending | OrderState::Paying) || order.expires_at <= wall()
+        }))
+    }
+
+    async fn telling(&self, mail: &Mail, id: Uuid, account: &Account) -> Result<Vec<u8>, LetterError> {
+        let message = messages::by_id(&self.database, id).await?.ok_or(LetterError::NoMessage)?;
+        let life = match message.kind {
+            Kind::Reset => Some(Purpose::Reset.life()),
+            Kind::Verification => Some(Purpose::Verify.life()),
+            _ => None,
+        };
+        if life.is_some_and(|life| message.created_at + life <= wall()) || self.is_over(&message).await? {
+            return Err(LetterError::TooLate);
+        }
+        let said = self.notes.of(&message, account).await?;
+        let telling = Telling {
+            id: &mail.id.simple().to_string(),
+            from: &self.from,
+            to: mail::receiver(&account.name, &account.email)?,
+            written_at: mail.created_at,
+            language: Language::of(&account.language),
+            name: &account.name,
+            subject: &said.subject,
+            text: &said.text,
+            link: said.link.as_deref(),
+        };
+        Ok(note::telling(telling)?)
     }
 }

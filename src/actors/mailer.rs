@@ -135,9 +135,9 @@ impl Sender {
             Err(error) => error.to_string(),
         };
         match state {
-            State::Sent => tracing::debug!(mail = %mail.id, order = %mail.reference, told, "a mail was sent"),
-            State::Waiting => tracing::warn!(mail = %mail.id, order = %mail.reference, told, "a mail has to wait"),
-            State::Failed => tracing::error!(mail = %mail.id, order = %mail.reference, told, "a mail is given up"),
+            State::Sent => tracing::debug!(mail = %mail.id, about = %mail.about, told, "a mail was sent"),
+            State::Waiting => tracing::warn!(mail = %mail.id, about = %mail.about, told, "a mail has to wait"),
+            State::Failed => tracing::error!(mail = %mail.id, about = %mail.about, told, "a mail is given up"),
         }
         measures::mail(state.as_str());
         mails::record(&self.database, &mail, (state, next_at), &told, now).await

@@ -26,6 +26,7 @@ const EVENTS_RUNNING: &str = "onsale_events_running";
 const FACTS_APPLIED_TOTAL: &str = "onsale_order_facts_applied_total";
 const PAYMENTS_SETTLED_TOTAL: &str = "onsale_payments_settled_total";
 const MAILS_TOTAL: &str = "onsale_mails_total";
+const WEBHOOKS_TOTAL: &str = "onsale_webhooks_total";
 const REFUNDS_TOTAL: &str = "onsale_refunds_total";
 const BUS_DEPTH: &str = "onsale_bus_depth";
 const DEAD_LETTERS_TOTAL: &str = "onsale_dead_letters_total";
@@ -53,6 +54,7 @@ pub fn describe() {
     describe_counter!(FACTS_APPLIED_TOTAL, Unit::Count, "Order facts written to the database, repeats included");
     describe_counter!(PAYMENTS_SETTLED_TOTAL, Unit::Count, "Payment facts settled, by outcome");
     describe_counter!(MAILS_TOTAL, Unit::Count, "Attempts to send a mail, by the state that it was left in");
+    describe_counter!(WEBHOOKS_TOTAL, Unit::Count, "Attempts to deliver a webhook, by the state that it was left in");
     describe_counter!(REFUNDS_TOTAL, Unit::Count, "Refunds that came to a state: asked, done or failed");
     describe_gauge!(BUS_DEPTH, Unit::Count, "Messages that wait on the bus, by topic: orders, payments, dead");
     describe_counter!(DEAD_LETTERS_TOTAL, Unit::Count, "Messages that could not be taken in, by routing key");
@@ -175,6 +177,10 @@ pub(super) fn payment_settled(outcome: &'static str) {
 
 pub(super) fn mail(state: &'static str) {
     counter!(MAILS_TOTAL, "state" => state).increment(1);
+}
+
+pub(super) fn webhook(state: &'static str) {
+    counter!(WEBHOOKS_TOTAL, "state" => state).increment(1);
 }
 
 /// By what the provider was asked; what it says by itself is counted where that is heard.

@@ -8,6 +8,7 @@ mod beside;
 mod breather;
 mod bulletin;
 pub mod clock;
+pub mod codes;
 pub mod config;
 pub mod courier;
 pub mod errand;
@@ -17,7 +18,9 @@ pub mod halt;
 pub mod letters;
 pub mod mailer;
 pub mod measures;
+pub mod notes;
 pub mod papers;
+pub mod webhooks;
 
 pub mod connection;
 pub mod directory;

@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
+use super::clock::wall;
 use crate::{
     documents::{
         config::Config,
@@ -18,7 +19,8 @@ use crate::{
     domain::{
         code::{Code, SeatId},
         event::Phase,
-        id::EventId,
+        id::{EventId, FanId},
+        time::EventTime,
     },
     stores::{
         database::{
@@ -52,7 +54,9 @@ struct Inner {
 /// What is said of an event, and what its ticket types and seats are called.
 pub struct Billing {
     pub programme: Programme,
+    pub organizer: FanId,
     pub rules: TicketRules,
+    read_at: EventTime,
     kinds: HashMap<Code, String>,
     seats: HashMap<SeatId, (Code, Code, u16)>,
 }
@@ -81,10 +85,21 @@ impl Papers {
 
     pub async fn billing(&self, event: EventId) -> Result<Arc<Billing>, PapersError> {
         let read = async {
+            let read_at = wall();
             let event = events::by_id(&self.0.database, event).await.map_err(PapersError::Store)?;
-            event.map(|event| Arc::new(Billing::of(event))).ok_or(PapersError::NoEvent)
+            event.map(|event| Arc::new(Billing::of(event, read_at))).ok_or(PapersError::NoEvent)
         };
         self.0.billings.try_get_with(event, read).await.map_err(|error| error.for_another())
+    }
+
+    /// The same, read no earlier than then: what tells of a change says what has changed.
+    pub async fn billing_since(&self, event: EventId, since: EventTime) -> Result<Arc<Billing>, PapersError> {
+        let billing = self.billing(event).await?;
+        if billing.read_at >= since {
+            return Ok(billing);
+        }
+        self.0.billings.invalidate(&event).await;
+        self.billing(event).await
     }
 
     /// One page for each of `tickets`, which are of one order that has `of` in all.
@@ -120,8 +135,8 @@ impl Papers {
 }
 
 impl Billing {
-    fn of(event: Event) -> Self {
-        let Event { id, details, configuration, updated_at, .. } = event;
+    fn of(event: Event, read_at: EventTime) -> Self {
+        let Event { id, organizer, details, configuration, updated_at, .. } = event;
         let kinds = configuration.ticket_types.into_iter().map(|kind| (kind.code, kind.name)).collect();
         let seats = configuration.seats.into_iter().map(|seat| (seat.id, (seat.zone, seat.row, seat.number))).collect();
         let programme = Programme {
@@ -138,7 +153,7 @@ impl Billing {
             doors_at: details.doors_at,
             age_limit: details.age_limit,
         };
-        Self { programme, rules: details.ticket_rules, kinds, seats }
+        Self { programme, organizer, rules: details.ticket_rules, read_at, kinds, seats }
     }
 
     /// What a ticket type is called.
@@ -165,7 +180,7 @@ impl Billing {
 
 impl PapersError {
     /// The same for one more caller, where one reading served several.
-    fn for_another(&self) -> Self {
+    pub(super) fn for_another(&self) -> Self {
         match self {
             Self::Overloaded => Self::Overloaded,
             Self::NoEvent => Self::NoEvent,

@@ -71,6 +71,21 @@ pub fn tickets(letter: Letter) -> Result<Vec<u8>, NotALetter> {
         .multipart(said)
         .singlepart(Attachment::new("tickets.pdf".into()).body(pdf, kind("application/pdf")?))
         .singlepart(Attachment::new("event.ics".into()).body(calendar, kind("text/calendar; charset=utf-8")?));
+    sealed(Envelope { id, from, to, written_at, subject }, parts)
+}
+
+/// Of every mail.
+pub(super) struct Envelope<'a> {
+    /// Digits and letters: of a repeat the same.
+    pub id: &'a str,
+    pub from: &'a Mailbox,
+    pub to: Mailbox,
+    pub written_at: EventTime,
+    pub subject: String,
+}
+
+pub(super) fn sealed(envelope: Envelope, body: MultiPart) -> Result<Vec<u8>, NotALetter> {
+    let Envelope { id, from, to, written_at, subject } = envelope;
     let message = Message::builder()
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .date(UNIX_EPOCH + Duration::from_millis(written_at.0))
@@ -78,7 +93,7 @@ pub fn tickets(letter: Letter) -> Result<Vec<u8>, NotALetter> {
         .to(to)
         .subject(subject)
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
-        .multipart(parts)
+        .multipart(body)
         .map_err(|_| NotALetter::Message)?;
     Ok(message.formatted())
 }

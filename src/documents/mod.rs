@@ -10,7 +10,7 @@ pub mod fonts;
 pub mod ics;
 pub mod language;
 pub mod mail;
-pub mod offer;
+pub mod note;
 pub mod pdf;
 pub mod programme;
 pub mod qr;

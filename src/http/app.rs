@@ -28,8 +28,8 @@ use super::{
 use crate::{
     actors::{directory::Directory, halt::Halt, letters::Letters, operations::Operations, papers::Papers},
     stores::{
-        database::Database, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership, provider::Providers,
-        queue::QueueStore, used_tickets::UsedTickets, waits::Waits, wallets::Wallets,
+        database::Database, egress::Egress, keys::ring::KeyRing, order_bus::OrderBus, ownership::Ownership,
+        provider::Providers, queue::QueueStore, used_tickets::UsedTickets, waits::Waits, wallets::Wallets,
     },
 };
 
@@ -49,6 +49,7 @@ pub struct Below {
     pub papers: Papers,
     pub letters: Letters,
     pub wallets: Wallets,
+    pub egress: Arc<Egress>,
 }
 
 /// Handlers take it as `State(app): State<Arc<App>>`.
@@ -67,6 +68,7 @@ pub struct App {
     pub papers: Papers,
     pub letters: Letters,
     pub wallets: Wallets,
+    pub egress: Arc<Egress>,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -109,6 +111,7 @@ impl App {
             papers,
             letters,
             wallets,
+            egress,
         } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
@@ -145,6 +148,7 @@ impl App {
             papers,
             letters,
             wallets,
+            egress,
         }))
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     app::App,
+    auth,
     extract::{IdempotencyKey, Json, Path, SignedIn},
     holds,
     idempotency::{Attempt, Finished, once},
@@ -122,6 +123,7 @@ pub async fn create(
     let fan = signed_in.account;
     // Another fan's order answers before any key is looked at.
     told(&app, fan, reference).await?;
+    auth::verify::needed(&app, fan).await?;
     let work = {
         let (app, body) = (app.clone(), body.clone());
         move |attempt| open(app, fan, reference, body, attempt)

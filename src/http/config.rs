@@ -68,6 +68,8 @@ pub struct Config {
     pub ended_sessions_max_age: u64,
     pub shutdown_grace: u64,
     /// Relaxes limits for a demonstration on one machine; says so at start.
+    /// Whether only those may buy whose address is confirmed; a link goes to each who registers then.
+    pub verify_mail: bool,
     pub insecure_demo: bool,
 }
 
@@ -111,6 +113,7 @@ impl Default for Config {
             keys_overlap: 30,
             ended_sessions_max_age: 30,
             shutdown_grace: 25,
+            verify_mail: false,
             insecure_demo: false,
         }
     }

@@ -71,6 +71,8 @@ pub struct Limits {
     pub login: Rate<Network>,
     pub register: Rate<Network>,
     pub refresh: Rate<Network>,
+    /// Of codes and links that are asked for or tried.
+    pub reset: Rate<Network>,
     pub join_address: Rate<Network>,
     pub join_account: Rate<FanId>,
     /// Of those who begin to watch a stock.
@@ -111,6 +113,7 @@ impl Limits {
             register: Rate::new("register", login, login, minute),
             // A page refreshes once in a quarter of an hour; an office has many pages behind one address.
             refresh: Rate::new("refresh", login.saturating_mul(10), login.saturating_mul(10), minute),
+            reset: Rate::new("reset", login, login, minute),
             join_address: Rate::new("join", join, burst, second),
             join_account: Rate::new("join_account", join, burst, second),
             watch_address: Rate::new("watch", join, burst, second),

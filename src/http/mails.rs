@@ -29,7 +29,7 @@ use crate::{
     stores::{
         database::{
             audit,
-            mails::{self, Attempt, Mail, State as StoredState},
+            mails::{self, About, Attempt, Mail, State as StoredState},
         },
         error::StoreError,
     },
@@ -38,10 +38,13 @@ use crate::{
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MailRow {
     id: String,
-    /// `tickets`.
+    /// `tickets`, or `message`.
     kind: &'static str,
-    #[schema(value_type = String)]
-    order: OrderRef,
+    /// Of tickets.
+    #[schema(value_type = Option<String>)]
+    order: Option<OrderRef>,
+    /// Of a message.
+    message: Option<String>,
     /// Whom it is for. The address is the account's.
     #[schema(value_type = String)]
     account: FanId,
@@ -124,12 +127,17 @@ pub async fn read(State(app): State<Arc<App>>, acting: Acting, Path(id): Path<Uu
     params(("mail" = String, Path)), responses(
     (status = 200, description = "RFC 5322", content_type = "message/rfc822", body = String),
     NotAllowed,
-    (status = 409, description = "mail_not_written: the order has no tickets any more"),
+    (status = 409, description = "mail_not_written: the order has no tickets any more, or it has what opens the account"),
     (status = 503, description = "overloaded"),
 ))]
 pub async fn message(State(app): State<Arc<App>>, acting: Acting, Path(id): Path<Uuid>) -> Result<Response, Problem> {
     let role = acting.as_one_of(&[Role::Admin])?;
     let mail = known(&app, id).await?;
+    if app.letters.is_secret(&mail).await? {
+        return Err(
+            Problem::new(Code::MailNotWritten).detail("it has what opens the account: only its mailbox sees it")
+        );
+    }
     acting::record(&app, &acting.act(role, "mail.read", mail.id.simple(), "")).await?;
     let written = app.letters.write(&mail).await?;
     Ok(([(CONTENT_TYPE, "message/rfc822")], written.message).into_response())
@@ -163,10 +171,15 @@ async fn known(app: &App, id: Uuid) -> Result<Mail, Problem> {
 
 impl From<Mail> for MailRow {
     fn from(mail: Mail) -> Self {
+        let (order, message) = match mail.about {
+            About::Tickets(reference) => (Some(reference), None),
+            About::Message(id) => (None, Some(id.simple().to_string())),
+        };
         Self {
             id: mail.id.simple().to_string(),
-            kind: mail.kind.as_str(),
-            order: mail.reference,
+            kind: mail.about.kind().as_str(),
+            order,
+            message,
             account: mail.account,
             state: match mail.state {
                 StoredState::Waiting => MailState::Waiting,

@@ -45,6 +45,11 @@ impl Password {
         Self(text)
     }
 
+    /// For a comparison in constant time.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// As long as a new one must be. Nothing is trimmed or folded.
     pub fn check_strength(&self) -> Result<(), Problem> {
         if (MIN_CHARS..=MAX_CHARS).contains(&self.0.chars().count()) {

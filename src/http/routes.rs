@@ -8,10 +8,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     accounts, admin_cluster, admin_providers, admin_queue, admin_stock, admin_tickets, admin_waitlist,
     app::App,
-    attention, audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health,
-    holds, keys, mails, metrics, openapi, orders, pass, payments,
+    attention, audit, auth, availability, broadcasts, checkout, dead_letters, devices, door, draw, events,
+    first_version, health, holds, keys, mails, messages, metrics, openapi, orders, pass, payments,
     problem::{Code, Problem},
-    queue, refunds, sandbox, seat_plan, stock, ticket_keys, tickets, waitlist, websocket,
+    queue, refunds, sandbox, seat_plan, stock, templates, ticket_keys, tickets, waitlist, webhooks, websocket,
 };
 
 pub const API: &str = "/api/v1";
@@ -30,6 +30,18 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::step_up))
         .routes(routes!(auth::socket_ticket))
+        .routes(routes!(auth::forgotten))
+        .routes(routes!(auth::reset))
+        .routes(routes!(auth::verify::send))
+        // messages
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::count))
+        .routes(routes!(messages::mark_read))
+        .routes(routes!(messages::delete_some))
+        .routes(routes!(messages::read, messages::delete))
+        .routes(routes!(messages::settings, messages::set))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::set, templates::remove))
         // events
         .routes(routes!(events::list, events::create))
         .routes(routes!(events::read, events::update, events::delete))
@@ -93,6 +105,14 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(door::read))
         .routes(routes!(door::tickets))
         .routes(routes!(tickets::rotation::of_door))
+        // webhooks
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::ping))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::deliveries::read))
+        .routes(routes!(webhooks::deliveries::redeliver))
         // health
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
@@ -132,6 +152,10 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin_tickets::of_order))
         .routes(routes!(admin_tickets::reissue))
         .routes(routes!(admin_tickets::move_to))
+        .routes(routes!(broadcasts::create, broadcasts::list))
+        .routes(routes!(broadcasts::read))
+        .routes(routes!(templates::list_shops))
+        .routes(routes!(templates::set_shops, templates::remove_shops))
         .routes(routes!(admin_providers::read))
         .routes(routes!(attention::read))
         .routes(routes!(admin_cluster::read))
@@ -179,7 +203,7 @@ pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<St
     let (api, described) =
         OpenApiRouter::new().nest(API, public()).merge(well_known()).merge(first_public()).split_for_parts();
     let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages());
-    let router = router.merge(payments::toss::pages()).merge(openapi::pages());
+    let router = router.merge(payments::toss::pages()).merge(auth::verify::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
 }
 

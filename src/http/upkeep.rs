@@ -8,6 +8,7 @@ use crate::{
     domain::time::{EventTime, Millis},
     stores::{
         database::{
+            account_codes,
             audit::{self, Act},
             idempotency, sessions,
         },
@@ -18,6 +19,9 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(10 * 60);
 /// An ended family is kept for so long, to recognise its tokens when they are used again.
 const ENDED_SESSIONS_KEPT: Millis = Millis::minutes(7 * 24 * 60);
+
+/// Codes of accounts, which are good for minutes, and counted for an hour.
+const CODES_KEPT: Millis = Millis::minutes(24 * 60);
 
 /// How often it is told which addresses were refused.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -76,6 +80,7 @@ async fn forget_often(app: &App) {
 async fn forget(app: &App, now: EventTime) -> Result<(), StoreError> {
     let sessions = sessions::purge(&app.database, now - ENDED_SESSIONS_KEPT).await?;
     let keys = idempotency::purge(&app.database, now).await?;
+    account_codes::forget(&app.database, now - CODES_KEPT).await?;
     tracing::debug!(sessions, keys, "forgotten");
     Ok(())
 }

@@ -6,6 +6,7 @@ pub mod config;
 pub mod crash_point;
 pub mod data_dir;
 pub mod database;
+pub mod egress;
 pub mod error;
 pub mod etcd;
 pub mod halts;

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 146] = [
+const ROWS: [(&str, &str, May); 176] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -51,6 +51,20 @@ const ROWS: [(&str, &str, May); 146] = [
     ("put", "/api/v1/auth/password", AnyAccount),
     ("post", "/api/v1/auth/step-up", AnyAccount),
     ("post", "/api/v1/auth/socket-ticket", AnyAccount),
+    ("post", "/api/v1/auth/reset", Anybody),
+    ("post", "/api/v1/auth/reset/confirm", Anybody),
+    ("post", "/api/v1/auth/verify", AnyAccount),
+    ("get", "/api/v1/me/messages", AnyAccount),
+    ("get", "/api/v1/me/messages/count", AnyAccount),
+    ("post", "/api/v1/me/messages/read", AnyAccount),
+    ("post", "/api/v1/me/messages/delete", AnyAccount),
+    ("get", "/api/v1/me/messages/{message}", ItsFan),
+    ("delete", "/api/v1/me/messages/{message}", ItsFan),
+    ("get", "/api/v1/me/message-settings", AnyAccount),
+    ("put", "/api/v1/me/message-settings", AnyAccount),
+    ("get", "/api/v1/templates", AnOrganizer),
+    ("put", "/api/v1/templates/{kind}/{language}", AnOrganizer),
+    ("delete", "/api/v1/templates/{kind}/{language}", AnOrganizer),
     ("get", "/api/v1/events", Anybody),
     ("post", "/api/v1/events", AnOrganizer),
     ("get", "/api/v1/events/{event}", Anybody),
@@ -119,6 +133,15 @@ const ROWS: [(&str, &str, May); 146] = [
     ("get", "/api/v1/events/{event}/door", Doors),
     ("get", "/api/v1/events/{event}/door/tickets", Doors),
     ("get", "/api/v1/events/{event}/door/rotation", Doors),
+    ("get", "/api/v1/webhooks", AnOrganizer),
+    ("post", "/api/v1/webhooks", AnOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
+    ("patch", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/rotate", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/ping", ItsOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}/deliveries", ItsOrganizer),
+    ("get", "/api/v1/webhooks/{endpoint}/deliveries/{delivery}", ItsOrganizer),
+    ("post", "/api/v1/webhooks/{endpoint}/deliveries/{delivery}/redeliver", ItsOrganizer),
     ("get", "/api/v1/health/live", Anybody),
     ("get", "/api/v1/health/ready", Anybody),
     ("get", "/api/v1/admin/events/{event}/queue", Steerers),
@@ -156,6 +179,12 @@ const ROWS: [(&str, &str, May); 146] = [
     ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
     ("post", "/api/v1/admin/events/{event}/refunds", Steerers),
     ("get", "/api/v1/admin/events/{event}/refunds/list", Steerers),
+    ("post", "/api/v1/admin/events/{event}/broadcasts", Steerers),
+    ("get", "/api/v1/admin/events/{event}/broadcasts", Steerers),
+    ("get", "/api/v1/admin/events/{event}/broadcasts/{broadcast}", Steerers),
+    ("get", "/api/v1/admin/templates", Operators),
+    ("put", "/api/v1/admin/templates/{kind}/{language}", Operators),
+    ("delete", "/api/v1/admin/templates/{kind}/{language}", Operators),
     ("get", "/api/v1/admin/refunds", Operators),
     ("post", "/api/v1/admin/refunds/{refund}/retry", Operators),
     ("get", "/api/v1/admin/providers", Operators),
@@ -184,6 +213,7 @@ const ROWS: [(&str, &str, May); 146] = [
     ("post", "/api/v1/admin/keys/rotate", Operators),
     ("post", "/api/v1/events/{event}/end", ItsOrganizer),
     ("post", "/api/v1/events/{event}/cancel", ItsOrganizer),
+    ("delete", "/api/v1/webhooks/{endpoint}", ItsOrganizer),
     // Ended and cancelled, it is still there for those who may see it.
     ("get", "/api/v1/events/{event}", Anybody),
     ("get", "/api/v1/orders/{reference}", ItsFan),
@@ -249,10 +279,27 @@ fn body(method: &str, path: &str) -> Option<Value> {
         }
         (_, "/api/v1/auth/login", _) => json!({"email": "its-fan@example.org", "password": PASSWORD}),
         (_, "/api/v1/auth/refresh" | "/api/v1/auth/logout", _) => json!({"refresh_token": "nobody's"}),
+        (_, "/api/v1/auth/reset", _) => json!({"email": "its-fan@example.org"}),
+        (_, "/api/v1/auth/reset/confirm", _) => {
+            json!({"email": "its-fan@example.org", "code": "not one", "new_password": "never mine"})
+        }
+        ("post", "/api/v1/me/messages/read" | "/api/v1/me/messages/delete", _) => {
+            json!({"messages": ["00000000000040008000000000000000"]})
+        }
+        ("put", "/api/v1/me/message-settings", _) => json!({"refund_begun": {"mail": false, "in_app": true}}),
+        ("put", _, "{language}") => json!({"subject": "{event}", "text": "Hello {name}"}),
+        ("post", _, "broadcasts") => {
+            json!({"texts": {"en": {"subject": "Doors", "text": "They open late."}}, "reason": reason})
+        }
         (_, "/api/v1/auth/step-up", _) => json!({"password": PASSWORD}),
         ("put", "/api/v1/auth/profile", _) => json!({"needs_more_time": true}),
         (_, "/api/v1/auth/password", _) => json!({"current_password": "not mine", "new_password": "never mine"}),
         ("post", "/api/v1/events", _) => concert(),
+        ("post", "/api/v1/webhooks", _) => {
+            json!({"url": "https://hooks.example.com/", "topics": ["ticket.issued"]})
+        }
+        ("patch", "/api/v1/webhooks/{endpoint}", _) => json!({"description": "of the shop"}),
+        ("post", "/api/v1/webhooks/{endpoint}/rotate", _) => json!({}),
         ("patch", ..) => json!({"version": 1, "title": "Another title"}),
         ("put", _, "seat-plan") => json!({"seats": []}),
         ("post", _, "refunds" | "retry" | "reissue") => json!({"reason": reason}),
@@ -328,6 +375,10 @@ struct World {
     mail: String,
     refund: String,
     letter: String,
+    endpoint: String,
+    delivery: String,
+    message: String,
+    broadcast: String,
     victim: String,
     transfer: String,
     code: String,
@@ -350,8 +401,24 @@ impl World {
         }
         let victim = served.register("victim@example.org").await.id.to_string();
         let [event, reference, ticket, mail, refund, letter, transfer, code] = [const { String::new() }; 8];
-        let mut world =
-            Self { served, accounts, event, reference, ticket, mail, refund, letter, victim, transfer, code };
+        let [endpoint, delivery, message, broadcast] = [const { String::new() }; 4];
+        let mut world = Self {
+            served,
+            accounts,
+            event,
+            reference,
+            ticket,
+            mail,
+            refund,
+            letter,
+            endpoint,
+            delivery,
+            message,
+            broadcast,
+            victim,
+            transfer,
+            code,
+        };
         world.sell().await;
         world
     }
@@ -407,7 +474,28 @@ impl World {
         let message = Message { routing_key: "order.unheard-of".into(), id: String::new(), body: Vec::new() };
         dead_letters::add(&self.served.app.database, &message, now()).await.expect("kept");
         let letters = self.ask(Who::Operator, "get", "/api/v1/admin/dead-letters", None, &[]).await;
+        self.endpoint = self.make_endpoint().await;
+        let broadcasts = format!("/api/v1/admin/events/{}/broadcasts", self.event);
+        let made = self.ask(Who::ItsOrganizer, "post", &broadcasts, body("post", &broadcasts), &[]).await;
+        self.broadcast = made.expect(StatusCode::ACCEPTED)["id"].as_str().expect("id").to_owned();
+        let mut message = String::new();
+        until("the fan is told", async || {
+            let list = self.ask(Who::ItsFan, "get", "/api/v1/me/messages", None, &[]).await.expect(StatusCode::OK);
+            message = list["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+            !message.is_empty()
+        })
+        .await;
+        self.message = message;
+        let ping = format!("/api/v1/webhooks/{}/ping", self.endpoint);
+        let ping = self.ask(Who::ItsOrganizer, "post", &ping, None, &[]).await;
+        self.delivery = ping.expect(StatusCode::ACCEPTED)["id"].as_str().expect("id").to_owned();
         self.letter = letters.expect(StatusCode::OK)["items"][0]["id"].as_str().expect("id").to_owned();
+    }
+
+    async fn make_endpoint(&self) -> String {
+        let path = "/api/v1/webhooks";
+        let made = self.ask(Who::ItsOrganizer, "post", path, body("post", path), &[]).await;
+        made.expect(StatusCode::CREATED)["id"].as_str().expect("id").to_owned()
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
@@ -434,6 +522,12 @@ impl World {
     }
 
     async fn ask_row(&self, who: Who, method: &str, path: &str) -> Answer {
+        // Deleted once it is not there for the others.
+        let endpoint = if (method, path) == ("delete", "/api/v1/webhooks/{endpoint}") {
+            self.make_endpoint().await
+        } else {
+            self.endpoint.clone()
+        };
         let filled = path
             .replace("{event}", &self.event)
             .replace("{reference}", &self.reference)
@@ -441,6 +535,12 @@ impl World {
             .replace("{mail}", &self.mail)
             .replace("{refund}", &self.refund)
             .replace("{letter}", &self.letter)
+            .replace("{endpoint}", &endpoint)
+            .replace("{delivery}", &self.delivery)
+            .replace("{message}", &self.message)
+            .replace("{broadcast}", &self.broadcast)
+            .replace("{kind}", "refund_done")
+            .replace("{language}", "en")
             .replace("{account}", &self.victim)
             .replace("{transfer}", &self.transfer)
             .replace("{node}", "n1");
@@ -519,7 +619,8 @@ async fn s_20_a_foreign_object_looks_like_one_that_is_not_there() {
     let nothing = format!("{:032x}", 1);
     world.reference = format!("{}-{nothing}", world.event);
     world.transfer.clone_from(&nothing);
-    world.ticket = nothing;
+    world.ticket.clone_from(&nothing);
+    world.message = nothing;
     let unseen = foreign(&world).await;
     assert!(!seen.is_empty());
     for (seen, unseen) in seen.iter().zip(&unseen) {

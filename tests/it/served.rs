@@ -6,11 +6,14 @@ use axum::Router;
 use onsale::{
     actors::{
         self,
+        codes::Codes,
         directory::{LocalDirectory, Part},
         letters::Letters,
         mailer::Mailer,
+        notes::Notes,
         operations::Alone,
         papers::Papers,
+        webhooks::WebhookSender,
     },
     documents::{self, fonts::Fonts},
     domain::{
@@ -26,6 +29,7 @@ use onsale::{
     stores::{
         self,
         database::accounts,
+        egress::{self, Egress},
         keys::{KeyStore, ring::KeyRing},
         post::Post,
         provider::{self, Providers},
@@ -97,6 +101,14 @@ impl Served {
 
     /// With these payment providers.
     pub async fn start_paying(config: Config, payments: provider::config::Config) -> Self {
+        Self::start_with(config, payments, egress::config::Config::default()).await
+    }
+
+    pub async fn start_with(
+        config: Config,
+        payments: provider::config::Config,
+        webhooks: egress::config::Config,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
         let mut stores = stores::open(&stores_config, "n1").await.expect("stores");
@@ -107,7 +119,9 @@ impl Served {
         let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
         let operations = Alone::start("n1".into(), "public".into(), "admin".into(), directory.clone());
         let papers = Papers::new(stores.database.clone(), Fonts::built_in(), &documents::config::Config::default());
-        let letters = Letters::new(stores.database.clone(), papers.clone(), "Tickets <tickets@shop.example>");
+        let codes = Codes::new(keys.secret());
+        let notes = Notes::new(stores.database.clone(), papers.clone(), codes, "https://shop.example".into());
+        let letters = Letters::new(stores.database.clone(), papers.clone(), notes, "Tickets <tickets@shop.example>");
         let below = Below {
             database: stores.database.clone(),
             queue: stores.queue.clone(),
@@ -122,6 +136,7 @@ impl Served {
             papers,
             letters: letters.expect("an address"),
             wallets: Wallets::default(),
+            egress: Arc::new(Egress::open(&webhooks).expect("a good configuration")),
         };
         let home = Arc::new(Home { directory, stores, folder });
         Self::on(config, below, keys, secret_text, home).await
@@ -182,6 +197,11 @@ impl Served {
     pub fn mailer_by(&self, post: Arc<dyn Post>, config: &stores::post::config::Config) -> Mailer {
         let Below { database, letters, .. } = self.below.clone();
         Mailer::start(&self.home.directory, database, letters, post, config)
+    }
+
+    /// Delivers webhooks, which nobody does otherwise.
+    pub fn webhooks(&self, egress: Arc<Egress>, config: &egress::config::Config) -> WebhookSender {
+        WebhookSender::start(self.below.database.clone(), egress, self.app.keys.clone(), config)
     }
 
     /// Goes down and waits for the end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+use super::hooks;
 use crate::{
     actors::{backoff::Backoff, foundation::Foundation, measures, orders::Envelope},
     domain::{id::EventId, inventory::fact::OrderFact},
@@ -45,9 +46,11 @@ async fn next_batch(deliveries: &mut mpsc::Receiver<Delivery>) -> Option<Vec<Del
 /// Answers every delivery of the batch.
 async fn take_in(database: &Database, batch: Vec<Delivery>) {
     let (mut facts, mut settles) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    let mut news = Vec::new();
     for delivery in batch {
         match Envelope::from_body(&delivery.message.body) {
             Ok(Envelope { event, fact, .. }) => {
+                news.extend(hooks::of_fact(event, &delivery.message));
                 facts.push((event, fact));
                 settles.push(delivery.settle);
             }
@@ -59,6 +62,9 @@ async fn take_in(database: &Database, batch: Vec<Delivery>) {
     }
     if facts.is_empty() {
         return;
+    }
+    if !news.is_empty() {
+        hooks::note(database, &news).await;
     }
     if apply(database, &facts).await.is_ok() {
         measures::facts_applied(facts.len() as u64);

@@ -12,6 +12,8 @@
 mod batches;
 mod dead;
 mod facts;
+mod hooks;
+mod mailings;
 mod moves;
 mod payments;
 mod places;
@@ -19,6 +21,7 @@ mod refunds;
 mod relay;
 mod returns;
 mod sessions;
+mod tidings;
 
 use std::sync::Weak;
 
@@ -47,7 +50,7 @@ struct Intake;
 
 /// They end with the actor.
 struct Workers {
-    _workers: [AbortOnDropHandle<()>; 9],
+    _workers: [AbortOnDropHandle<()>; 10],
 }
 
 impl Actor for Intake {
@@ -64,7 +67,7 @@ impl Actor for Intake {
         let returns = returns::run(on.clone(), Weak::clone(&directory));
         let (refunds, batches) = (refunds::run(on.clone(), Weak::clone(&directory)), batches::run(on.clone()));
         let (sessions, dead) = (sessions::run(on.clone(), Weak::clone(&directory)), dead::run(on.clone()));
-        let moves = moves::run(on.clone(), directory);
+        let (moves, mailings) = (moves::run(on.clone(), directory), mailings::run(on.clone()));
         let relay = relay::run(on);
         let workers = [
             beside::run(&me, async move {
@@ -98,6 +101,10 @@ impl Actor for Intake {
             beside::run(&me, async move {
                 dead.await;
                 Message::Ended("dead letters")
+            }),
+            beside::run(&me, async move {
+                mailings.await;
+                Message::Ended("messages to ticket holders")
             }),
             beside::run(&me, async move {
                 relay.await;

@@ -10,6 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
+use super::{hooks, tidings};
 use crate::{
     actors::{backoff::Backoff, clock::wall, foundation::Foundation},
     domain::time::Millis,
@@ -72,6 +73,8 @@ async fn send_again(on: &Foundation) -> Result<(), StoreError> {
 /// Marked as sent only when the bus has them; a crash in between sends them twice, which their readers bear.
 async fn send(on: &Foundation, unsent: Vec<Unsent>) -> Result<usize, StoreError> {
     let count = unsent.len();
+    hooks::note_unsent(&on.database, &unsent).await?;
+    tidings::tell(&on.database, &unsent).await?;
     let (news, work): (Vec<_>, Vec<_>) =
         unsent.into_iter().partition(|one| NEWS_KEYS.contains(&one.routing_key.as_str()));
     publish(on, work).await?;

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Account, access_token};
+use super::{Me, access_token};
 use crate::{
     domain::{
         account::Role,
@@ -24,7 +24,7 @@ use crate::{
         problem::{Code, Problem},
         tokens::{lives::SOCKET_S, unix_now},
     },
-    stores::database::{accounts, audit, sessions},
+    stores::database::{account_codes, accounts, audit, sessions},
 };
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -59,12 +59,13 @@ pub struct SocketTicket {
 
 /// The account of the access token.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", security(("bearer" = [])), responses(
-    (status = 200, description = "The account.", body = Account),
+    (status = 200, description = "The account.", body = Me),
     (status = 401, description = "`unauthenticated`, `invalid_token` or `token_expired`."),
 ))]
-pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<Account>, Problem> {
+pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<Me>, Problem> {
     let account = accounts::by_id(&app.database, signed_in.account).await?.ok_or(Code::InvalidToken)?;
-    Ok(Json(account.into()))
+    let verified = account_codes::is_verified(&app.database, account.id).await?;
+    Ok(Json(Me { account: account.into(), verified }))
 }
 
 /// Changes the password and ends every session, this one too.

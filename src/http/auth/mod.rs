@@ -5,12 +5,14 @@
 mod account;
 mod profile;
 mod refresh;
+mod reset;
 mod sign_in;
+pub mod verify;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::{account::*, profile::*, refresh::*, sign_in::*};
+pub use self::{account::*, profile::*, refresh::*, reset::*, sign_in::*};
 use super::app::App;
 use crate::{
     domain::{
@@ -31,6 +33,14 @@ pub struct Account {
     pub language: String,
     #[schema(value_type = Vec<String>)]
     pub roles: Vec<Role>,
+}
+
+/// The same, and whether its address is confirmed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    #[serde(flatten)]
+    pub account: Account,
+    pub verified: bool,
 }
 
 impl From<accounts::Account> for Account {

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Account, Client, SignedInAs, TokenPair, access_token, start_family};
+use super::{Account, Client, SignedInAs, TokenPair, access_token, start_family, verify};
 use crate::{
     domain::{account::Role, claims::Confirmation, id::FanId},
     http::{
@@ -91,6 +91,9 @@ pub async fn register(
         created => created?,
     }
     let refresh_token = start_family(&mut write, &app.config, account.id, &client).await?;
+    if app.config.verify_mail {
+        verify::ask(&mut write, account.id, now).await?;
+    }
     write.commit().await?;
     Ok((StatusCode::CREATED, left, Json(signed_in(&app, account, key, refresh_token))))
 }

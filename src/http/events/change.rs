@@ -1,9 +1,13 @@
 //! A change of an event: decided by its inventory, then copied to the row that people read.
 
 use crate::{
-    domain::inventory::{
-        configuration::Configuration,
-        request::{Answer, Command, Refusal, Request},
+    domain::{
+        event::Phase,
+        inventory::{
+            configuration::Configuration,
+            request::{Answer, Command, Refusal, Request},
+        },
+        message::Kind,
     },
     http::{
         app::App,
@@ -14,6 +18,7 @@ use crate::{
         database::{
             audit::{self, Act},
             events::{self, Details, Event},
+            mailings::{self, Asked, Texts},
         },
         error::StoreError,
     },
@@ -107,8 +112,27 @@ async fn copy(
         other => other?,
     }
     audit::append(&mut write, &act).await?;
+    if let Some(kind) = is_news(&event, &details, &configuration) {
+        let by = act.account.unwrap_or(event.organizer);
+        let asked = Asked { event: event.id, kind, texts: &Texts::new(), reason: "", by };
+        mailings::ask(&mut write, &asked, now).await?;
+    }
     write.commit().await?;
     Ok(Event { details, configuration, updated_at: now, ..event })
+}
+
+/// What those who have tickets are told of, if of anything.
+fn is_news(before: &Event, details: &Details, configuration: &Configuration) -> Option<Kind> {
+    let (was, is) = (before.configuration.phase, configuration.phase);
+    let place = |details: &Details| {
+        let Details { venue, city, time_zone, starts_at, doors_at, .. } = details;
+        (venue.clone(), city.clone(), time_zone.clone(), *starts_at, *doors_at)
+    };
+    match is {
+        Phase::Cancelled if was != Phase::Cancelled => Some(Kind::EventCancelled),
+        Phase::Draft | Phase::Cancelled => None,
+        _ => (place(&before.details) != place(details)).then_some(Kind::EventChanged),
+    }
 }
 
 fn stale(version: u32) -> Problem {

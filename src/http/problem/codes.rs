@@ -23,6 +23,9 @@ pub enum Code {
     StepUpNeeded,
     OriginNotAllowed,
     EmailTaken,
+    InvalidCode,
+    EmailNotVerified,
+    AlreadyVerified,
     WeakPassword,
     RateLimited,
     PasswordQueueFull,
@@ -97,6 +100,9 @@ pub enum Code {
     AlreadyWaiting,
     NotWaiting,
     NotReturnable,
+    TooManyEndpoints,
+    EndpointNotActive,
+    TooManyBroadcasts,
     UnknownNode,
     NodeNotUp,
     NoCluster,
@@ -127,7 +133,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 106] = [
+pub const TABLE: [Row; 112] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -154,6 +160,9 @@ pub const TABLE: [Row; 106] = [
     row(Code::StepUpNeeded, "step_up_needed", 403, false, "Your password is needed once more: POST /auth/step-up."),
     row(Code::OriginNotAllowed, "origin_not_allowed", 403, false, "The page's origin may not do this."),
     row(Code::EmailTaken, "email_taken", 409, false, "An account with this e-mail address exists."),
+    row(Code::InvalidCode, "invalid_code", 400, false, "The code is wrong, too old, was used, or was tried too often."),
+    row(Code::EmailNotVerified, "email_not_verified", 403, false, "Your e-mail address must be confirmed first."),
+    row(Code::AlreadyVerified, "already_verified", 409, false, "Your e-mail address is confirmed already."),
     row(Code::WeakPassword, "weak_password", 422, false, "The password must have 8 to 256 characters."),
     row(Code::RateLimited, "rate_limited", 429, true, "Too many requests; wait as long as Retry-After says."),
     row(Code::PasswordQueueFull, "password_queue_full", 429, true, "Too many sign-ins at once; try again soon."),
@@ -270,6 +279,15 @@ pub const TABLE: [Row; 106] = [
     ),
     row(Code::NotWaiting, "not_waiting", 404, false, "You do not wait, and nothing was offered to you."),
     row(Code::NotReturnable, "not_returnable", 409, false, "The ticket cannot be given back; `why` says more."),
+    row(Code::TooManyEndpoints, "too_many_endpoints", 409, false, "There are as many webhook endpoints as may be."),
+    row(Code::EndpointNotActive, "endpoint_not_active", 409, false, "The webhook endpoint is paused, or gone."),
+    row(
+        Code::TooManyBroadcasts,
+        "too_many_broadcasts",
+        429,
+        true,
+        "As many broadcasts went to this event today as may be.",
+    ),
     row(Code::UnknownNode, "unknown_node", 404, false, "There is no such node."),
     row(Code::NodeNotUp, "node_not_up", 409, true, "The node cannot take an event now: it is not up, or is drained."),
     row(Code::NoCluster, "no_cluster", 409, false, "This node is alone: there is no cluster to be operated."),

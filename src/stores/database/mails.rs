@@ -3,6 +3,8 @@
 //! A sender takes a mail for a while. One that dies amid sending leaves it taken until that is over; then it goes out again, so a
 //! mail may come twice and is never lost.
 
+use std::fmt;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -28,8 +30,7 @@ pub const TRIED_FOR: Millis = Millis::minutes(3 * 24 * 60);
 pub struct Mail {
     /// Ascending.
     pub id: Uuid,
-    pub kind: Kind,
-    pub reference: OrderRef,
+    pub about: About,
     /// Whom it is for.
     pub account: FanId,
     pub state: State,
@@ -43,13 +44,20 @@ pub struct Mail {
     pub sent_at: Option<EventTime>,
 }
 
+/// What one brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The tickets of an order.
+    Tickets(OrderRef),
+    /// A row of `messages`.
+    Message(Uuid),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The tickets of an order.
     Tickets,
-    /// Somebody waited for these, and has them held until then.
-    Offer,
+    Message,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -74,7 +82,25 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tickets => "tickets",
-            Self::Offer => "offer",
+            Self::Message => "message",
+        }
+    }
+}
+
+impl About {
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Tickets(_) => Kind::Tickets,
+            Self::Message(_) => Kind::Message,
+        }
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tickets(reference) => write!(f, "tickets of {reference}"),
+            Self::Message(id) => write!(f, "message {}", id.simple()),
         }
     }
 }
@@ -122,12 +148,26 @@ pub(super) async fn enqueue_many(
     kind: Kind,
     mails: &[(OrderRef, FanId, EventTime)],
 ) -> Result<(), StoreError> {
+    let mails = mails.iter().map(|(reference, account, now)| (reference.to_string(), *account, *now));
+    insert(write, kind, &mails.collect::<Vec<_>>()).await
+}
+
+/// Of messages, by their ids; one for each.
+pub(super) async fn enqueue_messages(
+    write: &mut Write,
+    messages: &[(Uuid, FanId, EventTime)],
+) -> Result<(), StoreError> {
+    let mails = messages.iter().map(|(id, account, now)| (id.simple().to_string(), *account, *now));
+    insert(write, Kind::Message, &mails.collect::<Vec<_>>()).await
+}
+
+async fn insert(write: &mut Write, kind: Kind, mails: &[(String, FanId, EventTime)]) -> Result<(), StoreError> {
     for some in mails.chunks(ROWS) {
-        let insert = INSERT.bound(some, |query, (reference, account, now)| {
+        let insert = INSERT.bound(some, |query, (about, account, now)| {
             query
                 .bind(Uuid::now_v7().simple().to_string())
                 .bind(kind.as_str())
-                .bind(reference.to_string())
+                .bind(about.clone())
                 .bind(account.to_string())
                 .bind(State::Waiting.as_str())
                 .bind(0_i64)
@@ -249,8 +289,10 @@ pub async fn send_again(write: &mut Write, id: Uuid, now: EventTime) -> Result<(
 fn of_row(row: &Row) -> Result<Mail, StoreError> {
     Ok(Mail {
         id: row.parsed("id")?,
-        kind: row.named("kind")?,
-        reference: row.parsed("order_reference")?,
+        about: match row.named("kind")? {
+            Kind::Tickets => About::Tickets(row.parsed("order_reference")?),
+            Kind::Message => About::Message(row.parsed("order_reference")?),
+        },
         account: row.parsed("account_id")?,
         state: row.named("state")?,
         attempts: row.number("attempts")?,

@@ -10,6 +10,8 @@ mod settling;
 mod table;
 mod together;
 
+use std::collections::HashMap;
+
 pub use self::together::Opening;
 pub use self::{
     facts::{apply_fact, apply_facts},
@@ -23,6 +25,7 @@ pub(super) use self::{
 };
 use super::{
     Database, Query, Write,
+    many::{Many, ROWS, Texts},
     page::{self, Cursor, Page},
     row::Row,
     statement,
@@ -100,6 +103,20 @@ fn of_hold(event: EventId, hold: &HoldView, now: EventTime) -> Order {
 /// Whoever's it is: for the shop's own work, not for a fan's request.
 pub async fn by_reference(database: &Database, reference: OrderRef) -> Result<Option<Order>, StoreError> {
     database.inner.desks.orders_read.bring(database, ByReference(reference)).await
+}
+
+static FANS: Many = Many::new(|| Texts::list("SELECT reference, fan_id FROM orders WHERE reference IN ", ""));
+
+/// Whose these are, of those that are there.
+pub async fn fans(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, FanId>, StoreError> {
+    let mut fans = HashMap::with_capacity(references.len());
+    for some in references.chunks(ROWS) {
+        let select = FANS.bound(some, |query, reference| query.bind(reference.to_string()));
+        for row in database.fetch_all(select).await? {
+            fans.insert(row.parsed("reference")?, row.parsed("fan_id")?);
+        }
+    }
+    Ok(fans)
 }
 
 /// Another fan's order is not there.

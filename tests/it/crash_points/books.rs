@@ -1,20 +1,34 @@
 //! From outside, when all is over: journal, tables, ledger, the provider's books, the bus.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use onsale::{
     actors::orders::{Envelope, PaymentFact},
-    domain::{id::OrderRef, ledger::Account, order::OrderState, time::EventTime},
+    domain::{
+        id::{EventId, OrderRef},
+        ledger::Account,
+        message::Kind,
+        order::OrderState,
+        time::EventTime,
+    },
     stores::{
         config::Config,
-        database::{Database, checks, dead_letters, ledger, orders, payments, sandbox, tickets},
+        database::{
+            Database, checks, dead_letters, events, ledger,
+            messages::{self, Message},
+            orders, payments, sandbox, tickets, webhook_deliveries as deliveries,
+            webhook_endpoints::{self as endpoints, Endpoint, State, TOPICS},
+        },
         order_bus::{
-            Message, OrderBus, RetryDelay, Topic,
+            Message as BusMessage, OrderBus, RetryDelay, Topic,
             embedded::EmbeddedBus,
             rabbitmq::{Options, RabbitBus},
         },
     },
 };
+
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::walk::{Bought, PRICE, STOCK, Shop};
 use crate::{
@@ -46,7 +60,7 @@ pub async fn publish_again(site: &Site, shop: &Shop) {
     let config = site.config().stores;
     let facts = Ledger::read(&config, shop.event).await.inventory.outbox(0, usize::MAX);
     assert!(facts.len() > shop.bought.len(), "{facts:?}");
-    let facts: Vec<Message> =
+    let facts: Vec<BusMessage> =
         facts.into_iter().rev().map(|fact| Envelope::new(shop.event, fact).to_message()).collect();
     let database = Database::connect(&config).await.expect("connect");
     let mut said = Vec::new();
@@ -61,7 +75,7 @@ pub async fn publish_again(site: &Site, shop: &Shop) {
             };
             let body = serde_json::to_vec(&fact).expect("JSON");
             let id = uuid::Uuid::now_v7().simple().to_string();
-            said.push(Message { routing_key: "order.payment-success".into(), id, body });
+            said.push(BusMessage { routing_key: "order.payment-success".into(), id, body });
         }
     }
     database.close().await;
@@ -71,6 +85,65 @@ pub async fn publish_again(site: &Site, shop: &Shop) {
         in_time(bus.publish(Topic::Payments, &said)).await.expect("published");
     }
     println!("{} facts and {} payments are published twice more", facts.len(), said.len());
+}
+
+/// The event's organizer has an endpoint for webhooks, at which nobody answers.
+pub async fn listen(site: &Site, event: EventId) -> Uuid {
+    let database = Database::connect(&site.config().stores).await.expect("connect");
+    let event = events::by_id(&database, event).await.expect("an answer").expect("an event");
+    let endpoint = Endpoint {
+        id: Uuid::now_v7(),
+        organizer: event.organizer,
+        url: "https://hooks.invalid/".into(),
+        description: String::new(),
+        topics: TOPICS.map(str::to_owned).to_vec(),
+        state: State::Active,
+        secret_version: 1,
+        previous_until: EventTime(0),
+        created_at: event.created_at,
+        updated_at: event.created_at,
+    };
+    let mut write = database.begin().await.expect("begin");
+    assert!(endpoints::add(&mut write, &endpoint, 1).await.expect("added"));
+    write.commit().await.expect("commit");
+    database.close().await;
+    endpoint.id
+}
+
+/// With no node running: fans and the organizer were told of everything, and of nothing twice.
+pub async fn check_told(site: &Site, shop: &Shop, endpoint: Uuid) {
+    let database = Database::connect(&site.config().stores).await.expect("connect");
+    let mut noted: HashMap<(String, String), u32> = HashMap::new();
+    let mut cursor = None;
+    loop {
+        let page = deliveries::list(&database, endpoint, None, cursor.as_ref(), 200).await.expect("deliveries");
+        for delivery in page.items {
+            let body: Value = serde_json::from_str(&delivery.body).expect("JSON");
+            let order = body["reference"].as_str().or(body["fact"]["order"].as_str()).expect("an order");
+            let order = order.rsplit('-').next().expect("its id").to_owned();
+            *noted.entry((delivery.topic, order)).or_default() += 1;
+        }
+        let Some(next) = page.next else { break };
+        cursor = Some(next);
+    }
+    for Bought { reference, tickets, refunded, .. } in &shop.bought {
+        let of = |topic: &str| noted.get(&(topic.to_owned(), reference.order.to_string())).copied().unwrap_or_default();
+        assert_eq!(of("order.created"), 1, "{reference}");
+        assert!(of("ticket.issued") <= 1 && (*tickets == 0 || of("ticket.issued") == 1), "{reference}");
+        assert!(*tickets + *refunded == 0 || of("order.payment-success") >= 1, "{reference}");
+        assert!((*refunded > 0) == (of("refund.done") > 0), "{reference}");
+
+        let fan = orders::by_reference(&database, *reference).await.expect("an answer").expect("a row").fan;
+        let told = messages::list(&database, fan, false, None, 200).await.expect("messages").items;
+        let told = |kind| {
+            let of_this = |message: &&Message| message.details.get("order") == Some(&reference.to_string());
+            told.iter().filter(of_this).filter(|message| message.kind == kind).count()
+        };
+        assert_eq!(told(Kind::Tickets), usize::try_from(of("ticket.issued")).expect("few"), "{reference}");
+        assert_eq!(told(Kind::RefundDone), usize::try_from(of("refund.done")).expect("few"), "{reference}");
+    }
+    println!("{} webhooks noted", noted.values().sum::<u32>());
+    database.close().await;
 }
 
 pub async fn check(site: &Site, shop: &Shop) {

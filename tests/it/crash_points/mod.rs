@@ -81,6 +81,7 @@ async fn die_everywhere(site: Site) {
     let node = site.start().await;
     let listener = Listener::bind(&site.config().stores.rabbitmq).await;
     let mut shop = Shop::open(&site).await;
+    let endpoint = books::listen(&site, shop.event).await;
     shop.buy_with_cards().await;
     node.kill().await;
     let dead_letters = books::dead_letters(&site).await;
@@ -109,6 +110,7 @@ async fn die_everywhere(site: Site) {
     shop.come_to_rest().await;
     books::check(&site, &shop).await;
     end(node).await;
+    books::check_told(&site, &shop, endpoint).await;
     assert_eq!(books::dead_letters(&site).await, dead_letters);
     if let Some(listener) = listener {
         let heard = listener.heard().await;

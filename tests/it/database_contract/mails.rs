@@ -5,7 +5,7 @@ use onsale::{
     stores::{
         database::{
             Database,
-            mails::{self, Kind, Mail, State},
+            mails::{self, About, Kind, Mail, State},
             orders,
         },
         error::StoreError,
@@ -47,7 +47,7 @@ async fn tickets_bring_one_mail_whatever_is_repeated() {
         let mails = due(&database, 10).await;
         assert_eq!(mails.len(), 1);
         let mail = &mails[0];
-        assert_eq!((mail.kind, mail.reference, mail.account), (Kind::Tickets, order, fan(1)));
+        assert_eq!((mail.about, mail.account), (About::Tickets(order), fan(1)));
         assert_eq!((mail.state, mail.attempts, mail.sent_at), (State::Waiting, 0, None));
         assert_eq!(mails::by_id(&database, mail.id).await.expect("read"), Some(mail.clone()));
     }

@@ -21,7 +21,7 @@ use crate::{harness::until, served::SignedIn};
 pub struct Smtpd {
     server: Stranger,
     pub port: u16,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl Smtpd {
@@ -34,7 +34,7 @@ impl Smtpd {
         Self { server, port, folder }
     }
 
-    fn config(&self) -> Config {
+    pub(super) fn config(&self) -> Config {
         Config {
             smtp_host: "127.0.0.1".into(),
             smtp_port: self.port,
@@ -52,13 +52,13 @@ impl Smtpd {
     }
 }
 
-struct Read {
-    said: Value,
+pub struct Read {
+    pub said: Value,
     attachments: TempDir,
 }
 
 impl Read {
-    fn of(mail: &[u8]) -> Self {
+    pub fn of(mail: &[u8]) -> Self {
         let attachments = tempfile::tempdir().expect("temporary folder");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/read_mail.py");
         let folder = attachments.path().to_str().expect("UTF-8");

@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use onsale::{domain::account::Role, http::config::Config, stores::provider};
+use onsale::{
+    domain::account::Role,
+    http::config::Config,
+    stores::{egress, provider},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -37,6 +41,11 @@ impl Shop {
     /// With these payment providers.
     pub async fn open_paying(payments: provider::config::Config) -> Self {
         Self::on(Served::start_paying(config(), payments).await).await
+    }
+
+    /// With webhooks that may call this.
+    pub async fn open_calling(webhooks: egress::config::Config) -> Self {
+        Self::on(Served::start_with(config(), provider::config::Config::default(), webhooks).await).await
     }
 
     async fn on(served: Served) -> Self {

@@ -7,14 +7,16 @@ use crate::{
     domain::{
         id::{EventId, OrderRef},
         inventory::fact::{FactKind, OrderFact},
+        message::Kind,
         money::Money,
         order::{Known, OrderState},
+        time::EventTime,
     },
     stores::{
         crash_point::Step,
         database::{
             Database, Write, fault,
-            mails::{self, Kind},
+            messages::{self, Details, New},
             payments::outstanding,
         },
         error::StoreError,
@@ -77,17 +79,19 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
         }
     }
     void_tickets(&mut write, by_order).await?;
-    announce(&mut write, by_order).await?;
+    let latest = by_order.iter().flat_map(|(_, facts)| facts).map(|fact| fact.at).max();
+    announce(&mut write, by_order, latest.unwrap_or_default()).await?;
     write.commit().await
 }
 
-/// Whom something was offered gets a mail, once.
-async fn announce(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
+/// Whom something was offered is told, once.
+async fn announce(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)], now: EventTime) -> Result<(), StoreError> {
     let offers = rows.iter().filter_map(|(reference, facts)| {
         let fact = facts.iter().find(|fact| matches!(fact.what, FactKind::Offered))?;
-        Some((*reference, fact.fan, fact.at))
+        let (about, event) = (reference.to_string(), Some(reference.event));
+        Some(New { account: fact.fan, kind: Kind::Offer, about, event, details: Details::new() })
     });
-    mails::enqueue_many(write, Kind::Offer, &offers.collect::<Vec<_>>()).await
+    messages::write(write, &offers.collect::<Vec<_>>(), now).await
 }
 
 /// Writes what the order learns from the facts; reads it again if somebody was in between.

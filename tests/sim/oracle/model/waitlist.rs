@@ -100,6 +100,7 @@ impl Model {
             facts: vec![(self.facts, FactKind::Offered)],
             lapsed: false,
             is_reduced: false,
+            is_awaited: false,
         };
         self.met.push("something is offered to who waits");
         let before = self.orders.insert(order, record);

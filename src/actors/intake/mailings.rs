@@ -1,0 +1,55 @@
+//! Messages to all who have tickets for an event, some fans at a time. Gives way to a sale.
+
+use std::time::Duration;
+
+use crate::{
+    actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    stores::{
+        database::{mailings, messages},
+        error::StoreError,
+    },
+};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// Looked at together; so many nodes may be at different ones.
+const BATCH: u32 = 16;
+/// In one transaction.
+const FANS: u32 = 100;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Rounds between two looks for what is too old.
+const FORGET_EVERY: u32 = 1_200;
+const FORGOTTEN: u32 = 500;
+
+pub(super) async fn run(on: Foundation) {
+    let mut backoff = Backoff::up_to(LONGEST_WAIT);
+    let mut rounds = 0;
+    loop {
+        match round(&on, rounds % FORGET_EVERY == 0).await {
+            // There is more.
+            Ok(true) => backoff = Backoff::up_to(LONGEST_WAIT),
+            Ok(false) => {
+                backoff = Backoff::up_to(LONGEST_WAIT);
+                rounds += 1;
+                tokio::time::sleep(EVERY).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "messages to ticket holders are not written; trying again");
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Whether there is more to do.
+async fn round(on: &Foundation, forgets: bool) -> Result<bool, StoreError> {
+    if forgets {
+        while messages::forget(&on.database, wall() - messages::KEPT_FOR, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
+    }
+    let mut is_more = false;
+    for mailing in mailings::due(&on.database, wall(), BATCH).await? {
+        let breather = on.sale.breather();
+        is_more |= !mailings::step(&on.database, &mailing, FANS, wall()).await?;
+        breather.rest().await;
+    }
+    Ok(is_more)
+}
