@@ -221,7 +221,7 @@ async fn a_ticket_goes_back_to_who_waits_and_only_then_stops_to_be_good() {
         join_all(["ann", "bob", "cid"].map(|name| shop.fan(name))).await.try_into().ok().expect("three");
     let staff = shop.served.with_roles("staff@example.org", &[Role::Staff]).await;
     let order = shop.bought(&event, &ann, &ga(3)).await;
-    let [first, second, third] = shop.tickets(&ann).await.try_into().ok().expect("three tickets");
+    let [first, second, third] = shop.tickets(&ann).await.try_into().expect("three tickets");
 
     let closed = shop.put_up(Method::PUT, &first, &ann).await;
     assert_eq!((closed.problem(), closed.json()["why"].clone()), ((409, "not_returnable".into()), json!("closed")));
