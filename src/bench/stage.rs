@@ -32,6 +32,7 @@ use crate::{
             request::{Admittee, Answer, Command, Hold, Identity, Request, Want},
         },
         money::Currency,
+        price::Charges,
         queue::Place,
         time::{EventTime, Millis},
     },
@@ -371,6 +372,7 @@ pub fn configuration() -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod ledger;
 pub mod money;
 pub mod order;
+pub mod price;
 pub mod queue;
 pub mod refund;
 pub mod stock;

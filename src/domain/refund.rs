@@ -152,6 +152,7 @@ mod tests {
             ticket_type: ticket_type.parse().expect("code"),
             quantity,
             unit_price_minor: 100,
+            breakdown: None,
             seats: seats.iter().map(|seat| seat.parse().expect("seat")).collect(),
         }
     }

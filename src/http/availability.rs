@@ -11,9 +11,10 @@ use super::{
     app::App,
     copies::Of,
     extract::Path,
+    prices::PriceParts,
     problem::{Code as Refused, Problem},
     seat_plan::PlannedKind,
-    shapes::{Price, Timestamp},
+    shapes::Timestamp,
 };
 use crate::{
     actors::directory::EventHandles,
@@ -43,9 +44,9 @@ pub struct Left {
     #[schema(value_type = String)]
     pub code: Code,
     pub name: String,
-    pub price: Price,
-    /// All that is asked for one ticket: nothing is added later.
-    pub total_price: Price,
+    /// Of one ticket, all in.
+    #[serde(flatten)]
+    pub parts: PriceParts,
     pub seated: bool,
     pub capacity: u32,
     /// What can be had now, shared quotas taken into account.
@@ -113,12 +114,10 @@ pub async fn read(
 impl Availability {
     pub fn of(view: &View, configuration: &Configuration) -> Self {
         let ticket_types = view.ticket_types.iter().map(|ticket_type| {
-            let price = Price::new(ticket_type.price_minor, configuration.currency);
             Left {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
-                price,
-                total_price: price,
+                parts: PriceParts::of(ticket_type.parts, configuration.currency),
                 seated: ticket_type.seated,
                 capacity: ticket_type.capacity,
                 free: ticket_type.available,

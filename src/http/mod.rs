@@ -50,6 +50,7 @@ pub mod page;
 pub mod pass;
 pub mod password;
 pub mod payments;
+pub mod prices;
 pub mod problem;
 pub mod proof;
 pub mod proxies;

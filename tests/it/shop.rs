@@ -18,6 +18,7 @@ use onsale::{
             request::{Admission, Answer, Command, Hold, HoldView, Identity, Refusal, Request, Want},
         },
         money::{Currency, Money},
+        price::Charges,
         queue::{Outcome, Standing},
         time::{EventTime, Millis},
     },
@@ -249,6 +250,7 @@ pub fn configuration(stock: u32) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -14,6 +14,7 @@ use crate::domain::{
         configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings},
     },
     money::Currency,
+    price::Charges,
     time::{EventTime, Millis},
 };
 
@@ -61,6 +62,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -15,6 +15,7 @@ use crate::domain::{
     code::{Code, SeatId},
     event::Phase,
     money::{Currency, Money},
+    price::Charges,
     time::{EventTime, Millis},
 };
 
@@ -44,13 +45,16 @@ pub struct Configuration {
     /// The kill switch: nobody gets a place, an admission or a hold. What there is stays.
     #[serde(default)]
     pub halted: bool,
+    /// Fees and taxes.
+    #[serde(default)]
+    pub charges: Charges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketType {
     pub code: Code,
     pub name: String,
-    /// Minor units of the event's currency.
+    /// The face value: minor units of the event's currency.
     pub price_minor: i64,
     pub stock: Stock,
     /// Codes of quotas that this type also draws on: all of them must have room.
@@ -184,6 +188,8 @@ pub enum Invalid {
     Schedule,
     #[error("the notice has no text, or one that cannot be told")]
     Notice,
+    #[error("a fee or tax is beyond what is taken")]
+    Charges,
 }
 
 /// Ticket types, and quotas, of one event.
@@ -216,9 +222,10 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
 }
 
 impl Configuration {
-    /// Of each ticket type.
+    /// Of each ticket type, all in.
     pub fn prices(&self) -> Vec<(Code, i64)> {
-        self.ticket_types.iter().map(|ticket_type| (ticket_type.code.clone(), ticket_type.price_minor)).collect()
+        let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
+        self.ticket_types.iter().map(|t| (t.code.clone(), price(t.price_minor))).collect()
     }
 
     /// Checks everything that does not depend on what is held or sold.
@@ -232,6 +239,9 @@ impl Configuration {
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;
+        if !self.charges.is_valid() {
+            return Err(Invalid::Charges);
+        }
         if self.notice.as_ref().is_some_and(|notice| !notice.is_valid()) {
             return Err(Invalid::Notice);
         }

@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 4 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 5 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -14,6 +14,7 @@ use super::{
 use crate::domain::{
     draw::Digest,
     id::{FanId, InviteId, OrderId, PaymentId},
+    price::{Breakdown, Parts},
     queue::{Class, Place},
     time::EventTime,
 };
@@ -169,6 +170,20 @@ pub struct EntryLine {
     pub quantity: u32,
     pub unit_price_minor: i64,
     pub seats: Vec<u32>,
+    /// As in [`Line::breakdown`].
+    pub breakdown: Option<Box<Breakdown>>,
+}
+
+impl EntryLine {
+    /// This much of what the order costs as a whole, beside what it has.
+    pub(super) fn carry(&mut self, once: Parts) {
+        if once == Parts::default() {
+            return;
+        }
+        let face = Parts::face(self.unit_price_minor);
+        let breakdown = self.breakdown.get_or_insert_with(|| Box::new(Breakdown { each: face, once: Parts::default() }));
+        breakdown.once = breakdown.once.plus(once);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -184,7 +199,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 4;
+    pub const VERSION: u8 = 5;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -57,6 +57,7 @@ use super::{
     code::{Code, SeatId},
     event::{Phase, Status},
     id::{FanId, OrderId},
+    price::Parts,
     queue::Place,
     time::EventTime,
 };
@@ -134,7 +135,8 @@ pub struct View {
 pub struct TypeView {
     pub code: Code,
     pub name: String,
-    pub price_minor: i64,
+    /// Of one ticket, before any discount.
+    pub parts: Parts,
     pub seated: bool,
     pub capacity: u32,
     /// capacity = free + held + sold + blocked, always.

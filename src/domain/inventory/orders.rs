@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::{
     id::{FanId, OrderId, PaymentId},
+    price::{Breakdown, Parts},
     queue::Place,
     time::EventTime,
 };
@@ -53,6 +54,7 @@ pub(super) struct CompactLine {
     pub quantity: u32,
     pub unit_price_minor: i64,
     pub seats: Box<[u32]>,
+    pub breakdown: Option<Box<Breakdown>>,
 }
 
 impl From<&EntryLine> for CompactLine {
@@ -62,6 +64,7 @@ impl From<&EntryLine> for CompactLine {
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             seats: line.seats.as_slice().into(),
+            breakdown: line.breakdown.clone(),
         }
     }
 }
@@ -73,6 +76,7 @@ impl From<&CompactLine> for EntryLine {
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             seats: line.seats.to_vec(),
+            breakdown: line.breakdown.clone(),
         }
     }
 }
@@ -108,8 +112,11 @@ impl Lines {
                 return None;
             }
         }
-        left.retain(|line| line.quantity > 0);
-        if left.is_empty() { None } else { Some(Self::of(&left)) }
+        // What the order costs as a whole stays with it.
+        let (mut left, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(|line| line.quantity > 0);
+        let once = gone.iter().filter_map(|line| line.breakdown.as_ref()).map(|breakdown| breakdown.once);
+        left.first_mut()?.carry(once.fold(Parts::default(), Parts::plus));
+        Some(Self::of(&left))
     }
 
     pub fn quantity(&self) -> u32 {

@@ -8,6 +8,7 @@ use crate::domain::{
     draw::Digest,
     id::{FanId, InviteId, OrderId, PaymentId},
     money::Currency,
+    price::Breakdown,
     queue::{Move, Place},
     time::{EventTime, Millis},
 };
@@ -181,7 +182,11 @@ pub struct Confirm {
 pub struct Line {
     pub ticket_type: Code,
     pub quantity: u32,
+    /// What each ticket costs, all in.
     pub unit_price_minor: i64,
+    /// What that is made of, and what the line carries of the order as a whole; `None`: the face value alone, and nothing.
+    #[serde(default)]
+    pub breakdown: Option<Box<Breakdown>>,
     /// As many as `quantity`, or none for general admission.
     pub seats: Vec<SeatId>,
 }

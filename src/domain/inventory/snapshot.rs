@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 4 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 5 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Corrupt;
-use crate::domain::code::Code;
+use crate::domain::{
+    code::Code,
+    price::{Breakdown, Parts},
+};
 
 /// Indices of ticket types and quotas never change within an event: new ones join at the end, old ones stay, retired.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -21,7 +24,10 @@ pub(super) struct Stock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TypeStock {
     pub code: Code,
+    /// Of one ticket without a discount, all in.
     pub price_minor: i64,
+    /// What that is made of; `None`: of its face value alone.
+    pub breakdown: Option<Box<Breakdown>>,
     pub seated: bool,
     /// Whether the current configuration names it.
     pub offered: bool,
@@ -66,6 +72,11 @@ pub(super) enum Move {
 impl TypeStock {
     pub fn taken(&self) -> u32 {
         self.held.saturating_add(self.sold)
+    }
+
+    /// Of one ticket without a discount.
+    pub fn parts(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::face(self.price_minor), |breakdown| breakdown.each)
     }
 
     pub fn free(&self) -> u32 {

@@ -7,12 +7,22 @@ use super::{
     request::{HoldView, Line},
     stock::QuotaStock,
 };
-use crate::domain::{code::SeatId, event::Status, money::Currency, time::EventTime};
+use crate::domain::{code::SeatId, event::Status, money::Currency, price::Parts, time::EventTime};
 
 impl Line {
-    /// Saturates: lines that somebody paid for come from outside.
+    /// All that is paid for it. Saturates: lines that somebody paid for come from outside.
     pub fn total_minor(&self) -> i64 {
-        self.unit_price_minor.saturating_mul(i64::from(self.quantity))
+        self.unit_price_minor.saturating_mul(i64::from(self.quantity)).saturating_add(self.once().total_minor())
+    }
+
+    /// Of each ticket.
+    pub fn each(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::face(self.unit_price_minor), |breakdown| breakdown.each)
+    }
+
+    /// What it carries of the order as a whole.
+    pub fn once(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::default(), |breakdown| breakdown.once)
     }
 }
 
@@ -58,7 +68,7 @@ impl Inventory {
             Some(TypeView {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
-                price_minor: stock.price_minor,
+                parts: stock.parts(),
                 seated: stock.seated,
                 capacity: stock.capacity,
                 free: stock.free(),
@@ -103,6 +113,7 @@ impl Inventory {
                 ticket_type: stock.code.clone(),
                 quantity: line.quantity,
                 unit_price_minor: line.unit_price_minor,
+                breakdown: line.breakdown.clone(),
                 seats: self.seat_ids(&line.seats),
             })
         };

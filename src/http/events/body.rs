@@ -3,6 +3,7 @@
 //! Owns the fields, their limits and their defaults. What conflicts with stock already held or sold is the inventory's to
 //! refuse.
 
+mod charges;
 mod classes;
 mod parts;
 mod queue;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+pub use charges::{FeeBody, TaxBody};
 pub use classes::{ClassesBody, PrecedenceBody};
 pub use queue::{ModeBody, QueueBody};
 
@@ -23,6 +25,7 @@ use crate::{
         event::Phase,
         inventory::configuration::{Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType},
         money::{Currency, Money},
+        price::Charges,
         time::{EventTime, Millis},
     },
     http::shapes::{FieldError, Price, Timestamp, Wrong},
@@ -72,6 +75,12 @@ pub struct NewEvent {
     #[schema(max_items = 50)]
     pub quotas: Vec<QuotaBody>,
     #[serde(default)]
+    #[schema(max_items = 10)]
+    pub fees: Vec<FeeBody>,
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    pub taxes: Vec<TaxBody>,
+    #[serde(default)]
     pub queue: QueueBody,
     /// Names a public value that counts in the draw, one that nobody can know before the sale opens.
     #[serde(default)]
@@ -119,6 +128,12 @@ pub struct EventChange {
     pub ticket_types: Option<Vec<TicketType>>,
     #[serde(default)]
     pub quotas: Option<Vec<QuotaBody>>,
+    /// All of them, instead of those before.
+    #[serde(default)]
+    pub fees: Option<Vec<FeeBody>>,
+    /// All of them, instead of those before.
+    #[serde(default)]
+    pub taxes: Option<Vec<TaxBody>>,
     #[serde(default)]
     pub queue: Option<QueueBody>,
     #[serde(default, deserialize_with = "given")]
@@ -139,6 +154,7 @@ pub struct TicketType {
     pub code: Code,
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
+    /// The face value.
     pub price: Price,
     /// General admission: so many in all.
     #[serde(default)]
@@ -241,6 +257,10 @@ impl NewEvent {
             notice: None,
             classes: self.queue.classes_applied(&Arc::default()),
             halted: false,
+            charges: Charges {
+                fees: self.fees.iter().map(FeeBody::configured).collect(),
+                taxes: self.taxes.iter().map(TaxBody::configured).collect(),
+            },
         }
     }
 
@@ -250,6 +270,8 @@ impl NewEvent {
         check_sale(&mut wrong, &self.details(), self.on_sale_at.0, self.sale_ends_at.map(|t| t.0));
         check_ticket_types(&mut wrong, &self.ticket_types, self.currency);
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
+        charges::check_fees(&mut wrong, &self.fees, self.currency);
+        charges::check_taxes(&mut wrong, &self.taxes);
         self.limits.check(&mut wrong, shortest);
         self.queue.check(&mut wrong, shortest, queue::DEFAULT);
         parts::check_beacon(&mut wrong, self.draw_beacon.as_deref());
@@ -290,6 +312,14 @@ impl EventChange {
             check_quotas(&mut wrong, &quotas, &types);
             configuration.ticket_types = types.iter().map(TicketType::configured).collect();
             configuration.quotas = quotas.iter().map(QuotaBody::configured).collect();
+        }
+        if let Some(fees) = self.fees {
+            charges::check_fees(&mut wrong, &fees, configuration.currency);
+            configuration.charges.fees = fees.iter().map(FeeBody::configured).collect();
+        }
+        if let Some(taxes) = self.taxes {
+            charges::check_taxes(&mut wrong, &taxes);
+            configuration.charges.taxes = taxes.iter().map(TaxBody::configured).collect();
         }
         if let Some(limits) = self.limits {
             limits.check(&mut wrong, shortest);

@@ -13,6 +13,7 @@ use onsale::{
             request::Line,
         },
         money::{Currency, Money},
+        price::Charges,
         time::{EventTime, Millis},
     },
     stores::database::{
@@ -88,6 +89,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -140,7 +142,7 @@ pub async fn add_event(database: &Database, event: &Event) {
 
 /// Two tickets of general admission.
 pub fn two() -> Vec<Line> {
-    vec![Line { ticket_type: "GA".parse().expect("code"), quantity: 2, unit_price_minor: 2_500, seats: Vec::new() }]
+    vec![Line { ticket_type: "GA".parse().expect("code"), quantity: 2, unit_price_minor: 2_500, breakdown: None, seats: Vec::new() }]
 }
 
 pub fn seats(names: &[&str]) -> Vec<Line> {
@@ -149,6 +151,7 @@ pub fn seats(names: &[&str]) -> Vec<Line> {
         ticket_type: "VIP".parse().expect("code"),
         quantity: names.len() as u32,
         unit_price_minor: 9_000,
+        breakdown: None,
         seats,
     }]
 }

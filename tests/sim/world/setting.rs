@@ -7,6 +7,7 @@ use onsale::domain::{
         Configuration, Kept, Limits, OrphanRule, QueueSettings, Quota, Seat, SeatKind, Stock, TicketType,
     },
     money::Currency,
+    price::{Charges, Fee, Per, Tax},
     time::{EventTime, Millis},
 };
 
@@ -27,6 +28,16 @@ pub fn code(text: &str) -> Code {
 /// The seat's name, by its number in the plan from 0.
 pub fn seat_id(number: u32) -> SeatId {
     code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1))
+}
+
+/// Whose parts are seldom whole: the books must agree all the same.
+fn charges() -> Charges {
+    let fee = |per, minor, basis_points| Fee { name: "a fee".to_owned(), per, minor, basis_points };
+    let tax = |basis_points, included| Tax { name: "a tax".to_owned(), basis_points, included };
+    Charges {
+        fees: vec![fee(Per::Ticket, 133, 333), fee(Per::Order, 99, 77)],
+        taxes: vec![tax(700, false), tax(1_900, true)],
+    }
 }
 
 /// Two ticket types by quantity and one by seat; they may share a hall, and some seats are kept for the press.
@@ -69,6 +80,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         notice: None,
         classes: swarm.classes(),
         halted: false,
+        charges: charges(),
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),

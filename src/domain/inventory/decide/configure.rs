@@ -10,7 +10,11 @@ use super::super::{
     seats::Seats,
     stock::{QuotaStock, Stock, TypeStock},
 };
-use crate::domain::{code::Code, event::Phase};
+use crate::domain::{
+    code::Code,
+    event::Phase,
+    price::{Breakdown, Parts},
+};
 
 /// Seats in one journal entry: a part of a plan stays far below the limit of a segment.
 const SEATS_STAGED_AT_ONCE: usize = 1_000;
@@ -92,6 +96,7 @@ impl Inventory {
                 == (&b.id, &b.zone, &b.row, b.number, &b.ticket_type, b.kind)
         };
         before.currency != after.currency
+            || before.charges != after.charges
             || type_terms(before) != type_terms(after)
             || before.seats.len() != after.seats.len()
             || !before.seats.iter().zip(&after.seats).all(same_place)
@@ -128,9 +133,12 @@ impl Stock {
             let mut quotas: Vec<u16> = ticket_type.quotas.iter().filter_map(|code| self.quota_index(code)).collect();
             quotas.sort_unstable();
             quotas.dedup();
+            let each = configuration.charges.of_ticket(ticket_type.price_minor, None);
+            let breakdown = (!each.is_plain()).then(|| Box::new(Breakdown { each, once: Parts::default() }));
             let new = TypeStock {
                 code: ticket_type.code.clone(),
-                price_minor: ticket_type.price_minor,
+                price_minor: each.total_minor(),
+                breakdown,
                 seated,
                 offered: true,
                 capacity,

@@ -66,7 +66,8 @@ impl Inventory {
         if line.quantity == 0 || seats.len() != seats_wanted || line.unit_price_minor < 0 {
             return None;
         }
-        Some(EntryLine { ticket_type, quantity: line.quantity, unit_price_minor: line.unit_price_minor, seats })
+        let Line { quantity, unit_price_minor, breakdown, .. } = line.clone();
+        Some(EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown })
     }
 
     fn is_free_again(&self, lines: &[EntryLine]) -> bool {

@@ -43,6 +43,7 @@ impl Inventory {
         } else {
             u32::try_from(seats.len()).unwrap_or(line.quantity)
         };
-        EntryLine { ticket_type: line.ticket_type, quantity, unit_price_minor: line.unit_price_minor, seats }
+        let CompactLine { ticket_type, unit_price_minor, .. } = *line;
+        EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown: None }
     }
 }

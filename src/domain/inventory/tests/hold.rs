@@ -10,6 +10,7 @@ fn a_hold_takes_stock_and_tells_the_whole_order() {
         ticket_type: code(name),
         quantity,
         unit_price_minor,
+        breakdown: None,
         seats: Vec::new(),
     };
     assert_eq!(view.lines, [line("GA", 3, 2_500), line("CHEAP", 1, 1_000)]);

@@ -10,6 +10,7 @@ mod hold;
 mod invites;
 mod journal;
 mod model;
+mod prices;
 mod reduce;
 mod remembered;
 mod seats;
@@ -32,6 +33,7 @@ use crate::domain::{
     event::Phase,
     id::{FanId, OrderId, PaymentId},
     money::Currency,
+    price::Charges,
     queue::Place,
     time::{EventTime, Millis},
 };
@@ -89,6 +91,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         notice: None,
         classes: Arc::default(),
         halted: false,
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -11,6 +11,7 @@ use onsale::domain::{
         fact::FactKind,
         request::{AdmissionEnd, HoldState},
     },
+    price::{Charges, Parts},
     time::{EventTime, Millis},
 };
 
@@ -91,6 +92,7 @@ impl Model {
             Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
                 self.must_sell(|| format!("{order} is held"))?;
                 self.check_lines(*order, lines)?;
+                self.check_once(*order, lines)?;
                 let live = self.live(*admission)?;
                 let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
                 require(may, || format!("I-24: {fan} holds by admission {admission}"))?;
@@ -212,13 +214,30 @@ impl Model {
         require(withdrawn.is_none(), || format!("I-2: seat {withdrawn:?} is withdrawn, and sold"))
     }
 
+    fn charges(&self) -> Option<&Charges> {
+        self.configuration.as_ref().map(|configuration| &configuration.charges)
+    }
+
+    /// What the order costs once, on its first line.
+    fn check_once(&self, order: OrderId, lines: &[EntryLine]) -> Checked {
+        let breakdowns = || lines.iter().filter_map(|line| Some((line, line.breakdown.as_ref()?)));
+        let face = breakdowns().map(|(line, breakdown)| breakdown.each.face_minor * i64::from(line.quantity)).sum();
+        let price = self.charges().map(|charges| charges.of_order(face));
+        let found = breakdowns().next().map(|(_, breakdown)| breakdown.once);
+        let others = breakdowns().skip(1).all(|(_, breakdown)| breakdown.once == Parts::default());
+        require(others && price == found, || format!("I-20: {order} costs {found:?} once, the list says {price:?}"))
+    }
+
     /// Prices of the list in force, and no seat that is withdrawn; who may have those kept for a channel is asked outside.
     fn check_lines(&mut self, order: OrderId, lines: &[EntryLine]) -> Checked {
         self.must_not_be_withdrawn(lines)?;
         for line in lines {
-            let price = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
-            let found = line.unit_price_minor;
-            require(price == Some(found), || format!("I-20: {order} costs {found} each, the list says {price:?}"))?;
+            let face = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
+            let price = face.zip(self.charges()).map(|(face, charges)| charges.of_ticket(face, None));
+            let found = line.breakdown.as_ref().map(|breakdown| breakdown.each);
+            require(price == found, || format!("I-20: {order} costs {found:?} each, the list says {price:?}"))?;
+            let (total, unit) = (price.map(|parts| parts.total_minor()), line.unit_price_minor);
+            require(total == Some(unit), || format!("I-20: {order} costs {unit} each, the parts say {total:?}"))?;
             for seat in &line.seats {
                 if let Some(Kept::For(channel)) = self.kept(*seat).cloned() {
                     self.kept_last.push((order, channel));
