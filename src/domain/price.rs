@@ -65,13 +65,15 @@ pub struct Parts {
     pub included_minor: i64,
 }
 
-/// What a line of an order costs, frozen with it.
+/// What a line of an order costs, and by which code: frozen with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Breakdown {
     /// Of each ticket.
     pub each: Parts,
     /// Of the order as a whole: its first line carries it.
     pub once: Parts,
+    /// The number of the code by which it was held.
+    pub code: Option<u32>,
 }
 
 impl Parts {
@@ -194,7 +196,8 @@ mod tests {
     #[test]
     fn each_part_is_rounded_half_up_once() {
         let percent = Charges { fees: vec![fee(Per::Ticket, 0, 1_000)], taxes: vec![] };
-        let both = Charges { fees: vec![fee(Per::Ticket, 150, 250), fee(Per::Order, 99, 0)], taxes: vec![tax(700, false)] };
+        let both =
+            Charges { fees: vec![fee(Per::Ticket, 150, 250), fee(Per::Order, 99, 0)], taxes: vec![tax(700, false)] };
         let within = Charges { fees: vec![fee(Per::Ticket, 100, 0)], taxes: vec![tax(1_900, true)] };
         let half = Some(Discount::BasisPoints(5_000));
         for (charges, face, discount, expected, total) in [

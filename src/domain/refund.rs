@@ -97,6 +97,8 @@ pub enum RefundReason {
     LimitReached,
     /// The organizer or an operator has asked for it.
     Requested,
+    /// The code by which it was held has been used as often as it may be.
+    CodeUsedUp,
 }
 
 impl RefundReason {
@@ -108,6 +110,7 @@ impl RefundReason {
             Self::Voided => "voided",
             Self::LimitReached => "limit_reached",
             Self::Requested => "requested",
+            Self::CodeUsedUp => "code_used_up",
         }
     }
 }
@@ -120,6 +123,7 @@ impl From<ConfirmRefusal> for RefundReason {
             ConfirmRefusal::EventCancelled => Self::EventCancelled,
             ConfirmRefusal::Voided => Self::Voided,
             ConfirmRefusal::LimitReached => Self::LimitReached,
+            ConfirmRefusal::CodeUsedUp => Self::CodeUsedUp,
         }
     }
 }

@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod acting;
 pub mod admin_cluster;
+pub mod admin_codes;
 pub mod admin_providers;
 pub mod admin_queue;
 pub mod admin_stock;

@@ -6,7 +6,7 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_cluster, admin_providers, admin_queue, admin_stock,
+    accounts, admin_cluster, admin_codes, admin_providers, admin_queue, admin_stock,
     app::App,
     audit, auth, availability, checkout, dead_letters, devices, door, draw, events, first_version, health, holds, keys,
     mails, metrics, openapi, orders, pass, payments,
@@ -111,6 +111,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::export))
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
+        .routes(routes!(admin_codes::list, admin_codes::make))
+        .routes(routes!(admin_codes::withdraw))
         .routes(routes!(refunds::create, refunds::of_order))
         .routes(routes!(refunds::batch::begin, refunds::batch::progress))
         .routes(routes!(refunds::batch::list))

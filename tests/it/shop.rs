@@ -219,6 +219,7 @@ pub fn hold_of(admission: Admission, quantity: u32) -> Request {
         want: Want::Quantities(vec![("GA".parse().expect("code"), quantity)]),
         channel: None,
         seen_version: None,
+        code: None,
     });
     Request { identity: None, command }
 }
@@ -241,6 +242,9 @@ pub fn configuration(stock: u32) -> Configuration {
             price_minor: 1_250,
             stock: Stock::Quantity(stock),
             quotas: Vec::new(),
+            opens_at: None,
+            needs_code: false,
+            releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

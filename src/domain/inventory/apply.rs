@@ -82,6 +82,9 @@ impl Inventory {
             Entry::Classified { fans, class } => self.classified(fans, *class),
             Entry::QueueMoved { .. } => self.queue_moved(),
             Entry::InviteUsed { invite, fan } => self.invite_used(*invite, *fan),
+            Entry::StockReleased { until } => self.stock_released(at, *until),
+            Entry::CodesMade { terms, codes } => self.codes_made(terms, codes),
+            Entry::CodesWithdrawn { codes } => self.codes_withdrawn(codes),
             Entry::InvitesWithdrawn { invites } => {
                 self.invites_withdrawn(invites);
                 Ok(())
@@ -119,7 +122,7 @@ impl Inventory {
             SeatPlan::Unchanged => self.configuration.as_ref().map_or(Vec::new(), |current| current.seats.clone()),
         };
         let configuration = Configuration { seats, ..configuration.clone() };
-        let changed = self.reconfigured(&configuration, plan);
+        let changed = self.reconfigured(self.last_at, &configuration, plan);
         let changed = changed.map_err(|refusal| Corrupt(format!("configuration does not fit: {refusal}")))?;
         self.stock = changed.stock;
         if let Some(seats) = changed.seats {
@@ -129,7 +132,17 @@ impl Inventory {
         if Self::changes_terms(self.configuration.as_ref(), &configuration) {
             self.terms_version = configuration.version;
         }
+        self.next_release = configuration.next_release(self.last_at);
         self.configuration = Some(Arc::new(configuration));
+        Ok(())
+    }
+
+    fn stock_released(&mut self, at: EventTime, until: EventTime) -> Result<(), Corrupt> {
+        let configuration = self.configuration.clone().filter(|_| self.next_release.is_some_and(|next| next <= until));
+        let configuration = configuration.filter(|_| until <= at);
+        let configuration = configuration.ok_or_else(|| Corrupt(format!("no stock is to be released by {until}")))?;
+        self.stock.release(&configuration, until);
+        self.next_release = configuration.next_release(until);
         Ok(())
     }
 
@@ -172,7 +185,7 @@ impl Inventory {
         identity: Option<Identity>,
     ) -> Result<(), Corrupt> {
         self.admissions.hold_taken(order.admission)?;
-        self.move_lines(&order.lines, Move::Hold)?;
+        self.move_lines(order.fan, &order.lines, Move::Hold)?;
         self.fans.take(order.fan, order.lines.quantity());
         self.push_fact(at, &order, FactKind::Created);
         let expires_at = order.expires_at;
@@ -208,7 +221,7 @@ impl Inventory {
 
     /// Stock, limit and slot of a hold that ends unsold.
     fn give_up(&mut self, record: &Order) -> Result<(), Corrupt> {
-        self.move_lines(&record.lines, Move::GiveUp)?;
+        self.move_lines(record.fan, &record.lines, Move::GiveUp)?;
         self.fans.give_back(record.fan, record.lines.quantity())?;
         self.admissions.hold_settled(record.admission)
     }
@@ -218,7 +231,7 @@ impl Inventory {
         if record.fan != fan {
             return Err(Corrupt(format!("order {order} is not of fan {fan}")));
         }
-        self.move_lines(&record.lines, Move::Sell)?;
+        self.move_lines(fan, &record.lines, Move::Sell)?;
         self.admissions.hold_settled(record.admission)?;
         self.orders.sell(order, payment);
         self.push_fact(at, &record, FactKind::Confirmed { payment });
@@ -241,7 +254,7 @@ impl Inventory {
         if record.fan != fan {
             return Err(Corrupt(format!("order {order} is not of fan {fan}")));
         }
-        self.move_lines(&record.lines, Move::SellAtOnce)?;
+        self.move_lines(fan, &record.lines, Move::SellAtOnce)?;
         self.fans.take(fan, record.lines.quantity());
         self.push_fact(at, &record, FactKind::Confirmed { payment });
         match known {
@@ -282,7 +295,7 @@ impl Inventory {
 
     fn voided(&mut self, at: EventTime, order: OrderId) -> Result<(), Corrupt> {
         let record = self.in_state(order, &[HoldState::Sold])?.clone();
-        self.move_lines(&record.lines, Move::TakeBack)?;
+        self.move_lines(record.fan, &record.lines, Move::TakeBack)?;
         self.fans.give_back(record.fan, record.lines.quantity())?;
         self.orders.void(order);
         self.push_fact(at, &record, FactKind::Voided);
@@ -295,7 +308,7 @@ impl Inventory {
         let contradiction = || Corrupt(format!("order {order} does not have what it gives back"));
         let left = record.lines.without(back).ok_or_else(contradiction)?;
         let back = Lines::of(back);
-        self.move_lines(&back, Move::TakeBack)?;
+        self.move_lines(record.fan, &back, Move::TakeBack)?;
         self.fans.give_back(record.fan, back.quantity())?;
         self.orders.keep(order, left);
         Ok(())
@@ -309,11 +322,13 @@ impl Inventory {
         Ok(record)
     }
 
-    fn move_lines(&mut self, lines: &Lines, step: Move) -> Result<(), Corrupt> {
+    /// Stock, and the uses of codes with it.
+    fn move_lines(&mut self, fan: FanId, lines: &Lines, step: Move) -> Result<(), Corrupt> {
         for line in lines.as_slice() {
             let blocked = self.move_seats(line, step)?;
             let portion = Portion { ticket_type: line.ticket_type, quantity: line.quantity, blocked };
             self.stock.apply(step, portion)?;
+            self.move_uses(fan, line, step)?;
         }
         Ok(())
     }

@@ -59,6 +59,21 @@ pub struct TicketType {
     pub stock: Stock,
     /// Codes of quotas that this type also draws on: all of them must have room.
     pub quotas: Vec<Code>,
+    /// Before then only who has a code that opens it can hold it.
+    #[serde(default)]
+    pub opens_at: Option<EventTime>,
+    /// Whoever holds it needs a code that opens it.
+    #[serde(default)]
+    pub needs_code: bool,
+    /// Parts of its stock that nobody can have before their time; the earliest first.
+    #[serde(default)]
+    pub releases: Vec<Release>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub at: EventTime,
+    pub quantity: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +205,8 @@ pub enum Invalid {
     Notice,
     #[error("a fee or tax is beyond what is taken")]
     Charges,
+    #[error("releases of {0} must be of stock by quantity, one after the other")]
+    Releases(Code),
 }
 
 /// Ticket types, and quotas, of one event.
@@ -198,6 +215,8 @@ pub const MAX_SEATS: usize = 200_000;
 pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
+/// Of one ticket type.
+pub const MAX_RELEASES: usize = 20;
 pub const MAX_NAME_LEN: usize = 100;
 /// Of a beacon's name or value.
 pub const MAX_BEACON_LEN: usize = 200;
@@ -221,7 +240,30 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
     if needs_more_time { Millis(time.0.saturating_mul(MORE_TIME.into())) } else { time }
 }
 
+impl TicketType {
+    /// How many nobody can have yet.
+    pub fn withheld(&self, now: EventTime) -> u32 {
+        let later = self.releases.iter().filter(|release| release.at > now);
+        later.map(|release| release.quantity).fold(0, u32::saturating_add)
+    }
+
+    fn validate_releases(&self) -> Result<(), Invalid> {
+        at_most("releases", self.releases.len(), MAX_RELEASES)?;
+        let in_order = self.releases.is_sorted_by(|a, b| a.at < b.at);
+        if !in_order || (self.stock == Stock::Seats && !self.releases.is_empty()) {
+            return Err(Invalid::Releases(self.code.clone()));
+        }
+        self.releases.iter().try_for_each(|release| in_range("release", release.quantity, 1, MAX_QUANTITY))
+    }
+}
+
 impl Configuration {
+    /// The first release of any ticket type after this time.
+    pub fn next_release(&self, now: EventTime) -> Option<EventTime> {
+        let releases = self.ticket_types.iter().flat_map(|ticket_type| &ticket_type.releases);
+        releases.map(|release| release.at).filter(|at| *at > now).min()
+    }
+
     /// Of each ticket type, all in.
     pub fn prices(&self) -> Vec<(Code, i64)> {
         let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
@@ -301,6 +343,7 @@ impl Configuration {
             if let Stock::Quantity(quantity) = ticket_type.stock {
                 in_range("stock", quantity, 0, MAX_QUANTITY)?;
             }
+            ticket_type.validate_releases()?;
             let mut quotas = HashSet::new();
             for quota in &ticket_type.quotas {
                 once(&mut quotas, quota, quota)?;

@@ -7,11 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    codes::CodeTerms,
     configuration::{Configuration, Seat},
     request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
     sealed::{open, seal},
 };
 use crate::domain::{
+    code::Code,
     draw::Digest,
     id::{FanId, InviteId, OrderId, PaymentId},
     price::{Breakdown, Parts},
@@ -153,6 +155,18 @@ pub enum Entry {
         order: OrderId,
         back: Vec<EntryLine>,
     },
+    /// Numbered from where those before end.
+    CodesMade {
+        terms: Box<CodeTerms>,
+        codes: Vec<Code>,
+    },
+    CodesWithdrawn {
+        codes: Vec<u32>,
+    },
+    /// Every part of the stock whose time was until then can be had.
+    StockReleased {
+        until: EventTime,
+    },
 }
 
 /// Where a new configuration's seats stand.
@@ -181,7 +195,8 @@ impl EntryLine {
             return;
         }
         let face = Parts::face(self.unit_price_minor);
-        let breakdown = self.breakdown.get_or_insert_with(|| Box::new(Breakdown { each: face, once: Parts::default() }));
+        let breakdown =
+            self.breakdown.get_or_insert_with(|| Box::new(Breakdown { each: face, ..Breakdown::default() }));
         breakdown.once = breakdown.once.plus(once);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::Configuration;
+use super::{codes::CodeTerms, configuration::Configuration};
 use crate::domain::{
     code::{Code, SeatId},
     draw::Digest,
@@ -89,6 +89,18 @@ pub enum Command {
         order: OrderId,
         to: Vec<Line>,
     },
+    /// Codes of one kind.
+    MakeCodes {
+        terms: Box<CodeTerms>,
+        codes: Vec<Code>,
+    },
+    /// Nobody holds anything by these any more.
+    WithdrawCodes(Vec<Code>),
+    /// From this number on. Changes nothing.
+    ListCodes {
+        from: u32,
+        limit: u32,
+    },
 }
 
 /// A step of the event's draw. Each can be repeated: what was done first stays.
@@ -146,6 +158,8 @@ pub struct Hold {
     pub channel: Option<Code>,
     /// The event version that the fan has seen, if told: a newer one refuses.
     pub seen_version: Option<u32>,
+    /// For a discount, or for what is not open to everybody.
+    pub code: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +231,29 @@ pub enum Answer {
         count: u32,
     },
     Reduced,
+    CodesMade,
+    CodesWithdrawn {
+        count: u32,
+    },
+    Codes(CodesPage),
+}
+
+/// In the order of their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodesPage {
+    pub codes: Vec<CodeView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeView {
+    pub number: u32,
+    pub code: Code,
+    pub terms: CodeTerms,
+    /// Tickets held and sold by it.
+    pub uses: u32,
+    pub withdrawn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +302,8 @@ pub enum ConfirmRefusal {
     EventCancelled,
     Voided,
     LimitReached,
+    /// The code by which it was held has been used as often as it may be.
+    CodeUsedUp,
 }
 
 /// A rule said no: nothing has changed and nothing will.
@@ -332,4 +371,20 @@ pub enum Refusal {
     InviteWithdrawn,
     #[error("as many invites were used as can be")]
     TooManyInvites,
+    #[error("there is no such code")]
+    UnknownCode,
+    #[error("there is a code {0} already")]
+    CodeExists(Code),
+    #[error("an event has {max} codes at most")]
+    TooManyCodes { max: u32 },
+    #[error("the code is not valid now")]
+    CodeNotValidNow { from: Option<EventTime>, until: Option<EventTime> },
+    #[error("{left} more tickets can be had by this code")]
+    CodeUsedUp { left: u32 },
+    #[error("{left} more tickets can be yours by this code")]
+    CodeFanLimit { left: u32 },
+    #[error("the code is for other ticket types")]
+    CodeNotForThese,
+    #[error("{ticket_type} needs a code now")]
+    CodeRequired { ticket_type: Code, opens_at: Option<EventTime> },
 }

@@ -10,6 +10,7 @@ use super::{
     Inventory,
     admissions::Admissions,
     classes::ClassMembers,
+    codes::Codes,
     configuration::{Configuration, Seat},
     draw::{Draw, Entrants},
     entry::Unreadable,
@@ -49,6 +50,8 @@ pub struct Frozen {
     class_members: ClassMembers,
     manual_moves: u64,
     invites: Invites,
+    codes: Codes,
+    next_release: Option<EventTime>,
 }
 
 impl Frozen {
@@ -92,6 +95,8 @@ impl Inventory {
             class_members: self.class_members.clone(),
             manual_moves: self.manual_moves,
             invites: self.invites.clone(),
+            codes: self.codes.clone(),
+            next_release: self.next_release,
         }
     }
 
@@ -123,6 +128,8 @@ impl Inventory {
             class_members: found.class_members,
             manual_moves: found.manual_moves,
             invites: found.invites,
+            codes: found.codes,
+            next_release: found.next_release,
             all_halted: false,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Inventory, QuotaView, TypeView, View,
-    configuration::{Configuration, TicketType},
+    configuration::{Configuration, Release, TicketType},
     orders::{CompactLine, Lines, Order},
     request::{HoldView, Line},
     stock::QuotaStock,
@@ -69,16 +69,25 @@ impl Inventory {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
                 parts: stock.parts(),
+                opens_at: stock.opens_at,
+                needs_code: stock.needs_code,
                 seated: stock.seated,
                 capacity: stock.capacity,
                 free: stock.free(),
                 available: self.stock.available(index),
                 held: stock.held,
                 sold: stock.sold,
-                blocked: stock.blocked,
+                blocked: stock.blocked.saturating_add(stock.withheld),
+                next_release: self.next_release_of(ticket_type),
             })
         };
         ticket_types.filter_map(view).collect()
+    }
+
+    /// Those at or after the first that is to come are to come.
+    fn next_release_of(&self, ticket_type: &TicketType) -> Option<Release> {
+        let first = self.next_release?;
+        ticket_type.releases.iter().find(|release| release.at >= first).copied()
     }
 
     fn quota_views(&self) -> Vec<QuotaView> {

@@ -166,6 +166,24 @@ pub struct TicketType {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub quotas: Vec<Code>,
+    /// Before then only who has a code that opens it can hold it.
+    #[serde(default)]
+    pub opens_at: Option<Timestamp>,
+    /// Whoever holds it needs a code that opens it.
+    #[serde(default)]
+    pub needs_code: bool,
+    /// Parts of the stock that nobody can have before their time; the earliest first.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    pub releases: Vec<ReleaseBody>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    pub at: Timestamp,
+    #[schema(minimum = 1)]
+    pub quantity: u32,
 }
 
 /// A number shared by several ticket types, such as the capacity of a hall.
@@ -392,7 +410,13 @@ fn check_ticket_types(wrong: &mut Wrong, types: &[TicketType], currency: Currenc
             wrong.add(format!("{at}.price.currency"), format!("must be the event's: {currency}"));
         }
         match (ticket_type.stock, ticket_type.seated) {
-            (Some(stock), false) => wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK),
+            (Some(stock), false) => {
+                wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK);
+                parts::check_releases(wrong, &at, &ticket_type.releases, stock);
+            }
+            (None, true) if !ticket_type.releases.is_empty() => {
+                wrong.add(format!("{at}.releases"), "are of stock by quantity only");
+            }
             (None, true) => {}
             _ => wrong.add(at, "needs either stock or seated"),
         }

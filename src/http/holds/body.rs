@@ -46,6 +46,10 @@ pub struct HoldBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub channel: Option<Code>,
+    /// For a discount, or for what is not open to everybody; in upper or lower case.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

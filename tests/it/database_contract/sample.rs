@@ -80,6 +80,9 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             price_minor: 2_500,
             stock: Stock::Quantity(100),
             quotas: Vec::new(),
+            opens_at: None,
+            needs_code: false,
+            releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),
@@ -142,7 +145,13 @@ pub async fn add_event(database: &Database, event: &Event) {
 
 /// Two tickets of general admission.
 pub fn two() -> Vec<Line> {
-    vec![Line { ticket_type: "GA".parse().expect("code"), quantity: 2, unit_price_minor: 2_500, breakdown: None, seats: Vec::new() }]
+    vec![Line {
+        ticket_type: "GA".parse().expect("code"),
+        quantity: 2,
+        unit_price_minor: 2_500,
+        breakdown: None,
+        seats: Vec::new(),
+    }]
 }
 
 pub fn seats(names: &[&str]) -> Vec<Line> {

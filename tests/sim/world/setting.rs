@@ -49,6 +49,9 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         price_minor,
         stock,
         quotas: in_quotas,
+        opens_at: None,
+        needs_code: false,
+        releases: Vec::new(),
     };
     let seat = |number: u32| Seat {
         id: seat_id(number),

@@ -43,7 +43,7 @@ impl Inventory {
         }
     }
 
-    /// Respects stock and the fan's limit, nothing else: the fan was admitted, and has paid the frozen price.
+    /// Respects stock, the fan's limit and the code's, nothing else: the fan was admitted, and has paid the frozen price.
     fn take_again(&self, confirm: &Confirm, limits: Limits) -> Decision {
         let lines = match self.orders.get(confirm.order) {
             Some(record) => Some(record.lines.to_entry()),
@@ -54,6 +54,9 @@ impl Inventory {
         };
         if !self.may_have_again(confirm.fan, &lines, limits) {
             return refuse(confirm, ConfirmRefusal::LimitReached);
+        }
+        if !self.codes_have_room(confirm.fan, &lines) {
+            return refuse(confirm, ConfirmRefusal::CodeUsedUp);
         }
         confirmed(confirm, Some(lines))
     }

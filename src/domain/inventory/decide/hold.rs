@@ -40,6 +40,7 @@ impl Inventory {
         let quantity = quantity_wanted(&hold.want, configuration.limits)?;
         self.within_fan_limit(hold.fan, quantity, configuration.limits)?;
         let mut choice = self.choose(hold, configuration.orphan_rule)?;
+        self.priced_by_code(now, (hold.fan, hold.code.as_ref()), &mut choice.lines, configuration)?;
         charge_order(&mut choice.lines, &configuration.charges);
 
         let expires_at = now + configuration.limits.hold_ttl;

@@ -9,7 +9,10 @@ use super::super::{
     orders::CompactLine,
     request::{Answer, HoldState, Line, Refusal},
 };
-use crate::domain::id::OrderId;
+use crate::domain::{
+    id::OrderId,
+    price::{Breakdown, Parts},
+};
 
 impl Inventory {
     pub(super) fn decide_reduce(&self, order: OrderId, to: &[Line]) -> Result<Decision, Refusal> {
@@ -44,6 +47,8 @@ impl Inventory {
             u32::try_from(seats.len()).unwrap_or(line.quantity)
         };
         let CompactLine { ticket_type, unit_price_minor, .. } = *line;
-        EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown: None }
+        let without_once = |b: &Breakdown| Box::new(Breakdown { once: Parts::default(), ..*b });
+        let breakdown = line.breakdown.as_deref().map(without_once);
+        EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown }
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::{
 
 /// One of each kind.
 fn entries() -> Vec<Entry> {
-    let breakdown = Some(Box::new(Breakdown { each: Parts::face(-1), once: Parts::face(i64::MAX) }));
+    let breakdown = Some(Box::new(Breakdown { each: Parts::face(-1), once: Parts::face(i64::MAX), code: Some(7) }));
     let (ticket_type, quantity, unit_price_minor) = (2, 2, -1);
     let line =
         EntryLine { ticket_type, quantity, unit_price_minor, seats: vec![1, u32::MAX], breakdown: breakdown.clone() };
@@ -52,6 +52,9 @@ fn entries() -> Vec<Entry> {
         Entry::Classified { fans: vec![fan, super::fan(4)], class: Class(8) },
         Entry::QueueMoved { fan, from: place, to: place.in_class(Class::FRONT) },
         Entry::Reduced { order, back: vec![line] },
+        Entry::CodesMade { terms: Box::new(super::codes::half_price()), codes: vec![code("HALF")] },
+        Entry::CodesWithdrawn { codes: vec![0, 7] },
+        Entry::StockReleased { until: at },
     ]
 }
 
@@ -164,6 +167,8 @@ fn an_entry_that_contradicts_the_state_stops_the_event() {
     let all = sale.state.orders.get(sold.order).expect("sold").lines.to_entry();
     let table = vec![
         ("an old term", Entry::Activated { term: 1 }),
+        ("a release of nothing", Entry::StockReleased { until: sale.now }),
+        ("a code that was never made", Entry::CodesWithdrawn { codes: vec![0] }),
         ("seats of another version", Entry::SeatsStaged { version: 3, seats: vec![] }),
         ("a version again", configured(1, SeatPlan::Unchanged)),
         ("a version left out", configured(3, SeatPlan::Unchanged)),

@@ -3,6 +3,7 @@
 mod admission;
 mod best;
 mod classes;
+mod codes;
 mod configure;
 mod confirm;
 mod draw;
@@ -12,6 +13,7 @@ mod journal;
 mod model;
 mod prices;
 mod reduce;
+mod releases;
 mod remembered;
 mod seats;
 
@@ -71,6 +73,9 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         price_minor,
         stock,
         quotas: quotas.iter().map(|quota| code(quota)).collect(),
+        opens_at: None,
+        needs_code: false,
+        releases: Vec::new(),
     };
     Configuration {
         version: 1,
@@ -211,6 +216,7 @@ impl Sale {
             want,
             channel: None,
             seen_version: None,
+            code: None,
         })
     }
 

@@ -51,7 +51,10 @@ fn what_is_held_keeps_its_price_whatever_the_event_asks_since() {
     assert_eq!(sale.confirm(&lapsed, 2), Answer::Confirmed);
     for view in [&held, &lapsed] {
         let now = sale.state.order(view.order).expect("sold");
-        assert_eq!((now.state, &now.lines, now.total_minor), (super::super::request::HoldState::Sold, &view.lines, view.total_minor));
+        assert_eq!(
+            (now.state, &now.lines, now.total_minor),
+            (super::super::request::HoldState::Sold, &view.lines, view.total_minor)
+        );
     }
     // Long forgotten, and paid after all: what the lines say.
     let forgotten = sale.hold(3, quantity("GA", 1));

@@ -194,6 +194,8 @@ impl Model {
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
+            Entry::StockReleased { .. } => Err("nothing is released here".to_owned()),
+            Entry::CodesMade { .. } | Entry::CodesWithdrawn { .. } => Err("nobody has codes here".to_owned()),
             Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
         }
     }
