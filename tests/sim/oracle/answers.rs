@@ -27,6 +27,7 @@ impl World {
                 self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
             }
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
+            Answer::CodesMade | Answer::CodesWithdrawn { .. } | Answer::Codes(_) => false,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };
         self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));

@@ -46,6 +46,9 @@ impl Asked {
             Command::Draw(_)
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
+            | Command::MakeCodes { .. }
+            | Command::WithdrawCodes(_)
+            | Command::ListCodes { .. }
             | Command::Classify { .. }
             | Command::CountMoves(_) => Vec::new(),
         }
@@ -76,6 +79,9 @@ impl Asked {
             | Entry::DrawRevealed { .. }
             | Entry::InviteUsed { .. }
             | Entry::InvitesWithdrawn { .. }
+            | Entry::CodesMade { .. }
+            | Entry::CodesWithdrawn { .. }
+            | Entry::StockReleased { .. }
             | Entry::Classified { .. }
             | Entry::QueueMoved { .. } => None,
         }
