@@ -32,6 +32,7 @@ use crate::{
             request::{Admittee, Answer, Command, Hold, Identity, Request, Want},
         },
         money::Currency,
+        price::Charges,
         queue::Place,
         time::{EventTime, Millis},
     },
@@ -335,7 +336,7 @@ impl Stage {
 pub fn hold(fan: FanId, n: u32, want: Want) -> Request {
     let id = Uuid::new_v4().as_u128();
     let order = OrderId::from_u128(id);
-    let hold = Hold { order, fan, admission: place(n), want, channel: None, seen_version: None };
+    let hold = Hold { order, fan, admission: place(n), want, channel: None, seen_version: None, code: None };
     Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) }
 }
 
@@ -358,6 +359,9 @@ pub fn configuration() -> Configuration {
             price_minor: 5_000,
             stock: Stock::Quantity(STOCK),
             quotas: Vec::new(),
+            opens_at: None,
+            needs_code: false,
+            releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),
@@ -373,6 +377,7 @@ pub fn configuration() -> Configuration {
         classes: Arc::default(),
         halted: false,
         waitlist: Default::default(),
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

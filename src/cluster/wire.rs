@@ -8,7 +8,7 @@ use std::fmt;
 use ractor::BytesConvertable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// A frame over the receiver's limit would tear the whole link down. Those who make messages stay far below.
 pub const MOST_BYTES: usize = 512 * 1024;
 
@@ -96,7 +96,7 @@ mod tests {
     fn whatever_arrives_is_read_or_refused_and_never_a_panic() {
         let good = Wire::from((7_u32, "hello".to_owned())).into_bytes();
         assert_eq!(crossed(Vec::new()), Err(Unreadable::Empty));
-        assert_eq!(crossed(vec![2, 0, 0]), Err(Unreadable::Version(2)));
+        assert_eq!(crossed(vec![VERSION + 1, 0, 0]), Err(Unreadable::Version(VERSION + 1)));
         for length in 1..good.len() {
             assert!(matches!(crossed(good[..length].to_vec()), Err(Unreadable::Body(_))), "{length}");
         }

@@ -10,7 +10,7 @@
 //!
 //! A posting moves an amount from one account to another, so at every commit captured = pending + ticketed + refunding +
 //! refunded, and no account is below zero. Rows are added, never changed. What the provider has of ours is captured − refunded.
-//! There is no account for fees: none are charged yet.
+//! There is no account for fees: they stand where the money of their tickets does.
 
 use serde::{Deserialize, Serialize};
 

@@ -19,6 +19,7 @@ pub mod message;
 pub mod money;
 pub mod network;
 pub mod order;
+pub mod price;
 pub mod queue;
 pub mod refund;
 pub mod rotation;

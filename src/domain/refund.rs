@@ -99,6 +99,8 @@ pub enum RefundReason {
     Requested,
     /// Its holder gave the ticket back to who waits for one.
     Returned,
+    /// The code by which it was held has been used as often as it may be.
+    CodeUsedUp,
 }
 
 impl RefundReason {
@@ -111,6 +113,7 @@ impl RefundReason {
             Self::LimitReached => "limit_reached",
             Self::Requested => "requested",
             Self::Returned => "returned",
+            Self::CodeUsedUp => "code_used_up",
         }
     }
 }
@@ -123,6 +126,7 @@ impl From<ConfirmRefusal> for RefundReason {
             ConfirmRefusal::EventCancelled => Self::EventCancelled,
             ConfirmRefusal::Voided => Self::Voided,
             ConfirmRefusal::LimitReached => Self::LimitReached,
+            ConfirmRefusal::CodeUsedUp => Self::CodeUsedUp,
         }
     }
 }
@@ -155,6 +159,7 @@ mod tests {
             ticket_type: ticket_type.parse().expect("code"),
             quantity,
             unit_price_minor: 100,
+            breakdown: None,
             seats: seats.iter().map(|seat| seat.parse().expect("seat")).collect(),
         }
     }

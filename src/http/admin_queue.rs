@@ -195,7 +195,13 @@ pub async fn mode(
 }
 
 /// Allowed and recorded: the event's actors.
-async fn record(app: &App, acting: &Acting, id: EventId, action: &str, reason: &str) -> Result<EventHandles, Problem> {
+pub async fn record(
+    app: &App,
+    acting: &Acting,
+    id: EventId,
+    action: &str,
+    reason: &str,
+) -> Result<EventHandles, Problem> {
     let (_, role) = steered(app, acting, id, &STEERERS).await?;
     let handles = app.directory.event(id).await?;
     acting::record(app, &acting.act(role, action, id, reason)).await?;

@@ -12,9 +12,10 @@ use super::{
     app::App,
     events::{reconfigure, steered},
     extract::{Json, Path},
+    prices::PriceParts,
     problem::{Code as Refused, Problem},
     refusals::NotAllowed,
-    shapes::{Price, Timestamp, Wrong},
+    shapes::{Timestamp, Wrong},
 };
 use crate::{
     actors::directory::EventHandles,
@@ -43,7 +44,9 @@ pub struct StockOfType {
     #[schema(value_type = String)]
     pub code: Code,
     pub name: String,
-    pub price: Price,
+    /// Of one ticket, all in.
+    #[serde(flatten)]
+    pub parts: PriceParts,
     pub seated: bool,
     pub capacity: u32,
     pub free: u32,
@@ -127,7 +130,7 @@ fn told(handles: &EventHandles) -> Stock {
     let ticket_types = view.ticket_types.iter().map(|t| StockOfType {
         code: t.code.clone(),
         name: t.name.clone(),
-        price: Price::new(t.price_minor, configuration.currency),
+        parts: PriceParts::of(t.parts, configuration.currency),
         seated: t.seated,
         capacity: t.capacity,
         free: t.free,

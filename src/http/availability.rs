@@ -10,10 +10,12 @@ use utoipa::ToSchema;
 use super::{
     app::App,
     copies::Of,
+    events::body::ReleaseBody,
     extract::Path,
+    prices::PriceParts,
     problem::{Code as Refused, Problem},
     seat_plan::PlannedKind,
-    shapes::{Price, Timestamp},
+    shapes::Timestamp,
 };
 use crate::{
     actors::directory::EventHandles,
@@ -43,13 +45,19 @@ pub struct Left {
     #[schema(value_type = String)]
     pub code: Code,
     pub name: String,
-    pub price: Price,
-    /// All that is asked for one ticket: nothing is added later.
-    pub total_price: Price,
+    /// Of one ticket, all in.
+    #[serde(flatten)]
+    pub parts: PriceParts,
+    /// Before then only who has a code that opens it can hold it.
+    pub opens_at: Option<Timestamp>,
+    /// Whoever holds it needs a code that opens it.
+    pub needs_code: bool,
     pub seated: bool,
     pub capacity: u32,
     /// What can be had now, shared quotas taken into account.
     pub free: u32,
+    /// When more of it can be had, and how much.
+    pub next_release: Option<ReleaseBody>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -112,17 +120,16 @@ pub async fn read(
 
 impl Availability {
     pub fn of(view: &View, configuration: &Configuration) -> Self {
-        let ticket_types = view.ticket_types.iter().map(|ticket_type| {
-            let price = Price::new(ticket_type.price_minor, configuration.currency);
-            Left {
-                code: ticket_type.code.clone(),
-                name: ticket_type.name.clone(),
-                price,
-                total_price: price,
-                seated: ticket_type.seated,
-                capacity: ticket_type.capacity,
-                free: ticket_type.available,
-            }
+        let ticket_types = view.ticket_types.iter().map(|ticket_type| Left {
+            code: ticket_type.code.clone(),
+            name: ticket_type.name.clone(),
+            parts: PriceParts::of(ticket_type.parts, configuration.currency),
+            opens_at: ticket_type.opens_at.map(Timestamp),
+            needs_code: ticket_type.needs_code,
+            seated: ticket_type.seated,
+            capacity: ticket_type.capacity,
+            free: ticket_type.available,
+            next_release: ticket_type.next_release.as_ref().map(ReleaseBody::of),
         });
         Self { status: view.status, version: view.version, ticket_types: ticket_types.collect(), as_of: view.at.into() }
     }

@@ -234,9 +234,10 @@ pub async fn update(
     let act = acting.act(role, "event.change", id, "");
     let event = configure(&app, event, body.version, act, |details, configuration| {
         let (is_draft, before) = (configuration.phase == Phase::Draft, configuration.prices());
+        let charges = configuration.charges.clone();
         let (details, configuration) = body.applied(details, configuration, shortest)?;
-        let is_repriced =
-            configuration.prices().iter().any(|now| before.iter().any(|was| was.0 == now.0 && was != now));
+        let is_repriced = configuration.charges != charges
+            || configuration.prices().iter().any(|now| before.iter().any(|was| was.0 == now.0 && was != now));
         if !is_draft && is_repriced {
             acting.with_password()?;
         }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use self::body::{Hold, HoldBody};
 use super::{
+    admin_codes,
     app::App,
     extract::{IdempotencyKey, Json, Path, SignedIn},
     idempotency::identity,
@@ -48,10 +49,11 @@ pub const ADMISSION_HEADER: &str = "onsale-admission";
     (status = 201, body = Hold),
     (status = 400, description = "malformed_json, idempotency_key_missing or idempotency_key_invalid"),
     (status = 401, description = "unauthenticated, invalid_token or token_expired; proof_needed or invalid_proof"),
-    (status = 403, description = "not_admitted or admission_invalid"),
+    (status = 403, description = "not_admitted or admission_invalid; code_required"),
     (status = 404, description = "not_found"),
-    (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale"),
-    (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat or idempotency_key_reused"),
+    (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale; code_used_up, code_fan_limit or code_not_valid_now"),
+    (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat, unknown_code, code_not_applicable or idempotency_key_reused"),
+    (status = 429, description = "rate_limited: too many codes tried"),
     (status = 503, description = "overloaded, halted, orders_lagging, event_unavailable, outcome_unknown or store_unavailable"),
 ))]
 pub async fn create(
@@ -67,6 +69,10 @@ pub async fn create(
     let admission = admission(&app, &asked, &headers, fan, event).await?;
     let identity = identity(fan, &format!("/events/{event}/holds"), &key, &body);
     let (channel, seen_version) = (body.channel.clone(), body.event_version);
+    let code = body.code.as_ref().map(admin_codes::kept);
+    if code.is_some() {
+        app.limits.codes.check(fan)?;
+    }
     let command = Command::Hold(HoldCommand {
         order: OrderId::from_uuid(Uuid::now_v7()),
         fan,
@@ -74,6 +80,7 @@ pub async fn create(
         want: body.want()?,
         channel,
         seen_version,
+        code,
     });
     let handles = app.directory.event(event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;

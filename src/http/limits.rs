@@ -39,6 +39,8 @@ const MAX_KEYS: usize = 200_000;
 const MAX_REFUSED: usize = 100;
 /// Wrong passwords of one account that cost nothing, within [`GUESSES_WINDOW`].
 const FREE_GUESSES: u32 = 5;
+/// Holds of one account that name a code.
+const CODES_PER_MINUTE: u32 = 10;
 const GUESSES_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The longest delay of a login: with the wait for a password worker it must stay below the time a request may take.
 const MAX_DELAY_S: u64 = 3;
@@ -75,6 +77,8 @@ pub struct Limits {
     pub reset: Rate<Network>,
     pub join_address: Rate<Network>,
     pub join_account: Rate<FanId>,
+    /// Holds that name a code: each may be a guess.
+    pub codes: Rate<FanId>,
     /// Of those who begin to watch a stock.
     pub watch_address: Rate<Network>,
     /// Joins, since it was last asked.
@@ -116,6 +120,7 @@ impl Limits {
             reset: Rate::new("reset", login, login, minute),
             join_address: Rate::new("join", join, burst, second),
             join_account: Rate::new("join_account", join, burst, second),
+            codes: Rate::new("codes", relax(CODES_PER_MINUTE), relax(CODES_PER_MINUTE), minute),
             watch_address: Rate::new("watch", join, burst, second),
             refused: Refused::default(),
             guesses: moka::sync::Cache::builder().max_capacity(MAX_KEYS as u64).time_to_live(GUESSES_WINDOW).build(),

@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod acting;
 pub mod admin_cluster;
+pub mod admin_codes;
 pub mod admin_providers;
 pub mod admin_queue;
 pub mod admin_stock;
@@ -55,6 +56,7 @@ pub mod page;
 pub mod pass;
 pub mod password;
 pub mod payments;
+pub mod prices;
 pub mod problem;
 pub mod proof;
 pub mod proxies;

@@ -6,7 +6,7 @@ use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, admin_cluster, admin_providers, admin_queue, admin_stock, admin_tickets, admin_waitlist,
+    accounts, admin_cluster, admin_codes, admin_providers, admin_queue, admin_stock, admin_tickets, admin_waitlist,
     app::App,
     attention, audit, auth, availability, broadcasts, checkout, dead_letters, devices, door, draw, events,
     first_version, health, holds, keys, mails, messages, metrics, openapi, orders, pass, payments,
@@ -144,6 +144,8 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(draw::beacon))
         .routes(routes!(admin_stock::read, admin_stock::set))
         .routes(routes!(admin_waitlist::read, admin_waitlist::set))
+        .routes(routes!(admin_codes::list, admin_codes::make))
+        .routes(routes!(admin_codes::withdraw))
         .routes(routes!(refunds::create, refunds::of_order))
         .routes(routes!(refunds::batch::begin, refunds::batch::progress))
         .routes(routes!(refunds::batch::list))

@@ -40,7 +40,7 @@ enum May {
 use May::{Admins, AnOrganizer, Anybody, Doors, ItsFan, ItsOrganizer, Operators, SignedIn as AnyAccount, Steerers};
 
 /// What ends the event comes last.
-const ROWS: [(&str, &str, May); 176] = [
+const ROWS: [(&str, &str, May); 179] = [
     ("post", "/api/v1/auth/register", Anybody),
     ("post", "/api/v1/auth/login", Anybody),
     ("post", "/api/v1/auth/refresh", Anybody),
@@ -174,6 +174,9 @@ const ROWS: [(&str, &str, May); 176] = [
     ("put", "/api/v1/admin/events/{event}/stock", Steerers),
     ("get", "/api/v1/admin/events/{event}/waitlist", Steerers),
     ("put", "/api/v1/admin/events/{event}/waitlist", Steerers),
+    ("get", "/api/v1/admin/events/{event}/codes", Steerers),
+    ("post", "/api/v1/admin/events/{event}/codes", Steerers),
+    ("post", "/api/v1/admin/events/{event}/codes/withdraw", Steerers),
     ("get", "/api/v1/admin/orders/{reference}/refunds", Steerers),
     ("post", "/api/v1/admin/orders/{reference}/refunds", Steerers),
     ("get", "/api/v1/admin/events/{event}/refunds", Steerers),
@@ -328,6 +331,8 @@ fn body(method: &str, path: &str) -> Option<Value> {
         (_, _, "invites") => {
             json!({"count": 1, "expires_at": Timestamp(now() + Millis::minutes(60)), "reason": reason})
         }
+        (_, path, "withdraw") if path.ends_with("/codes/withdraw") => json!({"codes": ["NONE"], "reason": reason}),
+        ("post", _, "codes") => json!({"count": 1, "terms": {"opens": true}, "reason": reason}),
         (_, _, "withdraw") => json!({"invites": ["00000000000040008000000000000000"], "reason": reason}),
         ("put", _, "halt") => json!({"halted": false, "reason": reason}),
         ("put", _, "slots") => json!({"slots": 100, "reason": reason}),

@@ -18,6 +18,7 @@ use onsale::{
             request::{Admission, Answer, Command, Hold, HoldView, Identity, Refusal, Request, Want},
         },
         money::{Currency, Money},
+        price::Charges,
         queue::{Outcome, Standing},
         time::{EventTime, Millis},
     },
@@ -219,6 +220,7 @@ pub fn hold_of(admission: Admission, quantity: u32) -> Request {
         want: Want::Quantities(vec![("GA".parse().expect("code"), quantity)]),
         channel: None,
         seen_version: None,
+        code: None,
     });
     Request { identity: None, command }
 }
@@ -241,6 +243,9 @@ pub fn configuration(stock: u32) -> Configuration {
             price_minor: 1_250,
             stock: Stock::Quantity(stock),
             quotas: Vec::new(),
+            opens_at: None,
+            needs_code: false,
+            releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),
@@ -251,6 +256,7 @@ pub fn configuration(stock: u32) -> Configuration {
         classes: Arc::default(),
         halted: false,
         waitlist: Default::default(),
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

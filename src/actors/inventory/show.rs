@@ -14,6 +14,7 @@ use crate::domain::{
         configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings},
     },
     money::Currency,
+    price::Charges,
     time::{EventTime, Millis},
 };
 
@@ -62,6 +63,7 @@ pub(in crate::actors) fn unconfigured() -> Configuration {
         classes: Arc::default(),
         halted: false,
         waitlist: Default::default(),
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),

@@ -73,8 +73,13 @@ mod tests {
 
     fn envelope(what: FactKind) -> Envelope {
         let seat = |text: &str| text.parse().expect("code");
-        let lines =
-            vec![Line { ticket_type: seat("VIP"), quantity: 1, unit_price_minor: 5_000, seats: vec![seat("A-1")] }];
+        let lines = vec![Line {
+            ticket_type: seat("VIP"),
+            quantity: 1,
+            unit_price_minor: 5_000,
+            breakdown: None,
+            seats: vec![seat("A-1")],
+        }];
         let fact = OrderFact {
             number: 7,
             order: OrderId::from_u128(2),

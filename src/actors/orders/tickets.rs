@@ -116,6 +116,7 @@ mod tests {
             ticket_type: code(ticket_type),
             quantity,
             unit_price_minor,
+            breakdown: None,
             seats: seats.iter().map(|seat| code(seat)).collect(),
         };
         let order = order(vec![line("GA", 2, 100, &[]), line("VIP", 2, 900, &["A-1", "A-2"])]);

@@ -86,6 +86,9 @@ impl Inventory {
             Entry::Classified { fans, class } => self.classified(fans, *class),
             Entry::QueueMoved { .. } => self.queue_moved(),
             Entry::InviteUsed { invite, fan } => self.invite_used(*invite, *fan),
+            Entry::StockReleased { until } => self.stock_released(at, *until),
+            Entry::CodesMade { terms, codes } => self.codes_made(terms, codes),
+            Entry::CodesWithdrawn { codes } => self.codes_withdrawn(codes),
             Entry::InvitesWithdrawn { invites } => {
                 self.invites_withdrawn(invites);
                 Ok(())
@@ -130,7 +133,7 @@ impl Inventory {
         };
         let configuration = Configuration { seats, ..configuration.clone() };
         let kept = self.kept();
-        let changed = self.reconfigured(&configuration, plan);
+        let changed = self.reconfigured(self.last_at, &configuration, plan);
         let changed = changed.map_err(|refusal| Corrupt(format!("configuration does not fit: {refusal}")))?;
         self.stock = changed.stock;
         if let Some(seats) = changed.seats {
@@ -140,7 +143,20 @@ impl Inventory {
         if Self::changes_terms(self.configuration.as_ref(), &configuration) {
             self.terms_version = configuration.version;
         }
+        self.next_release = configuration.next_release(self.last_at);
         self.configuration = Some(Arc::new(configuration));
+        self.waitlist.stir();
+        self.freed_since(&kept);
+        Ok(())
+    }
+
+    fn stock_released(&mut self, at: EventTime, until: EventTime) -> Result<(), Corrupt> {
+        let configuration = self.configuration.clone().filter(|_| self.next_release.is_some_and(|next| next <= until));
+        let configuration = configuration.filter(|_| until <= at);
+        let configuration = configuration.ok_or_else(|| Corrupt(format!("no stock is to be released by {until}")))?;
+        let kept = self.kept();
+        self.stock.release(&configuration, until);
+        self.next_release = configuration.next_release(until);
         self.waitlist.stir();
         self.freed_since(&kept);
         Ok(())
@@ -185,7 +201,7 @@ impl Inventory {
         identity: Option<Identity>,
     ) -> Result<(), Corrupt> {
         self.admissions.hold_taken(order.admission)?;
-        self.move_lines(&order.lines, Move::Hold)?;
+        self.move_lines(order.fan, &order.lines, Move::Hold)?;
         self.fans.take(order.fan, order.lines.quantity());
         self.push_fact(at, &order, FactKind::Created);
         let expires_at = order.expires_at;
@@ -234,7 +250,7 @@ impl Inventory {
 
     /// Stock, limit and slot of a hold that ends unsold.
     fn give_up(&mut self, record: &Order) -> Result<(), Corrupt> {
-        self.move_lines(&record.lines, Move::GiveUp)?;
+        self.move_lines(record.fan, &record.lines, Move::GiveUp)?;
         self.fans.give_back(record.fan, record.lines.quantity())?;
         self.admissions.hold_settled(record.admission)
     }
@@ -244,7 +260,7 @@ impl Inventory {
         if record.fan != fan {
             return Err(Corrupt(format!("order {order} is not of fan {fan}")));
         }
-        self.move_lines(&record.lines, Move::Sell)?;
+        self.move_lines(fan, &record.lines, Move::Sell)?;
         self.admissions.hold_settled(record.admission)?;
         self.waitlist.sold(fan, order, false);
         self.orders.sell(order, payment);
@@ -268,7 +284,7 @@ impl Inventory {
         if record.fan != fan {
             return Err(Corrupt(format!("order {order} is not of fan {fan}")));
         }
-        self.move_lines(&record.lines, Move::SellAtOnce)?;
+        self.move_lines(fan, &record.lines, Move::SellAtOnce)?;
         self.fans.take(fan, record.lines.quantity());
         self.waitlist.sold(fan, order, true);
         self.push_fact(at, &record, FactKind::Confirmed { payment });
@@ -314,7 +330,7 @@ impl Inventory {
 
     fn voided(&mut self, at: EventTime, order: OrderId) -> Result<(), Corrupt> {
         let record = self.in_state(order, &[HoldState::Sold])?.clone();
-        self.move_lines(&record.lines, Move::TakeBack)?;
+        self.move_lines(record.fan, &record.lines, Move::TakeBack)?;
         self.fans.give_back(record.fan, record.lines.quantity())?;
         self.orders.void(order);
         self.push_fact(at, &record, FactKind::Voided);
@@ -327,7 +343,7 @@ impl Inventory {
         let contradiction = || Corrupt(format!("order {order} does not have what it gives back"));
         let left = record.lines.without(back).ok_or_else(contradiction)?;
         let back = Lines::of(back);
-        self.move_lines(&back, Move::TakeBack)?;
+        self.move_lines(record.fan, &back, Move::TakeBack)?;
         self.fans.give_back(record.fan, back.quantity())?;
         self.orders.keep(order, left);
         Ok(())
@@ -338,9 +354,10 @@ impl Inventory {
         let record = self.in_state(order, &[HoldState::Sold])?.clone();
         let lines = record.lines.with(line);
         let lines = lines.ok_or_else(|| Corrupt(format!("order {order} has no ticket of the seat's type")))?;
-        let added = Lines::of(std::slice::from_ref(line));
-        self.move_lines(&added, Move::SellAtOnce)?;
-        self.fans.take(record.fan, added.quantity());
+        let added = CompactLine::from(line);
+        self.move_stock(&added, Move::SellAtOnce)?;
+        self.lend_uses(record.fan, &added);
+        self.fans.take(record.fan, added.quantity);
         self.orders.keep(order, lines);
         self.orders.moved(order, number);
         Ok(())
@@ -354,18 +371,23 @@ impl Inventory {
         Ok(record)
     }
 
-    pub(super) fn move_lines(&mut self, lines: &Lines, step: Move) -> Result<(), Corrupt> {
+    /// Stock, and the uses of codes with it.
+    pub(super) fn move_lines(&mut self, fan: FanId, lines: &Lines, step: Move) -> Result<(), Corrupt> {
         let kept = self.kept();
         for line in lines.as_slice() {
-            let blocked = self.move_seats(line, step)?;
-            let portion = Portion { ticket_type: line.ticket_type, quantity: line.quantity, blocked };
-            self.stock.apply(step, portion)?;
+            self.move_stock(line, step)?;
+            self.move_uses(fan, line, step)?;
         }
         if matches!(step, Move::GiveUp | Move::TakeBack) {
             self.waitlist.stir();
             self.freed_since(&kept);
         }
         Ok(())
+    }
+
+    fn move_stock(&mut self, line: &CompactLine, step: Move) -> Result<(), Corrupt> {
+        let blocked = self.move_seats(line, step)?;
+        self.stock.apply(step, Portion { ticket_type: line.ticket_type, quantity: line.quantity, blocked })
     }
 
     /// Returns how many of the seats are kept from the public.

@@ -15,6 +15,7 @@ use crate::domain::{
     code::{Code, SeatId},
     event::Phase,
     money::{Currency, Money},
+    price::Charges,
     time::{EventTime, Millis},
 };
 
@@ -46,17 +47,35 @@ pub struct Configuration {
     pub halted: bool,
     #[serde(default)]
     pub waitlist: WaitlistSettings,
+    /// Fees and taxes.
+    #[serde(default)]
+    pub charges: Charges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketType {
     pub code: Code,
     pub name: String,
-    /// Minor units of the event's currency.
+    /// The face value: minor units of the event's currency.
     pub price_minor: i64,
     pub stock: Stock,
     /// Codes of quotas that this type also draws on: all of them must have room.
     pub quotas: Vec<Code>,
+    /// Before then only who has a code that opens it can hold it.
+    #[serde(default)]
+    pub opens_at: Option<EventTime>,
+    /// Whoever holds it needs a code that opens it.
+    #[serde(default)]
+    pub needs_code: bool,
+    /// Parts of its stock that nobody can have before their time; the earliest first.
+    #[serde(default)]
+    pub releases: Vec<Release>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub at: EventTime,
+    pub quantity: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +252,10 @@ pub enum Invalid {
     Schedule,
     #[error("the notice has no text, or one that cannot be told")]
     Notice,
+    #[error("a fee or tax is beyond what is taken")]
+    Charges,
+    #[error("releases of {0} must be of stock by quantity, one after the other")]
+    Releases(Code),
 }
 
 /// Ticket types, and quotas, of one event.
@@ -241,6 +264,8 @@ pub const MAX_SEATS: usize = 200_000;
 pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
+/// Of one ticket type.
+pub const MAX_RELEASES: usize = 20;
 pub const MAX_NAME_LEN: usize = 100;
 /// Fans on a waiting list.
 pub const MAX_WAITING: u32 = 100_000;
@@ -266,10 +291,34 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
     if needs_more_time { Millis(time.0.saturating_mul(MORE_TIME.into())) } else { time }
 }
 
+impl TicketType {
+    /// How many nobody can have yet.
+    pub fn withheld(&self, now: EventTime) -> u32 {
+        let later = self.releases.iter().filter(|release| release.at > now);
+        later.map(|release| release.quantity).fold(0, u32::saturating_add)
+    }
+
+    fn validate_releases(&self) -> Result<(), Invalid> {
+        at_most("releases", self.releases.len(), MAX_RELEASES)?;
+        let in_order = self.releases.is_sorted_by(|a, b| a.at < b.at);
+        if !in_order || (self.stock == Stock::Seats && !self.releases.is_empty()) {
+            return Err(Invalid::Releases(self.code.clone()));
+        }
+        self.releases.iter().try_for_each(|release| in_range("release", release.quantity, 1, MAX_QUANTITY))
+    }
+}
+
 impl Configuration {
-    /// Of each ticket type.
+    /// The first release of any ticket type after this time.
+    pub fn next_release(&self, now: EventTime) -> Option<EventTime> {
+        let releases = self.ticket_types.iter().flat_map(|ticket_type| &ticket_type.releases);
+        releases.map(|release| release.at).filter(|at| *at > now).min()
+    }
+
+    /// Of each ticket type, all in.
     pub fn prices(&self) -> Vec<(Code, i64)> {
-        self.ticket_types.iter().map(|ticket_type| (ticket_type.code.clone(), ticket_type.price_minor)).collect()
+        let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
+        self.ticket_types.iter().map(|t| (t.code.clone(), price(t.price_minor))).collect()
     }
 
     /// Checks everything that does not depend on what is held or sold.
@@ -283,6 +332,9 @@ impl Configuration {
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;
+        if !self.charges.is_valid() {
+            return Err(Invalid::Charges);
+        }
         if self.notice.as_ref().is_some_and(|notice| !notice.is_valid()) {
             return Err(Invalid::Notice);
         }
@@ -347,6 +399,7 @@ impl Configuration {
             if let Stock::Quantity(quantity) = ticket_type.stock {
                 in_range("stock", quantity, 0, MAX_QUANTITY)?;
             }
+            ticket_type.validate_releases()?;
             let mut quotas = HashSet::new();
             for quota in &ticket_type.quotas {
                 once(&mut quotas, quota, quota)?;

@@ -7,14 +7,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    codes::CodeTerms,
     configuration::{Configuration, Seat},
     request::{AdmissionEnd, ConfirmRefusal, Identity, Line},
     sealed::{open, seal},
     waitlist::{WaitEnd, Wish},
 };
 use crate::domain::{
+    code::Code,
     draw::Digest,
     id::{FanId, InviteId, OrderId, PaymentId},
+    price::{Breakdown, Parts},
     queue::{Class, Place},
     time::EventTime,
 };
@@ -193,6 +196,18 @@ pub enum Entry {
     },
     /// The sale is over: nobody waits any more.
     WaitlistCleared,
+    /// Numbered from where those before end.
+    CodesMade {
+        terms: Box<CodeTerms>,
+        codes: Vec<Code>,
+    },
+    CodesWithdrawn {
+        codes: Vec<u32>,
+    },
+    /// Every part of the stock whose time was until then can be had.
+    StockReleased {
+        until: EventTime,
+    },
 }
 
 /// Where a new configuration's seats stand.
@@ -210,6 +225,21 @@ pub struct EntryLine {
     pub quantity: u32,
     pub unit_price_minor: i64,
     pub seats: Vec<u32>,
+    /// As in [`Line::breakdown`].
+    pub breakdown: Option<Box<Breakdown>>,
+}
+
+impl EntryLine {
+    /// This much of what the order costs as a whole, beside what it has.
+    pub(super) fn carry(&mut self, once: Parts) {
+        if once == Parts::default() {
+            return;
+        }
+        let face = Parts::face(self.unit_price_minor);
+        let breakdown =
+            self.breakdown.get_or_insert_with(|| Box::new(Breakdown { each: face, ..Breakdown::default() }));
+        breakdown.once = breakdown.once.plus(once);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

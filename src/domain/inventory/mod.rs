@@ -10,6 +10,7 @@ pub mod batch;
 mod best;
 mod blocks;
 pub mod classes;
+pub mod codes;
 pub mod configuration;
 mod decide;
 pub mod draw;
@@ -42,7 +43,8 @@ pub use self::admissions::Places as AdmittedPlaces;
 use self::{
     admissions::Admissions,
     classes::ClassMembers,
-    configuration::{Configuration, Seat},
+    codes::Codes,
+    configuration::{Configuration, Release, Seat},
     draw::{Draw, Entrants},
     entry::Entry,
     fact::OrderFact,
@@ -60,6 +62,7 @@ use super::{
     code::{Code, SeatId},
     event::{Phase, Status},
     id::{FanId, OrderId},
+    price::Parts,
     queue::Place,
     time::EventTime,
 };
@@ -88,6 +91,9 @@ pub struct Inventory {
     manual_moves: u64,
     invites: Invites,
     waitlist: Waitlist,
+    codes: Codes,
+    /// When the next part of the stock is released.
+    next_release: Option<EventTime>,
     /// Whoever runs the installation has halted all events. Not of the journal.
     all_halted: bool,
 }
@@ -139,16 +145,22 @@ pub struct View {
 pub struct TypeView {
     pub code: Code,
     pub name: String,
-    pub price_minor: i64,
+    /// Of one ticket, before any discount.
+    pub parts: Parts,
+    /// Before then it needs a code that opens it.
+    pub opens_at: Option<EventTime>,
+    /// It always does.
+    pub needs_code: bool,
     pub seated: bool,
     pub capacity: u32,
-    /// capacity = free + held + sold + blocked, always.
+    /// capacity = free + held + sold + blocked, always: what is to be released later counts as blocked.
     pub free: u32,
     /// The free ones that every quota has room for; none while they are kept for who waits.
     pub available: u32,
     pub held: u32,
     pub sold: u32,
     pub blocked: u32,
+    pub next_release: Option<Release>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,7 +193,7 @@ impl Inventory {
         self.all_halted || self.configuration.as_ref().is_some_and(|configuration| configuration.halted)
     }
 
-    /// Entries that time makes due: holds and admissions that end. At most `limit`, earliest first.
+    /// Entries that time makes due: stock that is released, holds and admissions that end. At most `limit`, earliest first.
     pub fn due(&self, now: EventTime, limit: usize) -> Vec<Entry> {
         let mut holds = self.orders.deadlines().take_while(|(at, _)| *at <= now).peekable();
         let mut admissions = self.admissions.deadlines().take_while(|(at, _)| *at <= now).peekable();
@@ -198,7 +210,8 @@ impl Inventory {
             let why = if unclaimed { AdmissionEnd::Unclaimed } else { AdmissionEnd::Expired };
             Some(Entry::AdmissionEnded { place, why })
         };
-        std::iter::from_fn(next).take(limit).collect()
+        let released = self.next_release.filter(|at| *at <= now).map(|_| Entry::StockReleased { until: now });
+        released.into_iter().chain(std::iter::from_fn(next)).take(limit).collect()
     }
 
     /// Event time of the last entry applied: a new activation's clock must not start before it.
@@ -210,7 +223,7 @@ impl Inventory {
     pub fn next_due(&self) -> Option<EventTime> {
         let hold = self.orders.deadlines().next().map(|(at, _)| at);
         let admission = self.admissions.deadlines().next().map(|(at, _)| at);
-        hold.into_iter().chain(admission).chain(self.waitlist.wakes_at()).min()
+        hold.into_iter().chain(admission).chain(self.next_release).chain(self.waitlist.wakes_at()).min()
     }
 
     /// Facts after `number`, oldest first, not yet marked as published.
@@ -280,12 +293,13 @@ impl Inventory {
     }
 
     /// Whether somebody must run this event although nobody asks: live holds or admissions, unpublished facts, a
-    /// scheduled opening, a draw that is not over, fans on the waiting list.
+    /// scheduled opening or release, a draw that is not over, fans on the waiting list.
     pub fn is_active(&self) -> bool {
         let opens_later = self
             .configuration
             .as_ref()
-            .is_some_and(|c| matches!(c.phase, Phase::Published | Phase::Paused) && c.on_sale_at > self.last_at);
+            .filter(|c| matches!(c.phase, Phase::Published | Phase::Paused))
+            .is_some_and(|c| c.on_sale_at > self.last_at || self.next_release.is_some());
         self.orders.held() > 0
             || self.admissions.any_live()
             || self.outbox.len() > 0

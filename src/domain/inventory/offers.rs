@@ -26,7 +26,7 @@ impl Inventory {
             Entry::Offered { order, fan, lines, expires_at } => {
                 self.waitlist.offer(*fan, *order)?;
                 let order = self.new_order(*order, *fan, Place(0), lines, *expires_at)?;
-                self.move_lines(&Lines::of(lines), Move::Hold)?;
+                self.move_lines(*fan, &Lines::of(lines), Move::Hold)?;
                 self.fans.take(order.fan, order.lines.quantity());
                 self.push_fact(at, &order, FactKind::Offered);
                 self.orders.hold(order, &[]);

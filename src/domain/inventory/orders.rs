@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::{
     id::{FanId, OrderId, PaymentId},
+    price::{Breakdown, Parts},
     queue::Place,
     time::EventTime,
 };
@@ -55,6 +56,7 @@ pub(super) struct CompactLine {
     pub quantity: u32,
     pub unit_price_minor: i64,
     pub seats: Box<[u32]>,
+    pub breakdown: Option<Box<Breakdown>>,
 }
 
 impl From<&EntryLine> for CompactLine {
@@ -64,6 +66,7 @@ impl From<&EntryLine> for CompactLine {
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             seats: line.seats.as_slice().into(),
+            breakdown: line.breakdown.clone(),
         }
     }
 }
@@ -75,6 +78,7 @@ impl From<&CompactLine> for EntryLine {
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             seats: line.seats.to_vec(),
+            breakdown: line.breakdown.clone(),
         }
     }
 }
@@ -110,8 +114,11 @@ impl Lines {
                 return None;
             }
         }
-        left.retain(|line| line.quantity > 0);
-        if left.is_empty() { None } else { Some(Self::of(&left)) }
+        // What the order costs as a whole stays with it.
+        let (mut left, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(|line| line.quantity > 0);
+        let once = gone.iter().filter_map(|line| line.breakdown.as_ref()).map(|breakdown| breakdown.once);
+        left.first_mut()?.carry(once.fold(Parts::default(), Parts::plus));
+        Some(Self::of(&left))
     }
 
     /// More of a ticket type that is there already.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    codes::CodeTerms,
     configuration::Configuration,
     waitlist::{WaitlistAnswer, WaitlistCommand},
 };
@@ -11,6 +12,7 @@ use crate::domain::{
     draw::Digest,
     id::{FanId, InviteId, OrderId, PaymentId},
     money::Currency,
+    price::Breakdown,
     queue::{Move, Place},
     time::{EventTime, Millis},
 };
@@ -113,6 +115,18 @@ pub enum Command {
         to: Vec<Line>,
     },
     Waitlist(WaitlistCommand),
+    /// Codes of one kind.
+    MakeCodes {
+        terms: Box<CodeTerms>,
+        codes: Vec<Code>,
+    },
+    /// Nobody holds anything by these any more.
+    WithdrawCodes(Vec<Code>),
+    /// From this number on. Changes nothing.
+    ListCodes {
+        from: u32,
+        limit: u32,
+    },
 }
 
 /// How much longer a hold can last for a payment under way.
@@ -173,6 +187,8 @@ pub struct Hold {
     pub channel: Option<Code>,
     /// The event version that the fan has seen, if told: a newer one refuses.
     pub seen_version: Option<u32>,
+    /// For a discount, or for what is not open to everybody.
+    pub code: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,7 +225,11 @@ pub struct Confirm {
 pub struct Line {
     pub ticket_type: Code,
     pub quantity: u32,
+    /// What each ticket costs, all in.
     pub unit_price_minor: i64,
+    /// What that is made of, and what the line carries of the order as a whole; `None`: the face value alone, and nothing.
+    #[serde(default)]
+    pub breakdown: Option<Box<Breakdown>>,
     /// As many as `quantity`, or none for general admission.
     pub seats: Vec<SeatId>,
 }
@@ -244,6 +264,29 @@ pub enum Answer {
     ConfirmedAs(Vec<Line>),
     SeatAdded,
     Waitlist(WaitlistAnswer),
+    CodesMade,
+    CodesWithdrawn {
+        count: u32,
+    },
+    Codes(CodesPage),
+}
+
+/// In the order of their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodesPage {
+    pub codes: Vec<CodeView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeView {
+    pub number: u32,
+    pub code: Code,
+    pub terms: CodeTerms,
+    /// Tickets held and sold by it.
+    pub uses: u32,
+    pub withdrawn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,6 +335,8 @@ pub enum ConfirmRefusal {
     EventCancelled,
     Voided,
     LimitReached,
+    /// The code by which it was held has been used as often as it may be.
+    CodeUsedUp,
 }
 
 /// A rule said no: nothing has changed and nothing will.
@@ -373,4 +418,20 @@ pub enum Refusal {
     AlreadyWaiting,
     #[error("you do not wait, and nothing was offered to you")]
     NotWaiting,
+    #[error("there is no such code")]
+    UnknownCode,
+    #[error("there is a code {0} already")]
+    CodeExists(Code),
+    #[error("an event has {max} codes at most")]
+    TooManyCodes { max: u32 },
+    #[error("the code is not valid now")]
+    CodeNotValidNow { from: Option<EventTime>, until: Option<EventTime> },
+    #[error("{left} more tickets can be had by this code")]
+    CodeUsedUp { left: u32 },
+    #[error("{left} more tickets can be yours by this code")]
+    CodeFanLimit { left: u32 },
+    #[error("the code is for other ticket types")]
+    CodeNotForThese,
+    #[error("{ticket_type} needs a code now")]
+    CodeRequired { ticket_type: Code, opens_at: Option<EventTime> },
 }

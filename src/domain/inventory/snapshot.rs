@@ -10,6 +10,7 @@ use super::{
     Inventory,
     admissions::Admissions,
     classes::ClassMembers,
+    codes::Codes,
     configuration::{Configuration, Seat},
     draw::{Draw, Entrants},
     entry::Unreadable,
@@ -51,6 +52,8 @@ pub struct Frozen {
     manual_moves: u64,
     invites: Invites,
     waitlist: Waitlist,
+    codes: Codes,
+    next_release: Option<EventTime>,
 }
 
 impl Frozen {
@@ -95,6 +98,8 @@ impl Inventory {
             manual_moves: self.manual_moves,
             invites: self.invites.clone(),
             waitlist: self.waitlist.clone(),
+            codes: self.codes.clone(),
+            next_release: self.next_release,
         }
     }
 
@@ -128,6 +133,8 @@ impl Inventory {
             manual_moves: found.manual_moves,
             invites: found.invites,
             waitlist,
+            codes: found.codes,
+            next_release: found.next_release,
             all_halted: false,
         })
     }

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Corrupt;
-use crate::domain::code::Code;
+use super::{Corrupt, configuration::Configuration};
+use crate::domain::{
+    code::Code,
+    price::{Breakdown, Parts},
+    time::EventTime,
+};
 
 /// Indices of ticket types and quotas never change within an event: new ones join at the end, old ones stay, retired.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -17,11 +21,18 @@ pub(super) struct Stock {
     pub type_by_code: BTreeMap<Code, u16>,
 }
 
-/// capacity = free + held + sold + blocked.
+/// capacity = free + held + sold + blocked + withheld.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TypeStock {
     pub code: Code,
+    /// Of one ticket without a discount, all in.
     pub price_minor: i64,
+    /// What that is made of; `None`: of its face value alone.
+    pub breakdown: Option<Box<Breakdown>>,
+    /// Before then it needs a code that opens it.
+    pub opens_at: Option<EventTime>,
+    /// It always does.
+    pub needs_code: bool,
     pub seated: bool,
     /// Whether the current configuration names it.
     pub offered: bool,
@@ -29,6 +40,8 @@ pub(super) struct TypeStock {
     pub held: u32,
     pub sold: u32,
     pub blocked: u32,
+    /// Of which the release is still to come: nobody can have it.
+    pub withheld: u32,
     pub quotas: Vec<u16>,
 }
 
@@ -68,8 +81,13 @@ impl TypeStock {
         self.held.saturating_add(self.sold)
     }
 
+    /// Of one ticket without a discount.
+    pub fn parts(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::face(self.price_minor), |breakdown| breakdown.each)
+    }
+
     pub fn free(&self) -> u32 {
-        self.capacity.saturating_sub(self.taken()).saturating_sub(self.blocked)
+        self.capacity.saturating_sub(self.taken()).saturating_sub(self.blocked).saturating_sub(self.withheld)
     }
 }
 
@@ -136,6 +154,16 @@ impl Stock {
                 })
         };
         portions.iter().find(short).map(|portion| portion.ticket_type)
+    }
+
+    /// What is due by then is free.
+    pub fn release(&mut self, configuration: &Configuration, until: EventTime) {
+        for ticket_type in &configuration.ticket_types {
+            let index = self.type_by_code.get(&ticket_type.code).copied();
+            if let Some(stock) = index.and_then(|index| self.types.get_mut(usize::from(index))) {
+                stock.withheld = ticket_type.withheld(until);
+            }
+        }
     }
 
     pub fn apply(&mut self, step: Move, portion: Portion) -> Result<(), Corrupt> {

@@ -2,17 +2,27 @@
 
 use super::{
     Inventory, QuotaView, TypeView, View,
-    configuration::{Configuration, TicketType},
+    configuration::{Configuration, Release, TicketType},
     orders::{CompactLine, Lines, Order},
     request::{HoldView, Line},
     stock::QuotaStock,
 };
-use crate::domain::{code::SeatId, event::Status, money::Currency, time::EventTime};
+use crate::domain::{code::SeatId, event::Status, money::Currency, price::Parts, time::EventTime};
 
 impl Line {
-    /// Saturates: lines that somebody paid for come from outside.
+    /// All that is paid for it. Saturates: lines that somebody paid for come from outside.
     pub fn total_minor(&self) -> i64 {
-        self.unit_price_minor.saturating_mul(i64::from(self.quantity))
+        self.unit_price_minor.saturating_mul(i64::from(self.quantity)).saturating_add(self.once().total_minor())
+    }
+
+    /// Of each ticket.
+    pub fn each(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::face(self.unit_price_minor), |breakdown| breakdown.each)
+    }
+
+    /// What it carries of the order as a whole.
+    pub fn once(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::default(), |breakdown| breakdown.once)
     }
 }
 
@@ -68,17 +78,26 @@ impl Inventory {
             Some(TypeView {
                 code: ticket_type.code.clone(),
                 name: ticket_type.name.clone(),
-                price_minor: stock.price_minor,
+                parts: stock.parts(),
+                opens_at: stock.opens_at,
+                needs_code: stock.needs_code,
                 seated: stock.seated,
                 capacity: stock.capacity,
                 free: stock.free(),
                 available: self.for_sale(index),
                 held: stock.held,
                 sold: stock.sold,
-                blocked: stock.blocked,
+                blocked: stock.blocked.saturating_add(stock.withheld),
+                next_release: self.next_release_of(ticket_type),
             })
         };
         ticket_types.filter_map(view).collect()
+    }
+
+    /// Those at or after the first that is to come are to come.
+    fn next_release_of(&self, ticket_type: &TicketType) -> Option<Release> {
+        let first = self.next_release?;
+        ticket_type.releases.iter().find(|release| release.at >= first).copied()
     }
 
     fn quota_views(&self) -> Vec<QuotaView> {
@@ -113,6 +132,7 @@ impl Inventory {
                 ticket_type: stock.code.clone(),
                 quantity: line.quantity,
                 unit_price_minor: line.unit_price_minor,
+                breakdown: line.breakdown.clone(),
                 seats: self.seat_ids(&line.seats),
             })
         };

@@ -3,15 +3,17 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{LimitsBody, OrphanBody, QueueBody, QuotaBody, TicketRulesBody, TicketType};
+use super::body::{FeeBody, LimitsBody, OrphanBody, QueueBody, QuotaBody, TaxBody, TicketRulesBody, TicketType};
 use crate::{
     domain::{
+        code::Code,
         event::Status,
         id::{EventId, FanId},
+        inventory::configuration::{Configuration, TicketType as ConfiguredType},
         money::Currency,
         time::EventTime,
     },
-    http::{shapes::Timestamp, waitlist::WaitlistTold},
+    http::{prices::PriceParts, shapes::Timestamp, waitlist::WaitlistTold},
     stores::database::events::{Event, Summary},
 };
 
@@ -24,7 +26,11 @@ pub struct EventAnswer {
     pub limits: LimitsBody,
     pub orphan_rule: OrphanBody,
     pub ticket_types: Vec<TicketType>,
+    /// What one ticket of each type costs, all in.
+    pub prices: Vec<TypePrice>,
     pub quotas: Vec<QuotaBody>,
+    pub fees: Vec<FeeBody>,
+    pub taxes: Vec<TaxBody>,
     pub queue: QueueBody,
     pub ticket_rules: TicketRulesBody,
     pub waitlist: WaitlistTold,
@@ -32,6 +38,26 @@ pub struct EventAnswer {
     pub draw_beacon: Option<String>,
     /// Numbered seats in the plan; they are told by `/events/{event}/seats`.
     pub seats: usize,
+}
+
+/// Fees that are asked once for an order are not in it: they are among the event's fees, and in a hold.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TypePrice {
+    #[schema(value_type = String)]
+    pub ticket_type: Code,
+    #[serde(flatten)]
+    pub parts: PriceParts,
+}
+
+impl TypePrice {
+    fn all(configuration: &Configuration) -> Vec<Self> {
+        let price = |ticket_type: &ConfiguredType| {
+            let parts = configuration.charges.of_ticket(ticket_type.price_minor, None);
+            let parts = PriceParts::of(parts, configuration.currency);
+            Self { ticket_type: ticket_type.code.clone(), parts }
+        };
+        configuration.ticket_types.iter().map(price).collect()
+    }
 }
 
 /// An event in a list.
@@ -84,6 +110,9 @@ impl EventAnswer {
             limits: LimitsBody::of(&configuration.limits),
             orphan_rule: configuration.orphan_rule.into(),
             ticket_types: configuration.ticket_types.iter().map(|t| TicketType::of(t, currency)).collect(),
+            prices: TypePrice::all(&configuration),
+            fees: FeeBody::all(&configuration.charges, currency),
+            taxes: TaxBody::all(&configuration.charges),
             quotas: configuration.quotas.iter().map(QuotaBody::of).collect(),
             queue: QueueBody::of(&configuration.queue, &configuration.classes),
             ticket_rules,

@@ -3,6 +3,7 @@
 //! Owns the fields, their limits and their defaults. What conflicts with stock already held or sold is the inventory's to
 //! refuse.
 
+mod charges;
 mod classes;
 mod parts;
 mod queue;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+pub use charges::{FeeBody, TaxBody};
 pub use classes::{ClassesBody, PrecedenceBody};
 pub use queue::{ModeBody, QueueBody};
 pub use rules::TicketRulesBody;
@@ -27,6 +29,7 @@ use crate::{
             Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings,
         },
         money::{Currency, Money},
+        price::Charges,
         time::{EventTime, Millis},
     },
     http::shapes::{FieldError, Price, Timestamp, Wrong},
@@ -75,6 +78,12 @@ pub struct NewEvent {
     #[serde(default)]
     #[schema(max_items = 50)]
     pub quotas: Vec<QuotaBody>,
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    pub fees: Vec<FeeBody>,
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    pub taxes: Vec<TaxBody>,
     #[serde(default)]
     pub queue: QueueBody,
     #[serde(default)]
@@ -125,6 +134,12 @@ pub struct EventChange {
     pub ticket_types: Option<Vec<TicketType>>,
     #[serde(default)]
     pub quotas: Option<Vec<QuotaBody>>,
+    /// All of them, instead of those before.
+    #[serde(default)]
+    pub fees: Option<Vec<FeeBody>>,
+    /// All of them, instead of those before.
+    #[serde(default)]
+    pub taxes: Option<Vec<TaxBody>>,
     #[serde(default)]
     pub queue: Option<QueueBody>,
     #[serde(default)]
@@ -147,6 +162,7 @@ pub struct TicketType {
     pub code: Code,
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
+    /// The face value.
     pub price: Price,
     /// General admission: so many in all.
     #[serde(default)]
@@ -158,6 +174,24 @@ pub struct TicketType {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub quotas: Vec<Code>,
+    /// Before then only who has a code that opens it can hold it.
+    #[serde(default)]
+    pub opens_at: Option<Timestamp>,
+    /// Whoever holds it needs a code that opens it.
+    #[serde(default)]
+    pub needs_code: bool,
+    /// Parts of the stock that nobody can have before their time; the earliest first.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    pub releases: Vec<ReleaseBody>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    pub at: Timestamp,
+    #[schema(minimum = 1)]
+    pub quantity: u32,
 }
 
 /// A number shared by several ticket types, such as the capacity of a hall.
@@ -256,6 +290,10 @@ impl NewEvent {
             classes: self.queue.classes_applied(&Arc::default()),
             halted: false,
             waitlist: WaitlistSettings { starts_at: Some(self.starts_at.0), ..WaitlistSettings::DEFAULT },
+            charges: Charges {
+                fees: self.fees.iter().map(FeeBody::configured).collect(),
+                taxes: self.taxes.iter().map(TaxBody::configured).collect(),
+            },
         }
     }
 
@@ -265,6 +303,8 @@ impl NewEvent {
         check_sale(&mut wrong, &self.details(), self.on_sale_at.0, self.sale_ends_at.map(|t| t.0));
         check_ticket_types(&mut wrong, &self.ticket_types, self.currency);
         check_quotas(&mut wrong, &self.quotas, &self.ticket_types);
+        charges::check_fees(&mut wrong, &self.fees, self.currency);
+        charges::check_taxes(&mut wrong, &self.taxes);
         self.limits.check(&mut wrong, shortest);
         self.queue.check(&mut wrong, shortest, queue::DEFAULT);
         parts::check_beacon(&mut wrong, self.draw_beacon.as_deref());
@@ -308,6 +348,14 @@ impl EventChange {
             check_quotas(&mut wrong, &quotas, &types);
             configuration.ticket_types = types.iter().map(TicketType::configured).collect();
             configuration.quotas = quotas.iter().map(QuotaBody::configured).collect();
+        }
+        if let Some(fees) = self.fees {
+            charges::check_fees(&mut wrong, &fees, configuration.currency);
+            configuration.charges.fees = fees.iter().map(FeeBody::configured).collect();
+        }
+        if let Some(taxes) = self.taxes {
+            charges::check_taxes(&mut wrong, &taxes);
+            configuration.charges.taxes = taxes.iter().map(TaxBody::configured).collect();
         }
         if let Some(limits) = self.limits {
             limits.check(&mut wrong, shortest);
@@ -380,7 +428,13 @@ fn check_ticket_types(wrong: &mut Wrong, types: &[TicketType], currency: Currenc
             wrong.add(format!("{at}.price.currency"), format!("must be the event's: {currency}"));
         }
         match (ticket_type.stock, ticket_type.seated) {
-            (Some(stock), false) => wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK),
+            (Some(stock), false) => {
+                wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK);
+                parts::check_releases(wrong, &at, &ticket_type.releases, stock);
+            }
+            (None, true) if !ticket_type.releases.is_empty() => {
+                wrong.add(format!("{at}.releases"), "are of stock by quantity only");
+            }
             (None, true) => {}
             _ => wrong.add(at, "needs either stock or seated"),
         }

@@ -16,7 +16,10 @@ use crate::{
         money::Currency,
         time::EventTime,
     },
-    http::shapes::{FieldError, Price, Timestamp, Wrong},
+    http::{
+        prices::PriceParts,
+        shapes::{FieldError, Price, Timestamp, Wrong},
+    },
 };
 
 /// Nobody may hold more in one order, whatever the event says: longer lists are refused unread.
@@ -43,6 +46,10 @@ pub struct HoldBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub channel: Option<Code>,
+    /// For a discount, or for what is not open to everybody; in upper or lower case.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -121,6 +128,10 @@ pub struct Hold {
     pub event: EventId,
     pub state: State,
     pub lines: Vec<OrderLine>,
+    /// What is asked once for the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_fees: Option<PriceParts>,
+    /// The lines and what is asked once.
     pub total: Price,
     pub expires_at: Timestamp,
     /// The server's clock at this answer, also when a request is repeated: `expires_at` less this is what is left.
@@ -149,7 +160,11 @@ pub struct OrderLine {
     pub ticket_type: Code,
     pub name: String,
     pub quantity: u32,
+    /// What each ticket costs, all in.
     pub unit_price: Price,
+    /// What that is made of; left out where it is the face value alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PriceParts>,
     /// Empty for general admission.
     #[schema(value_type = Vec<String>)]
     pub seats: Vec<SeatId>,
@@ -170,6 +185,7 @@ impl Hold {
             reference: OrderRef { event, order: view.order },
             event,
             state: view.state.into(),
+            order_fees: PriceParts::of_order(&view.lines, view.currency),
             lines: view.lines.into_iter().map(|line| OrderLine::of(line, view.currency, name)).collect(),
             total: Price::new(view.total_minor, view.currency),
             expires_at: view.expires_at.into(),
@@ -183,11 +199,13 @@ impl Hold {
 
 impl OrderLine {
     pub fn of(line: Line, currency: Currency, name: impl Fn(&Code) -> String) -> Self {
+        let each = line.each();
         Self {
             name: name(&line.ticket_type),
             ticket_type: line.ticket_type,
             quantity: line.quantity,
             unit_price: Price::new(line.unit_price_minor, currency),
+            parts: (!each.is_plain()).then(|| PriceParts::of(each, currency)),
             seats: line.seats,
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     },
     http::{
         holds::body::{OrderLine, name_of},
+        prices::PriceParts,
         shapes::{Price, Timestamp},
     },
     stores::database::orders,
@@ -30,6 +31,9 @@ pub struct OrderAnswer {
     #[schema(value_type = String, example = "pending")]
     pub state: OrderState,
     pub lines: Vec<OrderLine>,
+    /// What is asked once for the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_fees: Option<PriceParts>,
     pub total: Price,
     /// Unpaid, it ends here.
     pub expires_at: Timestamp,
@@ -48,6 +52,7 @@ impl OrderAnswer {
             reference: row.reference,
             event: row.reference.event,
             state: row.state,
+            order_fees: PriceParts::of_order(&row.lines, currency),
             lines: row.lines.into_iter().map(|line| OrderLine::of(line, currency, named(configuration))).collect(),
             total: row.total.into(),
             expires_at: row.expires_at.into(),
@@ -63,6 +68,7 @@ impl OrderAnswer {
             reference: OrderRef { event, order: hold.order },
             event,
             state: state_of(hold.state),
+            order_fees: PriceParts::of_order(&hold.lines, hold.currency),
             lines: hold
                 .lines
                 .into_iter()

@@ -47,6 +47,14 @@ pub enum Code {
     NoSuchSeats,
     OrphanSeat,
     FanLimit,
+    UnknownCode,
+    CodeExists,
+    TooManyCodes,
+    CodeNotValidNow,
+    CodeUsedUp,
+    CodeFanLimit,
+    CodeNotApplicable,
+    CodeRequired,
     EventChanged,
     HoldEnded,
     AlreadyExtended,
@@ -133,7 +141,7 @@ const fn row(code: Code, name: &'static str, status: u16, retryable: bool, title
 }
 
 /// In the order of [`Code`].
-pub const TABLE: [Row; 112] = [
+pub const TABLE: [Row; 120] = [
     row(Code::MalformedJson, "malformed_json", 400, false, "The body is not JSON, or is nested too deeply."),
     row(Code::InvalidBody, "invalid_body", 422, false, "The body does not have the expected fields and values."),
     row(Code::InvalidQuery, "invalid_query", 400, false, "The query string has an unknown or wrong parameter."),
@@ -190,6 +198,26 @@ pub const TABLE: [Row; 112] = [
     row(Code::NoSuchSeats, "no_such_seats", 409, true, "No such seats are left."),
     row(Code::OrphanSeat, "orphan_seat", 409, false, "This would leave a single seat between taken ones."),
     row(Code::FanLimit, "fan_limit", 409, false, "You may not hold or buy more tickets for this event."),
+    row(Code::UnknownCode, "unknown_code", 422, false, "There is no such code, or it was withdrawn."),
+    row(Code::CodeExists, "code_exists", 409, false, "The event has such a code already."),
+    row(Code::TooManyCodes, "too_many_codes", 409, false, "The event has as many codes as can be."),
+    row(Code::CodeNotValidNow, "code_not_valid_now", 409, false, "The code is not valid yet, or any more."),
+    row(
+        Code::CodeUsedUp,
+        "code_used_up",
+        409,
+        false,
+        "No so many tickets can be had by this code any more; see `left`.",
+    ),
+    row(Code::CodeFanLimit, "code_fan_limit", 409, false, "You may not have so many tickets by this code; see `left`."),
+    row(Code::CodeNotApplicable, "code_not_applicable", 422, false, "The code is for other ticket types."),
+    row(
+        Code::CodeRequired,
+        "code_required",
+        403,
+        false,
+        "Only who has a code can have this ticket type, or before `opens_at`.",
+    ),
     row(Code::EventChanged, "event_changed", 409, false, "The event has changed since you looked."),
     row(Code::HoldEnded, "hold_ended", 409, false, "The hold has ended."),
     row(Code::AlreadyExtended, "already_extended", 409, false, "The hold has been extended already."),

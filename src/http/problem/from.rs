@@ -7,6 +7,7 @@ use crate::{
         papers::PapersError, waiting_room::WaitError,
     },
     domain::inventory::request::{HoldState, Refusal},
+    http::shapes::Timestamp,
     stores::error::StoreError,
 };
 
@@ -57,6 +58,18 @@ impl From<Refusal> for Problem {
             Refusal::WaitlistFull { max } => Self::new(Code::WaitlistFull).with("max", max),
             Refusal::AlreadyWaiting => Self::new(Code::AlreadyWaiting),
             Refusal::NotWaiting => Self::new(Code::NotWaiting),
+            Refusal::UnknownCode => Self::new(Code::UnknownCode),
+            Refusal::CodeExists(code) => Self::new(Code::CodeExists).with("object", code.as_str()),
+            Refusal::TooManyCodes { max } => Self::new(Code::TooManyCodes).with("max", max),
+            Refusal::CodeNotValidNow { from, until } => Self::new(Code::CodeNotValidNow)
+                .with("valid_from", from.map(|at| Timestamp(at).to_string()))
+                .with("valid_until", until.map(|at| Timestamp(at).to_string())),
+            Refusal::CodeUsedUp { left } => Self::new(Code::CodeUsedUp).with("left", left),
+            Refusal::CodeFanLimit { left } => Self::new(Code::CodeFanLimit).with("left", left),
+            Refusal::CodeNotForThese => Self::new(Code::CodeNotApplicable),
+            Refusal::CodeRequired { ticket_type, opens_at } => Self::new(Code::CodeRequired)
+                .with("ticket_type", ticket_type.as_str())
+                .with("opens_at", opens_at.map(|at| Timestamp(at).to_string())),
         };
         problem.detail(text)
     }

@@ -60,6 +60,13 @@ pub struct Order {
     pub takes_others: bool,
 }
 
+impl Order {
+    /// What was asked beside its tickets, once.
+    fn once_minor(&self) -> i64 {
+        self.lines.iter().map(|line| line.once().total_minor()).fold(0, i64::saturating_add)
+    }
+}
+
 /// As [`of_row`] reads them.
 const COLUMNS: &str = "reference, fan_id, known, lines, total_minor, currency, event_version, expires_at, revision, created_at, \
      updated_at, takes_others";

@@ -9,6 +9,7 @@ use onsale::{
         },
         ledger::Account,
         order::OrderState,
+        price::{Breakdown, Parts},
         refund::{RefundReason, RefundState},
         time::{EventTime, Millis},
     },
@@ -156,6 +157,36 @@ async fn tickets_are_refunded_one_by_one_until_none_is_left() {
         assert_eq!(order_state(&database, order).await, OrderState::Refunded);
         let unknown = refund(&database, reference(order.event, 2), None).await;
         assert!(matches!(unknown, Err(StoreError::Conflict(_))), "{unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_once_goes_back_with_the_last_ticket() {
+    for home in Home::all().await {
+        let database = home.open().await;
+        let order = reference(new_event(), 1);
+        let mut lines = seats(&["A-1", "A-2", "A-3"]);
+        let once = Parts { fees_minor: 99, taxes_minor: 7, ..Parts::default() };
+        lines[0].breakdown = Some(Box::new(Breakdown { each: Parts::face(9_000), once, code: None }));
+        let sold = sold(&database, order, 1, &lines).await;
+        let is_sound = async || {
+            assert_eq!(checks::miscounted(&database, order.event).await.expect("check"), []);
+            assert_eq!(checks::unbalanced(&database, order.event).await.expect("check"), []);
+        };
+        assert_eq!(books(&database, order).await, [27_106, 0, 27_106, 0, 0]);
+        is_sound().await;
+        for (back, amount, expected) in [
+            (Some(&[sold[0].id][..]), 9_000, [27_106, 0, 18_106, 9_000, 0]),
+            (Some(&[sold[2].id]), 9_000, [27_106, 0, 9_106, 18_000, 0]),
+            (None, 9_106, [27_106, 0, 0, 27_106, 0]),
+        ] {
+            let refund = refund(&database, order, back).await.expect("asked").expect("may");
+            assert_eq!((refund.amount, books(&database, order).await), (eur(amount), expected));
+            is_sound().await;
+        }
+        give_back_all(&database, order, at(70)).await;
+        assert_eq!(books(&database, order).await, [27_106, 0, 0, 0, 27_106]);
+        assert_eq!(order_state(&database, order).await, OrderState::Refunded);
     }
 }
 

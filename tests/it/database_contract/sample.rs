@@ -13,6 +13,7 @@ use onsale::{
             request::Line,
         },
         money::{Currency, Money},
+        price::Charges,
         time::{EventTime, Millis},
     },
     stores::database::{
@@ -79,6 +80,9 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             price_minor: 2_500,
             stock: Stock::Quantity(100),
             quotas: Vec::new(),
+            opens_at: None,
+            needs_code: false,
+            releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),
@@ -89,6 +93,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
         classes: Arc::default(),
         halted: false,
         waitlist: Default::default(),
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -142,7 +147,13 @@ pub async fn add_event(database: &Database, event: &Event) {
 
 /// Two tickets of general admission.
 pub fn two() -> Vec<Line> {
-    vec![Line { ticket_type: "GA".parse().expect("code"), quantity: 2, unit_price_minor: 2_500, seats: Vec::new() }]
+    vec![Line {
+        ticket_type: "GA".parse().expect("code"),
+        quantity: 2,
+        unit_price_minor: 2_500,
+        breakdown: None,
+        seats: Vec::new(),
+    }]
 }
 
 pub fn seats(names: &[&str]) -> Vec<Line> {
@@ -151,6 +162,7 @@ pub fn seats(names: &[&str]) -> Vec<Line> {
         ticket_type: "VIP".parse().expect("code"),
         quantity: names.len() as u32,
         unit_price_minor: 9_000,
+        breakdown: None,
         seats,
     }]
 }

@@ -23,6 +23,7 @@ mod notices;
 mod orders;
 mod papers;
 mod passes;
+mod prices;
 mod proofs;
 mod providers;
 mod queue_tickets;

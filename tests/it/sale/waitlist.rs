@@ -1,6 +1,5 @@
 //! The waiting list, and tickets that go back to who waits: over HTTP, on real stores.
 
-
 use futures_util::future::join_all;
 use onsale::{domain::account::Role, stores::database::checks};
 use reqwest::{Method, StatusCode};

@@ -63,6 +63,7 @@ impl World {
                     want: wish.want.clone(),
                     channel: wish.channel.clone(),
                     seen_version: None,
+                    code: None,
                 };
                 let identity = self.identity(id, operation, repeat);
                 self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
@@ -104,7 +105,7 @@ impl World {
             attempt.operation = 0;
         }
         let identity = identity.map(|identity| Identity { body: identity.body + 1_000_000, ..identity });
-        let hold = Hold { order, fan: id, admission, want, channel: None, seen_version: None };
+        let hold = Hold { order, fan: id, admission, want, channel: None, seen_version: None, code: None };
         self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
     }
 

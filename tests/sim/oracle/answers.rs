@@ -36,6 +36,7 @@ impl World {
             },
             Answer::Waitlist(WaitlistAnswer::Left | WaitlistAnswer::Wanted(_)) => true,
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
+            Answer::CodesMade | Answer::CodesWithdrawn { .. } | Answer::Codes(_) => false,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };
         self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));

@@ -60,6 +60,9 @@ impl Asked {
             | Command::AddSeat { .. }
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
+            | Command::MakeCodes { .. }
+            | Command::WithdrawCodes(_)
+            | Command::ListCodes { .. }
             | Command::Classify { .. }
             | Command::CountMoves(_) => Vec::new(),
         }
@@ -100,6 +103,9 @@ impl Asked {
             | Entry::DrawRevealed { .. }
             | Entry::InviteUsed { .. }
             | Entry::InvitesWithdrawn { .. }
+            | Entry::CodesMade { .. }
+            | Entry::CodesWithdrawn { .. }
+            | Entry::StockReleased { .. }
             | Entry::Classified { .. }
             | Entry::QueueMoved { .. } => None,
         }

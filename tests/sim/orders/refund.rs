@@ -36,6 +36,9 @@ impl World {
             given_back.push(GivenBack { ticket_type: line.ticket_type.clone(), seat: seat.cloned() });
             self.database.voided.insert((order, position));
         }
+        if count >= all {
+            amount_minor += lines.iter().map(|line| line.once().total_minor()).sum::<i64>();
+        }
         let to = restock.then(|| kept(&lines, &given_back));
         self.database.refunds.push(RefundRow { key, payment, order, amount_minor, to, is_back: false });
         self.database.book(order, Entry::RefundBegun, amount_minor);

@@ -7,6 +7,7 @@ use onsale::domain::{
         Configuration, Kept, Limits, OrphanRule, QueueSettings, Quota, Seat, SeatKind, Stock, TicketType,
     },
     money::Currency,
+    price::{Charges, Fee, Per, Tax},
     time::{EventTime, Millis},
 };
 
@@ -29,6 +30,16 @@ pub fn seat_id(number: u32) -> SeatId {
     code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1))
 }
 
+/// Whose parts are seldom whole: the books must agree all the same.
+fn charges() -> Charges {
+    let fee = |per, minor, basis_points| Fee { name: "a fee".to_owned(), per, minor, basis_points };
+    let tax = |basis_points, included| Tax { name: "a tax".to_owned(), basis_points, included };
+    Charges {
+        fees: vec![fee(Per::Ticket, 133, 333), fee(Per::Order, 99, 77)],
+        taxes: vec![tax(700, false), tax(1_900, true)],
+    }
+}
+
 /// Two ticket types by quantity and one by seat; they may share a hall, and some seats are kept for the press.
 pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
     let in_hall = |drawn: bool| if drawn && swarm.hall.is_some() { vec![code(HALL)] } else { Vec::new() };
@@ -38,6 +49,9 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         price_minor,
         stock,
         quotas: in_quotas,
+        opens_at: None,
+        needs_code: false,
+        releases: Vec::new(),
     };
     let seat = |number: u32| Seat {
         id: seat_id(number),
@@ -70,6 +84,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         classes: swarm.classes(),
         halted: false,
         waitlist: swarm.waitlist(),
+        charges: charges(),
         queue: QueueSettings {
             mode: swarm.mode,
             prequeue: Millis::minutes(30),

@@ -10,7 +10,7 @@ use super::super::{
     orphans::left_single,
     request::{BestAvailable, Hold, Refusal, Want},
     seats::SeatRecord,
-    stock::Portion,
+    stock::{Portion, TypeStock},
 };
 use crate::domain::code::{Code, SeatId};
 
@@ -56,8 +56,7 @@ impl Inventory {
                 same.quantity = same.quantity.saturating_add(*quantity);
                 continue;
             }
-            let unit_price_minor = stock.price_minor;
-            lines.push(EntryLine { ticket_type, quantity: *quantity, unit_price_minor, seats: Vec::new() });
+            lines.push(line_of(ticket_type, stock, *quantity, Vec::new()));
         }
         Ok(lines)
     }
@@ -101,13 +100,11 @@ impl Inventory {
             let Some(record) = self.seats.get(seat) else { continue };
             by_type.entry(record.ticket_type).or_default().push(seat);
         }
-        let line = |(ticket_type, seats): (u16, Vec<u32>)| EntryLine {
-            ticket_type,
-            quantity: seats.len() as u32,
-            unit_price_minor: self.stock.get(ticket_type).map_or(0, |stock| stock.price_minor),
-            seats,
+        let line = |(ticket_type, seats): (u16, Vec<u32>)| {
+            let stock = self.stock.get(ticket_type)?;
+            Some(line_of(ticket_type, stock, seats.len() as u32, seats))
         };
-        by_type.into_iter().map(line).collect()
+        by_type.into_iter().filter_map(line).collect()
     }
 
     pub(super) fn portions(&self, lines: &[EntryLine]) -> Vec<Portion> {
@@ -135,4 +132,10 @@ impl Inventory {
             _ => Ok(orphans),
         }
     }
+}
+
+/// At the price without a discount.
+fn line_of(ticket_type: u16, stock: &TypeStock, quantity: u32, seats: Vec<u32>) -> EntryLine {
+    let breakdown = stock.breakdown.clone();
+    EntryLine { ticket_type, quantity, unit_price_minor: stock.price_minor, seats, breakdown }
 }

@@ -10,7 +10,7 @@ use super::super::{
     seats::Seats,
     stock::{QuotaStock, Stock, TypeStock},
 };
-use crate::domain::{code::Code, event::Phase};
+use crate::domain::{code::Code, event::Phase, price::Breakdown, time::EventTime};
 
 /// Seats in one journal entry: a part of a plan stays far below the limit of a segment.
 const SEATS_STAGED_AT_ONCE: usize = 1_000;
@@ -25,6 +25,7 @@ pub(in super::super) struct Reconfigured {
 impl Inventory {
     pub(super) fn decide_configure(
         &self,
+        now: EventTime,
         configuration: &Configuration,
         identity: Option<Identity>,
     ) -> Result<Decision, Refusal> {
@@ -45,7 +46,7 @@ impl Inventory {
         self.check_classes(configuration)?;
         let same_seats = current.map_or(&[][..], |current| &current.seats) == configuration.seats;
         let seats = if same_seats { SeatPlan::Unchanged } else { SeatPlan::Staged };
-        self.reconfigured(configuration, seats)?;
+        self.reconfigured(now, configuration, seats)?;
 
         let mut entries = Vec::new();
         if seats == SeatPlan::Staged {
@@ -61,6 +62,7 @@ impl Inventory {
     /// The stock under a valid configuration (with its seats), with everything that is held and sold in it.
     pub(in super::super) fn reconfigured(
         &self,
+        now: EventTime,
         configuration: &Configuration,
         plan: SeatPlan,
     ) -> Result<Reconfigured, Refusal> {
@@ -75,6 +77,7 @@ impl Inventory {
                     .map_err(|code| Refusal::BelowTaken { code, taken: 1 })?,
             ),
         };
+        stock.release(configuration, now);
         stock.count_seats(seats.as_ref().unwrap_or(&self.seats));
         stock.check()?;
         Ok(Reconfigured { stock, seats })
@@ -92,6 +95,7 @@ impl Inventory {
                 == (&b.id, &b.zone, &b.row, b.number, &b.ticket_type, b.kind)
         };
         before.currency != after.currency
+            || before.charges != after.charges
             || type_terms(before) != type_terms(after)
             || before.seats.len() != after.seats.len()
             || !before.seats.iter().zip(&after.seats).all(same_place)
@@ -118,6 +122,7 @@ impl Stock {
             stock.offered = false;
             stock.capacity = 0;
             stock.blocked = 0;
+            stock.withheld = 0;
             stock.quotas.clear();
         }
         for ticket_type in &configuration.ticket_types {
@@ -128,15 +133,21 @@ impl Stock {
             let mut quotas: Vec<u16> = ticket_type.quotas.iter().filter_map(|code| self.quota_index(code)).collect();
             quotas.sort_unstable();
             quotas.dedup();
+            let each = configuration.charges.of_ticket(ticket_type.price_minor, None);
+            let breakdown = (!each.is_plain()).then(|| Box::new(Breakdown { each, ..Breakdown::default() }));
             let new = TypeStock {
                 code: ticket_type.code.clone(),
-                price_minor: ticket_type.price_minor,
+                price_minor: each.total_minor(),
+                breakdown,
+                opens_at: ticket_type.opens_at,
+                needs_code: ticket_type.needs_code,
                 seated,
                 offered: true,
                 capacity,
                 held: 0,
                 sold: 0,
                 blocked: 0,
+                withheld: 0,
                 quotas,
             };
             self.offer_type(new)?;
@@ -171,14 +182,14 @@ impl Stock {
         }
     }
 
-    /// Nothing may fall below what is held and sold; quotas count anew what draws on them now.
+    /// What is released may not fall below what is held and sold; quotas count anew what draws on them now.
     fn check(&mut self) -> Result<(), Refusal> {
         for quota in &mut self.quotas {
             quota.taken = 0;
         }
         for stock in &self.types {
             let taken = stock.taken();
-            if stock.capacity < taken {
+            if stock.capacity < taken.saturating_add(stock.withheld) {
                 return Err(Refusal::BelowTaken { code: stock.code.clone(), taken });
             }
             for &quota in &stock.quotas {

@@ -62,7 +62,7 @@ impl Inventory {
         }
     }
 
-    /// Respects stock and the fan's limit, nothing else: the fan was admitted, and has paid the frozen price.
+    /// Respects stock, the fan's limit and the code's, nothing else: the fan was admitted, and has paid the frozen price.
     fn take_again(&self, confirm: &Confirm, limits: Limits, or_others: bool) -> Decision {
         let lines = match self.orders.get(confirm.order) {
             Some(record) => Some(record.lines.to_entry()),
@@ -79,6 +79,9 @@ impl Inventory {
         let Some(lines) = lines else { return refuse(confirm, ConfirmRefusal::Gone) };
         if !self.may_have_again(confirm.fan, &lines, limits) {
             return refuse(confirm, ConfirmRefusal::LimitReached);
+        }
+        if !self.codes_have_room(confirm.fan, &lines) {
+            return refuse(confirm, ConfirmRefusal::CodeUsedUp);
         }
         confirmed(confirm, Some(lines))
     }
@@ -115,7 +118,8 @@ impl Inventory {
         if line.quantity == 0 || seats.len() != seats_wanted || line.unit_price_minor < 0 {
             return None;
         }
-        Some(EntryLine { ticket_type, quantity: line.quantity, unit_price_minor: line.unit_price_minor, seats })
+        let Line { quantity, unit_price_minor, breakdown, .. } = line.clone();
+        Some(EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown })
     }
 
     fn is_free_again(&self, lines: &[EntryLine]) -> bool {

@@ -10,6 +10,7 @@ use super::super::{
 use crate::domain::{
     event::Phase,
     id::{FanId, OrderId},
+    price::{Charges, Parts, Per},
     time::{EventTime, Millis},
 };
 
@@ -38,8 +39,10 @@ impl Inventory {
         }
         let quantity = quantity_wanted(&hold.want, configuration.limits)?;
         self.within_fan_limit(hold.fan, quantity, configuration.limits)?;
-        let choice = self.choose(hold, configuration.orphan_rule)?;
+        let mut choice = self.choose(hold, configuration.orphan_rule)?;
         self.not_past_the_list(&choice.lines)?;
+        self.priced_by_code(now, (hold.fan, hold.code.as_ref()), &mut choice.lines, configuration)?;
+        charge_order(&mut choice.lines, &configuration.charges);
 
         let expires_at = now + configuration.limits.hold_ttl;
         let order = Order::held(hold.order, hold.fan, hold.admission, &choice.lines, expires_at, configuration.version);
@@ -137,6 +140,21 @@ impl Inventory {
             HoldState::Released => Ok(Decision::already(Answer::Released)),
             state => Err(Refusal::HoldEnded { state }),
         }
+    }
+}
+
+/// What the order costs as a whole, on its first line.
+pub(super) fn charge_order(lines: &mut [EntryLine], charges: &Charges) {
+    if charges.fees.iter().all(|fee| fee.per != Per::Order) {
+        return;
+    }
+    let paid = |line: &EntryLine| {
+        let each = line.breakdown.as_ref().map_or(Parts::face(line.unit_price_minor), |breakdown| breakdown.each);
+        (each.face_minor - each.discount_minor) * i64::from(line.quantity)
+    };
+    let once = charges.of_order(lines.iter().map(paid).sum());
+    if let Some(first) = lines.first_mut() {
+        first.carry(once);
     }
 }
 

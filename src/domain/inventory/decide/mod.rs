@@ -40,7 +40,7 @@ impl Inventory {
         }
         let identity = request.identity;
         match &request.command {
-            Command::Configure(configuration) => self.decide_configure(configuration, identity),
+            Command::Configure(configuration) => self.decide_configure(now, configuration, identity),
             Command::Admit(admittees) => Ok(self.decide_admit(now, admittees)),
             Command::Claim { place, fan, needs_more_time } => self.decide_claim(now, *place, *fan, *needs_more_time),
             Command::ExtendAdmission { place, fan } => self.decide_extend_admission(now, *place, *fan),
@@ -63,6 +63,9 @@ impl Inventory {
             Command::UseInvite { invite, fan } => self.decide_use_invite(*invite, *fan),
             Command::WithdrawInvites(invites) => self.decide_withdraw_invites(invites),
             Command::Waitlist(command) => self.decide_waitlist(now, command),
+            Command::MakeCodes { terms, codes } => self.decide_make_codes(terms, codes),
+            Command::WithdrawCodes(codes) => self.decide_withdraw_codes(codes),
+            Command::ListCodes { from, limit } => Ok(self.decide_list_codes(*from, *limit)),
         }
     }
 

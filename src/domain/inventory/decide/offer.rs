@@ -4,12 +4,15 @@
 //! free; then it goes to the first for whom it is enough; what is enough for nobody is for sale. So nobody is passed by at
 //! once, and nothing lies about for long.
 
-use super::super::{
-    Inventory,
-    configuration::{Configuration, ListMode, OrphanRule, WaitlistSettings},
-    entry::{Entry, EntryLine},
-    request::{BestAvailable, Hold, Want},
-    waitlist::{Keeping, WaitEnd, Waiting, Wish},
+use super::{
+    super::{
+        Inventory,
+        configuration::{Configuration, ListMode, OrphanRule, WaitlistSettings},
+        entry::{Entry, EntryLine},
+        request::{BestAvailable, Hold, Want},
+        waitlist::{Keeping, WaitEnd, Waiting, Wish},
+    },
+    hold::charge_order,
 };
 use crate::domain::{
     event::Phase,
@@ -40,7 +43,9 @@ impl Inventory {
             let configuration = self.configuration.as_deref();
             let opens = configuration.map(|configuration| configuration.on_sale_at);
             let ends = configuration.and_then(|configuration| configuration.sale_ends_at);
-            self.waitlist.is_settled(now, opens.into_iter().chain(ends));
+            let types = configuration.map_or(&[][..], |configuration| &configuration.ticket_types);
+            let of_types: Vec<_> = types.iter().filter_map(|ticket_type| ticket_type.opens_at).collect();
+            self.waitlist.is_settled(now, opens.into_iter().chain(ends).chain(of_types));
         }
         next
     }
@@ -60,7 +65,8 @@ impl Inventory {
 
     fn offer_of(&self, now: EventTime, configuration: &Configuration, ticket_type: u16) -> Option<Entry> {
         let keeping = self.waitlist.keeping(ticket_type);
-        if self.stock.available(ticket_type) == 0 || keeping == Some(Keeping::Spare) {
+        let is_closed = self.is_for_all(now, ticket_type).is_err();
+        if self.stock.available(ticket_type) == 0 || keeping == Some(Keeping::Spare) || is_closed {
             return None;
         }
         let first = self.waitlist.first(ticket_type)?;
@@ -100,6 +106,8 @@ impl Inventory {
         if quantity > most.min(configuration.limits.per_order.into()) {
             return Some(Entry::WaitlistLeft { fan, why: WaitEnd::LimitReached });
         }
+        let mut lines = lines;
+        charge_order(&mut lines, &configuration.charges);
         let expires_at = now + configuration.waitlist.offer_at(now, configuration.on_sale_at);
         Some(Entry::Offered { order, fan, lines, expires_at })
     }
@@ -118,7 +126,7 @@ impl Inventory {
         } else {
             Want::Quantities(vec![(code, quantity)])
         };
-        let hold = Hold { order, fan, admission: Place(0), want, channel: None, seen_version: None };
+        let hold = Hold { order, fan, admission: Place(0), want, channel: None, seen_version: None, code: None };
         // What is left of a sold-out plan is single anyway.
         self.choose(&hold, OrphanRule::Off).ok().map(|choice| choice.lines)
     }
@@ -134,6 +142,8 @@ impl Inventory {
     /// Whether what is free of the type is for those who wait.
     pub(in super::super) fn is_kept(&self, ticket_type: u16) -> bool {
         let on = |configuration: &Configuration| configuration.waitlist.mode != ListMode::Off;
-        self.waitlist.keeps(ticket_type) && self.configuration.as_deref().is_some_and(on)
+        // What needs a code is for those who have one.
+        let is_for_all = self.stock.get(ticket_type).is_some_and(|stock| !stock.needs_code);
+        is_for_all && self.waitlist.keeps(ticket_type) && self.configuration.as_deref().is_some_and(on)
     }
 }

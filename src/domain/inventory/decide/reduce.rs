@@ -9,7 +9,10 @@ use super::super::{
     orders::CompactLine,
     request::{Answer, HoldState, Line, Refusal},
 };
-use crate::domain::id::OrderId;
+use crate::domain::{
+    id::OrderId,
+    price::{Breakdown, Parts},
+};
 
 impl Inventory {
     pub(super) fn decide_reduce(&self, order: OrderId, number: u32, to: &[Line]) -> Result<Decision, Refusal> {
@@ -47,6 +50,9 @@ impl Inventory {
         } else {
             u32::try_from(seats.len()).unwrap_or(line.quantity)
         };
-        EntryLine { ticket_type: line.ticket_type, quantity, unit_price_minor: line.unit_price_minor, seats }
+        let CompactLine { ticket_type, unit_price_minor, .. } = *line;
+        let without_once = |b: &Breakdown| Box::new(Breakdown { once: Parts::default(), ..*b });
+        let breakdown = line.breakdown.as_deref().map(without_once);
+        EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown }
     }
 }

@@ -9,6 +9,7 @@ use super::super::{
 use crate::domain::{
     code::{Code, SeatId},
     id::OrderId,
+    price::{Breakdown, Parts},
 };
 
 impl Inventory {
@@ -39,7 +40,14 @@ impl Inventory {
         if !SeatRecord::is_unused(free) {
             return Err(Refusal::SeatTaken(seat.clone()));
         }
-        let line = EntryLine { ticket_type, quantity: 1, unit_price_minor: line.unit_price_minor, seats: vec![index] };
+        let without_once = |b: &Breakdown| Box::new(Breakdown { once: Parts::default(), ..*b });
+        let line = EntryLine {
+            ticket_type,
+            quantity: 1,
+            unit_price_minor: line.unit_price_minor,
+            seats: vec![index],
+            breakdown: line.breakdown.as_deref().map(without_once),
+        };
         if self.stock.shortage(&self.portions(std::slice::from_ref(&line))).is_some() {
             return Err(Refusal::SeatTaken(seat.clone()));
         }

@@ -40,7 +40,7 @@ impl Inventory {
         wish: Wish,
     ) -> Result<Decision, Refusal> {
         let configuration = self.configuration.as_ref().ok_or(Refusal::NotOnSale)?;
-        let waiting = Waiting { order, fan, ticket_types: self.types_wanted(ticket_types)?, wish, joined_at: now };
+        let waiting = Waiting { order, fan, ticket_types: self.types_wanted(now, ticket_types)?, wish, joined_at: now };
         if let Some(here) = self.waitlist.of_fan(fan) {
             let same = (&here.ticket_types, here.wish) == (&waiting.ticket_types, wish);
             let standing = self.waitlist_standing(fan).filter(|_| same).ok_or(Refusal::AlreadyWaiting)?;
@@ -91,7 +91,7 @@ impl Inventory {
     }
 
     /// Each once, in the fan's order.
-    fn types_wanted(&self, codes: &[Code]) -> Result<Box<[u16]>, Refusal> {
+    fn types_wanted(&self, now: EventTime, codes: &[Code]) -> Result<Box<[u16]>, Refusal> {
         let max = MAX_TYPES_WANTED as u32;
         if codes.is_empty() || codes.len() > MAX_TYPES_WANTED {
             return Err(Refusal::Quantity { max });
@@ -99,6 +99,7 @@ impl Inventory {
         let mut wanted = Vec::with_capacity(codes.len());
         for code in codes {
             let (ticket_type, _) = self.stock.offered(code).ok_or_else(|| Refusal::UnknownTicketType(code.clone()))?;
+            self.is_for_all(now, ticket_type)?;
             if !wanted.contains(&ticket_type) {
                 wanted.push(ticket_type);
             }

@@ -118,6 +118,7 @@ fn lines_that_no_order_can_have_are_never_sold() {
         ticket_type: code(name),
         quantity,
         unit_price_minor,
+        breakdown: None,
         seats: names.iter().map(|name| code(name)).collect(),
     };
     let table = vec![

@@ -10,6 +10,7 @@ fn a_hold_takes_stock_and_tells_the_whole_order() {
         ticket_type: code(name),
         quantity,
         unit_price_minor,
+        breakdown: None,
         seats: Vec::new(),
     };
     assert_eq!(view.lines, [line("GA", 3, 2_500), line("CHEAP", 1, 1_000)]);
@@ -196,7 +197,7 @@ fn a_hold_needs_the_fans_own_claimed_live_admission() {
     let hold = |n: u64, place: u64| {
         let want = quantity("GA", 1);
         let (order, fan, admission) = (order(7), fan(n.into()), Place(place));
-        Command::Hold(Hold { order, fan, admission, want, channel: None, seen_version: None })
+        Command::Hold(Hold { order, fan, admission, want, channel: None, seen_version: None, code: None })
     };
     assert_eq!(sale.refused(hold(1, 2)), Refusal::NotAdmitted, "another's place");
     assert_eq!(sale.refused(hold(1, 99)), Refusal::NotAdmitted, "no such place");

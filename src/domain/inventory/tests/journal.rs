@@ -7,12 +7,19 @@ use super::{
     },
     *,
 };
-use crate::domain::{draw::Digest, queue::Class};
+use crate::domain::{
+    draw::Digest,
+    price::{Breakdown, Parts},
+    queue::Class,
+};
 
 /// One of each kind.
 fn entries() -> Vec<Entry> {
-    let line = EntryLine { ticket_type: 2, quantity: 2, unit_price_minor: -1, seats: vec![1, u32::MAX] };
-    let public = Line { ticket_type: code("GA"), quantity: 2, unit_price_minor: 1, seats: vec![code("A-1")] };
+    let breakdown = Some(Box::new(Breakdown { each: Parts::face(-1), once: Parts::face(i64::MAX), code: Some(7) }));
+    let (ticket_type, quantity, unit_price_minor) = (2, 2, -1);
+    let line =
+        EntryLine { ticket_type, quantity, unit_price_minor, seats: vec![1, u32::MAX], breakdown: breakdown.clone() };
+    let public = Line { ticket_type: code("GA"), quantity, unit_price_minor, breakdown, seats: vec![code("A-1")] };
     let (order, fan, payment) = (order(u128::MAX), fan(3), payment(4));
     let (place, at, identity) = (Place::new(7, 9), EventTime(1 << 41), Some(identity(u128::MAX, u64::MAX)));
     vec![
@@ -47,6 +54,9 @@ fn entries() -> Vec<Entry> {
         Entry::Reduced { order, back: vec![line.clone()] },
         Entry::PaymentAwaited { order, expires_at: at },
         Entry::SeatAdded { order, number: 3, line },
+        Entry::CodesMade { terms: Box::new(super::codes::half_price()), codes: vec![code("HALF")] },
+        Entry::CodesWithdrawn { codes: vec![0, 7] },
+        Entry::StockReleased { until: at },
     ]
 }
 
@@ -137,7 +147,7 @@ fn sale() -> (Sale, HoldView, HoldView) {
 fn an_entry_that_contradicts_the_state_stops_the_event() {
     let (sale, held, sold) = sale();
     let line = |ticket_type, quantity, seats: &[u32]| {
-        vec![EntryLine { ticket_type, quantity, unit_price_minor: 1, seats: seats.to_vec() }]
+        vec![EntryLine { ticket_type, quantity, unit_price_minor: 1, seats: seats.to_vec(), breakdown: None }]
     };
     let hold = |n: u128, admission, lines| Entry::Held {
         order: order(n),
@@ -159,6 +169,8 @@ fn an_entry_that_contradicts_the_state_stops_the_event() {
     let all = sale.state.orders.get(sold.order).expect("sold").lines.to_entry();
     let table = vec![
         ("an old term", Entry::Activated { term: 1 }),
+        ("a release of nothing", Entry::StockReleased { until: sale.now }),
+        ("a code that was never made", Entry::CodesWithdrawn { codes: vec![0] }),
         ("seats of another version", Entry::SeatsStaged { version: 3, seats: vec![] }),
         ("a version again", configured(1, SeatPlan::Unchanged)),
         ("a version left out", configured(3, SeatPlan::Unchanged)),

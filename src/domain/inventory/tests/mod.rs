@@ -4,6 +4,7 @@ mod admission;
 mod awaited;
 mod best;
 mod classes;
+mod codes;
 mod configure;
 mod confirm;
 mod draw;
@@ -13,7 +14,9 @@ mod journal;
 mod model;
 mod moved;
 mod others;
+mod prices;
 mod reduce;
+mod releases;
 mod remembered;
 mod seats;
 mod waitlist;
@@ -36,6 +39,7 @@ use crate::domain::{
     event::Phase,
     id::{FanId, OrderId, PaymentId},
     money::Currency,
+    price::Charges,
     queue::Place,
     time::{EventTime, Millis},
 };
@@ -73,6 +77,9 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         price_minor,
         stock,
         quotas: quotas.iter().map(|quota| code(quota)).collect(),
+        opens_at: None,
+        needs_code: false,
+        releases: Vec::new(),
     };
     Configuration {
         version: 1,
@@ -94,6 +101,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         classes: Arc::default(),
         halted: false,
         waitlist: Default::default(),
+        charges: Charges::default(),
         queue: QueueSettings {
             mode: Mode::Fifo,
             prequeue: Millis::minutes(30),
@@ -213,6 +221,7 @@ impl Sale {
             want,
             channel: None,
             seen_version: None,
+            code: None,
         })
     }
 

@@ -6,14 +6,18 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        configuration::ListMode,
+        codes::CodeTerms,
+        configuration::{ListMode, Release},
         request::{AdmissionEnd, HoldState},
         waitlist::{WaitlistCommand, Wish},
     },
+    codes::half_price,
     *,
 };
 
 const FANS: u64 = 6;
+/// One of few uses, one that many may use, but none much, and no code.
+const CODES: [Option<&str>; 4] = [None, None, Some("FEW"), Some("MANY")];
 const PLAN: [&str; 2] = ["sssap", "ssxcs"];
 
 #[derive(Debug, Clone)]
@@ -21,7 +25,7 @@ enum Step {
     Admit { n: u64, place: u64, present: bool },
     Claim { n: u64 },
     EndAdmission { n: u64 },
-    Quantity { n: u64, general: u32, cheap: u32 },
+    Quantity { n: u64, general: u32, cheap: u32, code: Option<&'static str> },
     Seats { n: u64, seats: Vec<(usize, usize)> },
     Best { n: u64, quantity: u32, together: bool },
     Extend { pick: usize },
@@ -32,6 +36,7 @@ enum Step {
     Void { pick: usize },
     Reduce { pick: usize, left: usize },
     Stock { quantity: u32 },
+    Releases { quantity: u32, seconds: u64 },
     Hall { capacity: u32 },
     Block { seat: usize, blocked: bool },
     Phase { paused: bool },
@@ -39,6 +44,7 @@ enum Step {
     WaitNoMore { n: u64 },
     Pass { seconds: u64 },
     Repeat { pick: usize },
+    Restart,
 }
 
 /// But for its seats.
@@ -54,7 +60,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (n(), 1..40u64, prop::bool::weighted(0.8)).prop_map(|(n, place, present)| Step::Admit { n, place, present }),
         1 => n().prop_map(|n| Step::Claim { n }),
         1 => n().prop_map(|n| Step::EndAdmission { n }),
-        5 => (n(), 0..4u32, 0..4u32).prop_map(|(n, general, cheap)| Step::Quantity { n, general, cheap }),
+        5 => (n(), 0..4u32, 0..4u32, prop::sample::select(CODES.to_vec()))
+            .prop_map(|(n, general, cheap, code)| Step::Quantity { n, general, cheap, code }),
         5 => (n(), seats()).prop_map(|(n, seats)| Step::Seats { n, seats }),
         3 => (n(), 1..4u32, any::<bool>()).prop_map(|(n, quantity, together)| Step::Best { n, quantity, together }),
         1 => pick().prop_map(|pick| Step::Extend { pick }),
@@ -65,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pick().prop_map(|pick| Step::Void { pick }),
         2 => (pick(), 0..4usize).prop_map(|(pick, left)| Step::Reduce { pick, left }),
         1 => (0..14u32).prop_map(|quantity| Step::Stock { quantity }),
+        1 => (1..8u32, 0..2_000u64).prop_map(|(quantity, seconds)| Step::Releases { quantity, seconds }),
         1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
         1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
         1 => any::<bool>().prop_map(|paused| Step::Phase { paused }),
@@ -73,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => n().prop_map(|n| Step::WaitNoMore { n }),
         3 => prop_oneof![1..400u64, Just(90_000)].prop_map(|seconds| Step::Pass { seconds }),
         1 => pick().prop_map(|pick| Step::Repeat { pick }),
+        1 => Just(Step::Restart),
     ]
 }
 
@@ -122,7 +131,13 @@ impl Run {
         configuration.waitlist.mode = ListMode::Open;
         configuration.waitlist.gather = Millis::minutes(2);
         configuration.ticket_types[2].quotas = vec![code("hall")];
-        Self { sale: Sale::of(configuration), model: Model::default(), next_key: 1, moves: 0 }
+        let mut sale = Sale::of(configuration);
+        let few = CodeTerms { max_uses: Some(4), ..half_price() };
+        let many = CodeTerms { discount: None, opens: true, per_fan: Some(2), ..half_price() };
+        for (name, terms) in [("FEW", few), ("MANY", many)] {
+            sale.ask(Command::MakeCodes { terms: Box::new(terms), codes: vec![code(name)] }).expect("made");
+        }
+        Self { sale, model: Model::default(), next_key: 1, moves: 0 }
     }
 
     fn ask(&mut self, command: Command) -> Result<Answer, Refusal> {
@@ -138,10 +153,15 @@ impl Run {
     }
 
     fn hold(&mut self, n: u64, want: Want) {
+        self.hold_by(n, want, None);
+    }
+
+    fn hold_by(&mut self, n: u64, want: Want, by: Option<&str>) {
         let Some(admission) = self.sale.state.admission_of(fan(n.into())) else { return };
         let mut command = self.sale.hold_command(n, want);
         if let Command::Hold(hold) = &mut command {
             hold.admission = admission.place;
+            hold.code = by.map(code);
         }
         if let Ok(Answer::Held(view)) = self.ask(command) {
             assert!(admission.claim_by.is_none() && admission.until > self.sale.now);
@@ -212,9 +232,10 @@ impl Run {
                     self.sale.ask(end).expect("live");
                 }
             }
-            Step::Quantity { n, general, cheap } => {
+            Step::Quantity { n, general, cheap, code: by } => {
                 let both = [(code("GA"), general), (code("CHEAP"), cheap)];
-                self.hold(n, Want::Quantities(both.into_iter().filter(|(_, quantity)| *quantity > 0).collect()));
+                let wanted = both.into_iter().filter(|(_, quantity)| *quantity > 0).collect();
+                self.hold_by(n, Want::Quantities(wanted), by);
             }
             Step::Seats { n, seats } => {
                 let name = |(row, number): (usize, usize)| code(&format!("A-{}-{}", row + 1, number + 1));
@@ -257,8 +278,16 @@ impl Run {
             }
             Step::Reduce { pick, left } => self.reduce(pick, left),
             Step::Stock { quantity } => {
-                let fits = quantity >= self.model.quantity(|_, state| Model::is_taken(state), "GA");
+                let fits = quantity >= self.model.quantity(|_, state| Model::is_taken(state), "GA") + self.withheld();
                 let done = self.sale.reconfigure(|c| c.ticket_types[0].stock = Stock::Quantity(quantity));
+                assert_eq!(done.is_ok(), fits);
+            }
+            Step::Releases { quantity, seconds } => {
+                let release = Release { at: self.sale.now + Millis::seconds(seconds), quantity };
+                let withheld = if seconds > 0 { quantity } else { 0 };
+                let taken = self.model.quantity(|_, state| Model::is_taken(state), "GA");
+                let fits = self.sale.stock("GA").capacity >= taken + withheld;
+                let done = self.sale.reconfigure(|c| c.ticket_types[0].releases = vec![release]);
                 assert_eq!(done.is_ok(), fits);
             }
             Step::Hall { capacity } => {
@@ -281,6 +310,11 @@ impl Run {
             }
             Step::Pass { seconds } => self.pass(seconds),
             Step::Repeat { pick } => self.repeat(pick),
+            // Another owner, with what is durable.
+            Step::Restart => {
+                let bytes = self.sale.state.to_snapshot();
+                self.sale.state = Inventory::from_snapshot(&bytes).expect("its own bytes");
+            }
         }
         self.serve();
     }
@@ -325,6 +359,10 @@ impl Run {
                 _ => {}
             }
         }
+    }
+
+    fn withheld(&self) -> u32 {
+        self.sale.state.configuration().expect("configured").ticket_types[0].withheld(self.sale.now)
     }
 
     /// Only so many of each line are left.
@@ -407,7 +445,25 @@ impl Run {
         assert_eq!(self.sale.journal.len(), entries);
     }
 
+    /// Tickets that are held or sold by the code, of all fans or of one.
+    fn used(&self, code: u32, of: Option<u64>) -> u32 {
+        let live = self.model.orders.iter().filter(|(_, state)| Model::is_taken(*state));
+        let live = live.filter(|(view, _)| of.is_none_or(|n| view.fan == fan(n.into())));
+        let by = |line: &&Line| line.breakdown.as_ref().is_some_and(|breakdown| breakdown.code == Some(code));
+        live.flat_map(|(view, _)| &view.lines).filter(by).map(|line| line.quantity).sum()
+    }
+
+    fn check_codes(&self) {
+        let Answer::Codes(page) = self.sale.state.decide_list_codes(0, 10).answer else { unreachable!() };
+        assert_eq!(
+            page.codes.iter().map(|code| code.uses).collect::<Vec<_>>(),
+            [self.used(0, None), self.used(1, None)]
+        );
+        assert!(self.used(0, None) <= 4 && (1..=FANS).all(|n| self.used(1, Some(n)) <= 2));
+    }
+
     fn check(&self) {
+        self.check_codes();
         let view = self.sale.state.view(self.sale.now);
         assert_eq!(view.waitlist.waiting as usize, self.model.line.len());
         for stock in &view.ticket_types {
@@ -416,6 +472,7 @@ impl Run {
             assert_eq!(stock.held, self.model.quantity(|_, state| state == HoldState::Held, name), "{name} held");
             assert_eq!(stock.sold, self.model.quantity(|_, state| state == HoldState::Sold, name), "{name} sold");
         }
+        assert_eq!(view.ticket_types[0].blocked, self.withheld(), "what is due can be had");
         for quota in &view.quotas {
             assert!(quota.taken <= quota.capacity, "{quota:?}");
         }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::*;
-use crate::domain::inventory::configuration::{MAX_BEACON_LEN, Stock};
+use crate::domain::inventory::configuration::{MAX_BEACON_LEN, MAX_RELEASES, Release, Stock};
 
 impl TicketType {
     pub fn of(configured: &ConfiguredType, currency: Currency) -> Self {
@@ -17,6 +17,9 @@ impl TicketType {
             },
             seated: configured.stock == Stock::Seats,
             quotas: configured.quotas.clone(),
+            opens_at: configured.opens_at.map(Timestamp),
+            needs_code: configured.needs_code,
+            releases: configured.releases.iter().map(ReleaseBody::of).collect(),
         }
     }
 
@@ -27,7 +30,29 @@ impl TicketType {
             price_minor: self.price.minor,
             stock: self.stock.map_or(Stock::Seats, Stock::Quantity),
             quotas: self.quotas.clone(),
+            opens_at: self.opens_at.map(|at| at.0),
+            needs_code: self.needs_code,
+            releases: self.releases.iter().map(|r| Release { at: r.at.0, quantity: r.quantity }).collect(),
         }
+    }
+}
+
+impl ReleaseBody {
+    pub fn of(release: &Release) -> Self {
+        Self { at: Timestamp(release.at), quantity: release.quantity }
+    }
+}
+
+pub(super) fn check_releases(wrong: &mut Wrong, at: &str, releases: &[ReleaseBody], stock: u32) {
+    wrong.number(format!("{at}.releases"), releases.len(), 0..=MAX_RELEASES);
+    if !releases.is_sorted_by(|a, b| a.at < b.at) {
+        wrong.add(format!("{at}.releases"), "must come one after the other");
+    }
+    if releases.iter().any(|release| release.quantity == 0) {
+        wrong.add(format!("{at}.releases"), "must release something each");
+    }
+    if releases.iter().map(|release| u64::from(release.quantity)).sum::<u64>() > stock.into() {
+        wrong.add(format!("{at}.releases"), "must not be more than the stock");
     }
 }
 

@@ -100,7 +100,9 @@ async fn revoke(
         None => payments::captured(write, order.reference).await?,
     };
     let paid = payment(write, paid_by).await?;
-    let minor = chosen.iter().map(|ticket| ticket.price.minor).fold(0, i64::saturating_add);
+    // What was asked once for the order goes with its last ticket.
+    let once = if order.known.given_up { order.once_minor() } else { 0 };
+    let minor = chosen.iter().map(|ticket| ticket.price.minor).fold(once, i64::saturating_add);
     let begin = Begin {
         entry: Entry::RefundBegun,
         amount: Money { minor, currency: paid.amount.currency },

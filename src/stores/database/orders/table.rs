@@ -23,8 +23,8 @@ static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM orde
 static INSERT: Many = Many::new(|| {
     Texts::rows(
         "INSERT INTO orders (reference, revision, event_id, fan_id, currency, state, known, lines, quantity, total_minor, \
-         event_version, expires_at, created_at, updated_at) VALUES ",
-        14,
+         event_version, expires_at, created_at, updated_at, once_minor) VALUES ",
+        15,
         " ON CONFLICT DO NOTHING",
     )
 });
@@ -32,8 +32,8 @@ static UPDATE: Many = Many::new(|| {
     Texts::rows(
         "UPDATE orders SET state = v.column3, known = v.column4, lines = v.column5, quantity = v.column6, \
          total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
-         updated_at = v.column11, revision = orders.revision + 1 FROM (VALUES ",
-        11,
+         updated_at = v.column11, once_minor = v.column12, revision = orders.revision + 1 FROM (VALUES ",
+        12,
         ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2",
     )
 });
@@ -105,7 +105,7 @@ pub(super) async fn update_many(write: &mut Write, orders: &mut [Order]) -> Resu
 pub(super) async fn update(write: &mut Write, order: &Order) -> Result<bool, StoreError> {
     let update = sqlx::query(
         "UPDATE orders SET state = $3, known = $4, lines = $5, quantity = $6, total_minor = $7, event_version = $8, \
-         expires_at = $9, created_at = $10, updated_at = $11, revision = revision + 1 \
+         expires_at = $9, created_at = $10, updated_at = $11, once_minor = $12, revision = revision + 1 \
          WHERE reference = $1 AND revision = $2",
     )
     .bind(order.reference.to_string())
@@ -113,7 +113,7 @@ pub(super) async fn update(write: &mut Write, order: &Order) -> Result<bool, Sto
     Ok(write.execute(bind_changing(update, order)).await? == 1)
 }
 
-/// State to time of change, in the order of the columns.
+/// State to what it costs once, in the order of the columns.
 fn bind_changing(query: Query, order: &Order) -> Query {
     query
         .bind(state_name(order.state))
@@ -125,6 +125,7 @@ fn bind_changing(query: Query, order: &Order) -> Query {
         .bind(millis(order.expires_at))
         .bind(millis(order.created_at))
         .bind(millis(order.updated_at))
+        .bind(order.once_minor())
 }
 
 fn revision(order: &Order) -> i64 {

@@ -11,6 +11,7 @@ use onsale::domain::{
         fact::FactKind,
         request::{AdmissionEnd, HoldState, MOST_AWAITED},
     },
+    price::{Charges, Parts},
     time::{EventTime, Millis},
 };
 
@@ -100,6 +101,7 @@ impl Model {
                 self.must_sell(|| format!("{order} is held"))?;
                 self.check_lines(*order, lines)?;
                 self.check_not_past_the_list(lines)?;
+                self.check_once(*order, lines)?;
                 let live = self.live(*admission)?;
                 let may = live.fan == *fan && live.claim_by.is_none() && at < live.until;
                 require(may, || format!("I-24: {fan} holds by admission {admission}"))?;
@@ -217,6 +219,8 @@ impl Model {
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
+            Entry::StockReleased { .. } => Err("nothing is released here".to_owned()),
+            Entry::CodesMade { .. } | Entry::CodesWithdrawn { .. } => Err("nobody has codes here".to_owned()),
             Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
             Entry::WaitlistJoined { .. }
             | Entry::WaitlistLeft { .. }
@@ -243,13 +247,30 @@ impl Model {
         require(withdrawn.is_none(), || format!("I-2: seat {withdrawn:?} is withdrawn, and sold"))
     }
 
+    fn charges(&self) -> Option<&Charges> {
+        self.configuration.as_ref().map(|configuration| &configuration.charges)
+    }
+
+    /// What the order costs once, on its first line.
+    fn check_once(&self, order: OrderId, lines: &[EntryLine]) -> Checked {
+        let breakdowns = || lines.iter().filter_map(|line| Some((line, line.breakdown.as_ref()?)));
+        let face = breakdowns().map(|(line, breakdown)| breakdown.each.face_minor * i64::from(line.quantity)).sum();
+        let price = self.charges().map(|charges| charges.of_order(face));
+        let found = breakdowns().next().map(|(_, breakdown)| breakdown.once);
+        let others = breakdowns().skip(1).all(|(_, breakdown)| breakdown.once == Parts::default());
+        require(others && price == found, || format!("I-20: {order} costs {found:?} once, the list says {price:?}"))
+    }
+
     /// Prices of the list in force, and no seat that is withdrawn; who may have those kept for a channel is asked outside.
     fn check_lines(&mut self, order: OrderId, lines: &[EntryLine]) -> Checked {
         self.must_not_be_withdrawn(lines)?;
         for line in lines {
-            let price = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
-            let found = line.unit_price_minor;
-            require(price == Some(found), || format!("I-20: {order} costs {found} each, the list says {price:?}"))?;
+            let face = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
+            let price = face.zip(self.charges()).map(|(face, charges)| charges.of_ticket(face, None));
+            let found = line.breakdown.as_ref().map(|breakdown| breakdown.each);
+            require(price == found, || format!("I-20: {order} costs {found:?} each, the list says {price:?}"))?;
+            let (total, unit) = (price.map(|parts| parts.total_minor()), line.unit_price_minor);
+            require(total == Some(unit), || format!("I-20: {order} costs {unit} each, the parts say {total:?}"))?;
             for seat in &line.seats {
                 if let Some(Kept::For(channel)) = self.kept(*seat).cloned() {
                     self.kept_last.push((order, channel));

@@ -44,7 +44,8 @@ impl Order {
     }
 
     pub fn total_minor(&self) -> i64 {
-        self.lines.iter().map(|line| i64::from(line.quantity) * line.unit_price_minor).sum()
+        let once = |line: &EntryLine| line.breakdown.as_ref().map_or(0, |breakdown| breakdown.once.total_minor());
+        self.lines.iter().map(|line| i64::from(line.quantity) * line.unit_price_minor + once(line)).sum()
     }
 
     /// It takes stock.

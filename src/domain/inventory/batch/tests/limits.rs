@@ -151,6 +151,7 @@ fn a_hold_for_which_a_segment_has_no_room_is_the_first_of_the_next() {
         ticket_type: "GA-0".parse().expect("a code"),
         quantity: 20,
         unit_price_minor: 1,
+        breakdown: None,
         seats: (0..20).map(|n| format!("A-SEAT-THAT-IS-NOT-THERE-{n}").parse().expect("a code")).collect(),
     };
     for n in 0..400u128 {
