@@ -45,7 +45,7 @@ const DAY_S: u64 = 24 * 60 * 60;
 pub struct NewEndpoint {
     #[schema(example = "https://hooks.example.com/onsale")]
     url: String,
-    /// Of `order.created`, `order.payment-success`, `order.payment-cancelled`, `ticket.issued`, `refund.begun`, `refund.asked`,
+    /// Of `order.created`, `order.offered`, `order.payment-success`, `order.payment-cancelled`, `ticket.issued`, `ticket.replaced`, `refund.begun`, `refund.asked`,
     /// `refund.failed` and `refund.done`.
     topics: Vec<String>,
     #[serde(default)]

@@ -85,7 +85,8 @@ impl Topic {
 }
 
 /// What is told to whoever listens, and asks nobody for anything.
-pub const NEWS_KEYS: [&str; 5] = ["ticket.issued", "refund.begun", "refund.asked", "refund.failed", "refund.done"];
+pub const NEWS_KEYS: [&str; 6] =
+    ["ticket.issued", "ticket.replaced", "refund.begun", "refund.asked", "refund.failed", "refund.done"];
 
 /// What AMQP can carry.
 const MAX_ID_BYTES: usize = 255;

@@ -14,11 +14,13 @@ use crate::{
 };
 
 /// What may be asked for, as `docs/asyncapi.json` names it.
-pub const TOPICS: [&str; 8] = [
+pub const TOPICS: [&str; 10] = [
     "order.created",
+    "order.offered",
     "order.payment-success",
     "order.payment-cancelled",
     "ticket.issued",
+    "ticket.replaced",
     "refund.begun",
     "refund.asked",
     "refund.failed",

@@ -3,7 +3,10 @@
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
-use onsale::domain::account::Role;
+use onsale::{
+    domain::account::Role,
+    stores::database::{dead_letters, outbox},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -129,6 +132,10 @@ async fn another_name_is_on_a_new_ticket_and_the_old_code_lets_nobody_in() {
     let named = listed["items"].as_array().expect("a list").iter().filter(|ticket| ticket["holder"] == "Ivana Horvat");
     assert_eq!(named.count(), 1, "{listed}");
     assert_eq!(scene.shop.books(&scene.reference).await, [6_000, 0, 6_000, 0, 0]);
+    // It is told as news, which nobody has to answer.
+    let database = &scene.shop.served.below.database;
+    until("all is told", async || outbox::unsent(database, 10).await.expect("read").is_empty()).await;
+    assert_eq!(dead_letters::count_waiting(database).await.expect("read"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
