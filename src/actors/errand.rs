@@ -137,6 +137,7 @@ impl Errand {
                         | Command::Confirm(_)
                         | Command::ConfirmOrOthers(_)
                         | Command::AwaitPayment { .. }
+                        | Command::RefuseInstrument(_)
                         | Command::AddSeat { .. }
                         | Command::Keep { .. }
                         | Command::Draw(_)

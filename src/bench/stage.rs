@@ -368,6 +368,7 @@ pub fn configuration() -> Configuration {
         limits: Limits {
             per_order: PER_FAN,
             per_fan: PER_FAN,
+            per_instrument: None,
             hold_ttl: Millis::minutes(60),
             hold_extension: Millis::minutes(5),
         },

@@ -101,6 +101,8 @@ pub enum RefundReason {
     Returned,
     /// The code by which it was held has been used as often as it may be.
     CodeUsedUp,
+    /// As many as may be were bought with one card.
+    InstrumentLimit,
 }
 
 impl RefundReason {
@@ -114,6 +116,7 @@ impl RefundReason {
             Self::Requested => "requested",
             Self::Returned => "returned",
             Self::CodeUsedUp => "code_used_up",
+            Self::InstrumentLimit => "instrument_limit",
         }
     }
 }
@@ -127,6 +130,7 @@ impl From<ConfirmRefusal> for RefundReason {
             ConfirmRefusal::Voided => Self::Voided,
             ConfirmRefusal::LimitReached => Self::LimitReached,
             ConfirmRefusal::CodeUsedUp => Self::CodeUsedUp,
+            ConfirmRefusal::InstrumentLimit => Self::InstrumentLimit,
         }
     }
 }

@@ -5,6 +5,7 @@ mod books;
 mod events;
 mod faults;
 mod hooks;
+mod instruments;
 mod mails;
 mod messages;
 mod money;

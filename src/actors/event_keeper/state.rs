@@ -304,6 +304,7 @@ impl State {
             bus: Arc::clone(&self.on.bus),
             database: self.on.database.clone(),
             keys: Arc::clone(&self.on.keys),
+            providers: self.on.providers.clone(),
             sale: self.on.sale.clone(),
             outbox_limit: self.on.config.outbox_limit,
             facts,

@@ -39,6 +39,7 @@ use crate::{
         journal::{Epoch, InventoryJournal},
         keys::ring::KeyRing,
         order_bus::OrderBus,
+        provider::Providers,
     },
 };
 
@@ -71,6 +72,8 @@ pub(super) struct Arguments {
     pub bus: Arc<dyn OrderBus>,
     pub database: Database,
     pub keys: Arc<KeyRing>,
+    /// Asked by which card a payment was made, where an event limits that.
+    pub providers: Providers,
     pub sale: Sale,
     pub outbox_limit: u64,
     /// The inventory begins with those that it recovered unpublished.

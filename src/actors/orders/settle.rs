@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
+
 use super::{PaymentFact, SettleError, tickets};
 use crate::{
     actors::{
@@ -18,11 +20,13 @@ use crate::{
     },
     stores::{
         database::{
-            Database,
+            Database, instruments,
             orders::{self, Order},
+            payments,
         },
         error::StoreError,
         keys::ring::KeyRing,
+        provider::Providers,
     },
 };
 
@@ -31,6 +35,7 @@ pub(super) struct Settler {
     pub inventory: inventory::Handle,
     pub database: Database,
     pub keys: Arc<KeyRing>,
+    pub providers: Providers,
 }
 
 impl Settler {
@@ -74,7 +79,13 @@ impl Settler {
     ) -> Result<Result<Vec<Line>, ConfirmRefusal>, SettleError> {
         let (fan, lines) = (order.fan, order.lines.clone());
         let confirm = Confirm { order: fact.reference.order, payment: fact.payment, fan, lines: lines.clone() };
-        let command = if order.takes_others { Command::ConfirmOrOthers(confirm) } else { Command::Confirm(confirm) };
+        let command = if self.is_beyond_instrument(fact, order).await? {
+            Command::RefuseInstrument(confirm)
+        } else if order.takes_others {
+            Command::ConfirmOrOthers(confirm)
+        } else {
+            Command::Confirm(confirm)
+        };
         match self.inventory.ask(Request { identity: None, command }).await {
             Ok(Answer::Confirmed) => Ok(Ok(lines)),
             Ok(Answer::ConfirmedAs(lines)) => Ok(Ok(lines)),
@@ -84,6 +95,31 @@ impl Settler {
             Err(AskError::Refused(refusal)) => Err(never(refusal.to_string())),
             Err(error) => Err(later(error.to_string())),
         }
+    }
+
+    /// Whether more would be bought with the payment's card than the event allows. If its provider does not say which card it was,
+    /// it is not; if the provider cannot be asked, the order waits.
+    async fn is_beyond_instrument(&self, fact: &PaymentFact, order: &Order) -> Result<bool, SettleError> {
+        let Some(most) = self.inventory.configuration().limits.per_instrument else { return Ok(false) };
+        let payment = payments::by_id(&self.database, fact.payment).await.map_err(store_error)?;
+        let payment = payment.ok_or_else(|| never(format!("there is no payment {}", fact.payment)))?;
+        let Some(provider) = self.providers.by_name(&payment.provider) else { return Ok(false) };
+        let instrument = match provider.instrument(&payment.provider_session).await {
+            Err(StoreError::Invalid(_)) => None,
+            instrument => instrument.map_err(|error| later(error.to_string()))?,
+        };
+        let Some(instrument) = instrument else { return Ok(false) };
+        let tickets = order.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
+        let instrument = self.hashed(&payment.provider, &instrument);
+        let claimed = instruments::claim(&self.database, (fact.reference, tickets), &instrument, most, wall()).await;
+        Ok(!claimed.map_err(store_error)?)
+    }
+
+    /// What is stored of a card: worth nothing without the root secret.
+    fn hashed(&self, provider: &str, instrument: &str) -> String {
+        let key = self.keys.secret().keys("instrument").into_iter().next().expect("one signs");
+        let tag = hmac::sign(&hmac::Key::new(HMAC_SHA256, &*key), format!("{provider} {instrument}").as_bytes());
+        tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     async fn issue(&self, fact: &PaymentFact, order: &Order) -> Result<(), SettleError> {
@@ -96,6 +132,9 @@ impl Settler {
     }
 
     async fn give_back(&self, fact: &PaymentFact, why: ConfirmRefusal) -> Result<(), SettleError> {
+        if why != ConfirmRefusal::AlreadyPaid && self.inventory.configuration().limits.per_instrument.is_some() {
+            instruments::free(&self.database, fact.reference).await.map_err(store_error)?;
+        }
         let refused = orders::settle_refused(&self.database, fact.reference, fact.payment, why, wall()).await;
         refused.map_err(store_error)?;
         tracing::info!(reference = %fact.reference, payment = %fact.payment, ?why, "paid too late: the money goes back");

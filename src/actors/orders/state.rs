@@ -43,14 +43,15 @@ pub(super) struct State {
 
 impl State {
     pub fn new(me: &ActorRef<Message>, arguments: Arguments) -> Self {
-        let Arguments { event, epoch, inventory, journal, bus, database, keys, sale, outbox_limit, facts } = arguments;
+        let Arguments { event, epoch, inventory, journal, bus, database, keys, providers, sale, outbox_limit, facts } =
+            arguments;
         let hurry_above = usize::try_from(outbox_limit / 2).unwrap_or(usize::MAX);
         let hurry = CancellationToken::new();
         let publisher = Publisher::new(event, bus, sale, hurry_above, hurry.clone(), facts);
         Self {
             event,
             epoch,
-            settler: Settler { inventory: inventory.clone(), database, keys },
+            settler: Settler { inventory: inventory.clone(), database, keys, providers },
             inventory,
             journal,
             settling: JoinSet::new(),

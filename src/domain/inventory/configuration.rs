@@ -129,6 +129,9 @@ pub struct Limits {
     pub per_order: u16,
     /// Tickets held and sold together of one fan for the event, 1 to [`MAX_PER_FAN`].
     pub per_fan: u16,
+    /// Tickets bought with one card, by whomever, as far as its provider tells cards apart.
+    #[serde(default)]
+    pub per_instrument: Option<u16>,
     /// How long a hold lasts, 1 to 60 minutes (shorter only where the operator's configuration allows it).
     pub hold_ttl: Millis,
     /// What the one extension adds.
@@ -273,6 +276,7 @@ pub const MAX_WAITING: u32 = 100_000;
 pub const MAX_BEACON_LEN: usize = 200;
 /// Tickets of one fan, and so of one order.
 pub const MAX_PER_FAN: u16 = 20;
+pub const MAX_PER_INSTRUMENT: u16 = 100;
 
 /// How many times as long as others' are the claim window and the session of who needs more time.
 pub const MORE_TIME: u32 = 2;
@@ -350,8 +354,9 @@ impl Configuration {
     }
 
     fn validate_limits(&self) -> Result<(), Invalid> {
-        let Limits { per_order, per_fan, hold_ttl, hold_extension } = self.limits;
+        let Limits { per_order, per_fan, per_instrument, hold_ttl, hold_extension } = self.limits;
         in_range("per_order", per_order, 1, MAX_PER_FAN)?;
+        in_range("per_instrument", per_instrument.unwrap_or(1), 1, MAX_PER_INSTRUMENT)?;
         in_range("per_fan", per_fan, 1, MAX_PER_FAN)?;
         in_time("hold_ttl", hold_ttl, Millis::seconds(1), Millis::minutes(60))?;
         in_time("hold_extension", hold_extension, Millis(0), Millis::minutes(60))?;

@@ -127,6 +127,8 @@ pub enum Command {
         from: u32,
         limit: u32,
     },
+    /// The payment's instrument has bought as many as it may: refuse for good, unless it was decided otherwise before.
+    RefuseInstrument(Confirm),
 }
 
 /// How much longer a hold can last for a payment under way.
@@ -337,6 +339,8 @@ pub enum ConfirmRefusal {
     LimitReached,
     /// The code by which it was held has been used as often as it may be.
     CodeUsedUp,
+    /// As many as may be were bought with one card.
+    InstrumentLimit,
 }
 
 /// A rule said no: nothing has changed and nothing will.

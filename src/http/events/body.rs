@@ -213,6 +213,9 @@ pub struct LimitsBody {
     /// Tickets held and bought together by one fan.
     #[schema(minimum = 1, maximum = 20, default = 4)]
     pub per_fan: Option<u16>,
+    /// Tickets bought with one card, by whomever; 0: any number. What is paid beyond goes back.
+    #[schema(minimum = 0, maximum = 100, default = 0)]
+    pub per_instrument: Option<u16>,
     /// How long a hold lasts: one minute to an hour.
     #[schema(minimum = 60, maximum = 3600, default = 600)]
     pub hold_seconds: Option<u32>,
@@ -221,8 +224,13 @@ pub struct LimitsBody {
     pub extension_seconds: Option<u32>,
 }
 
-const DEFAULT_LIMITS: Limits =
-    Limits { per_order: 4, per_fan: 4, hold_ttl: Millis::minutes(10), hold_extension: Millis::minutes(5) };
+const DEFAULT_LIMITS: Limits = Limits {
+    per_order: 4,
+    per_fan: 4,
+    per_instrument: None,
+    hold_ttl: Millis::minutes(10),
+    hold_extension: Millis::minutes(5),
+};
 
 /// What to do about a single free seat left between taken ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]

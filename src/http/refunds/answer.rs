@@ -22,7 +22,7 @@ pub struct RefundAnswer {
     #[schema(value_type = String)]
     pub event: EventId,
     pub amount: Price,
-    /// `gone`, `already_paid`, `event_cancelled`, `voided`, `limit_reached`, `code_used_up`, `requested` or `returned`.
+    /// `gone`, `already_paid`, `event_cancelled`, `voided`, `limit_reached`, `code_used_up`, `instrument_limit`, `requested` or `returned`.
     #[schema(value_type = String, example = "requested")]
     pub reason: RefundReason,
     /// `begun`, `asked`, `failed` (a person looks after it) or `done`.

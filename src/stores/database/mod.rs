@@ -22,6 +22,7 @@ pub mod checks;
 pub mod dead_letters;
 pub mod events;
 pub mod idempotency;
+pub mod instruments;
 pub mod ledger;
 pub mod mailings;
 pub mod mails;

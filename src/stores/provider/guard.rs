@@ -192,6 +192,10 @@ impl PaymentProvider for Guard {
         self.once("refund", self.settings.timeout, self.provider.refund(request)).await
     }
 
+    async fn instrument(&self, session: &str) -> Result<Option<String>, StoreError> {
+        self.once("instrument", self.settings.timeout, self.provider.instrument(session)).await
+    }
+
     async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
         self.once("records", self.settings.timeout, self.provider.records(after, limit)).await
     }

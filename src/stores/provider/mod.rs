@@ -132,6 +132,12 @@ pub trait PaymentProvider: Send + Sync + 'static {
 
     async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, StoreError>;
 
+    /// By which card, or whatever else, a paid session was paid, as far as the provider tells: the same text for the same one, and
+    /// never its number.
+    async fn instrument(&self, _session: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// A page of its records, after the session `after`; an empty page is the end. `None`: it gives no list.
     async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError>;
 }

@@ -88,6 +88,11 @@ impl PaymentProvider for Sandbox {
         })
     }
 
+    async fn instrument(&self, session: &str) -> Result<Option<String>, StoreError> {
+        let found = sandbox::by_id(&self.database, session).await?;
+        Ok(found.map(|session| session.card.as_str().to_owned()))
+    }
+
     async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
         let sessions = sandbox::sessions(&self.database, after, now(), limit).await?;
         let record = |session: sandbox::RecordedSession| Record {

@@ -213,9 +213,19 @@ async fn create(State(books): State<Arc<Books>>, headers: HeaderMap, body: Bytes
     Json(answer).into_response()
 }
 
-async fn read(State(books): State<Arc<Books>>, Path(id): Path<String>) -> Response {
+/// Where the charge is asked for, with the card that all pay with.
+async fn read(State(books): State<Arc<Books>>, Path(id): Path<String>, uri: Uri) -> Response {
     match books.sessions().get(&id) {
-        Some(session) => Json(session.json(&id)).into_response(),
+        Some(session) => {
+            let mut body = session.json(&id);
+            if uri.query().is_some() {
+                let asked = form(uri.query().unwrap_or_default().as_bytes());
+                assert_eq!(asked, [("expand[]".to_owned(), "payment_intent.latest_charge".to_owned())]);
+                body["payment_intent"] = json!({"id": session.intent, "amount_received": session.amount(),
+                    "latest_charge": {"id": "ch_1", "payment_method_details": {"card": {"fingerprint": "fp_1"}}}});
+            }
+            Json(body).into_response()
+        }
         None => refused(StatusCode::NOT_FOUND, "resource_missing"),
     }
 }

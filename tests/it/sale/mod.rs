@@ -14,6 +14,7 @@ mod encrypted;
 mod exclusive;
 mod gates;
 mod holders;
+mod instruments;
 mod journey;
 mod late;
 pub mod mails;

@@ -106,6 +106,24 @@ async fn a_fan_pays_on_stripes_page_gets_the_ticket_and_then_the_money_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_is_known_by_its_fingerprint_where_an_event_limits_what_one_may_buy() {
+    let (folder, stub) = (tempfile::tempdir().expect("temporary folder"), Stub::start().await);
+    let shop = Shop::open_paying(psp::config(folder.path(), Some(&stub), None)).await;
+    stub.tell(&shop.served.public).await;
+    let mut concert = Shop::concert();
+    concert["limits"] = json!({"per_instrument": 1});
+    let event = shop.draft(concert).await;
+    shop.steer(&event, "publish").await.expect(StatusCode::OK);
+    for (name, state) in [("ann", "ticketed"), ("bob", "refunded")] {
+        let fan = shop.fan(name).await;
+        let reference = shop.held(&event, &fan, &one()).await;
+        shop.check_out(&reference, &fan, "stripe").await.expect(StatusCode::ACCEPTED);
+        stub.pay(&shop.session_of(&reference).await).await;
+        shop.order_becomes(&reference, &fan, state).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s_40_forged_stale_and_unfitting_messages_change_nothing() {
     let scene = Scene::set().await;
     let (public, now) = (&scene.shop.served.public, unix_now());

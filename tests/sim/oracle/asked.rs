@@ -46,7 +46,7 @@ impl Asked {
             Command::Hold(hold) => vec![Self::Hold(hold.order)],
             Command::Extend { order, .. } => vec![Self::Extend(*order)],
             Command::Release { order, .. } => vec![Self::Release(*order)],
-            Command::Confirm(confirm) | Command::ConfirmOrOthers(confirm) => {
+            Command::Confirm(confirm) | Command::ConfirmOrOthers(confirm) | Command::RefuseInstrument(confirm) => {
                 vec![Self::Confirm(confirm.order, confirm.payment)]
             }
             Command::AwaitPayment { order, .. } => vec![Self::Await(*order)],

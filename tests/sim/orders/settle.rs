@@ -96,6 +96,7 @@ impl World {
             ConfirmRefusal::AlreadyPaid => "a second payment for one order is refused",
             ConfirmRefusal::LimitReached => "a late payment finds the fan's limit reached",
             ConfirmRefusal::EventCancelled => "a payment for a cancelled event is given back",
+            ConfirmRefusal::InstrumentLimit => "a card has bought as many as it may",
             ConfirmRefusal::CodeUsedUp => "a late payment finds its code used up",
             ConfirmRefusal::Voided => "a late payment finds the order undone",
         });

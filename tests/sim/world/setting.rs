@@ -76,6 +76,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         limits: Limits {
             per_order: 3,
             per_fan: swarm.per_fan,
+            per_instrument: None,
             hold_ttl: Millis(swarm.hold_ttl_ms),
             hold_extension: Millis(5_000),
         },

@@ -14,14 +14,22 @@ use super::super::{
 };
 use crate::domain::{event::Phase, id::OrderId};
 
+/// What the fan gets who has paid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    These,
+    OrOthers,
+    Nothing,
+}
+
 impl Inventory {
     pub(super) fn decide_confirm(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
-        self.decide_paid(confirm, false)
+        self.decide_paid(confirm, Taking::These)
     }
 
     /// Tells what was sold: it may be other seats.
     pub(super) fn decide_confirm_or_others(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
-        let Decision { entries, answer } = self.decide_paid(confirm, true)?;
+        let Decision { entries, answer } = self.decide_paid(confirm, Taking::OrOthers)?;
         if answer != Answer::Confirmed {
             return Ok(Decision { entries, answer });
         }
@@ -33,7 +41,11 @@ impl Inventory {
         Ok(Decision { entries, answer: Answer::ConfirmedAs(lines) })
     }
 
-    fn decide_paid(&self, confirm: &Confirm, or_others: bool) -> Result<Decision, Refusal> {
+    pub(super) fn decide_refuse_instrument(&self, confirm: &Confirm) -> Result<Decision, Refusal> {
+        self.decide_paid(confirm, Taking::Nothing)
+    }
+
+    fn decide_paid(&self, confirm: &Confirm, taking: Taking) -> Result<Decision, Refusal> {
         let configuration = self.configuration.as_ref().ok_or(Refusal::UnknownOrder)?;
         let quantity = confirm.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
         let max = u32::from(MAX_PER_FAN);
@@ -57,20 +69,21 @@ impl Inventory {
             (Some(HoldState::Voided), _) => Ok(refuse(confirm, ConfirmRefusal::Voided)),
             (_, Some(why)) => Ok(refuse(confirm, why)),
             _ if configuration.phase == Phase::Cancelled => Ok(refuse(confirm, ConfirmRefusal::EventCancelled)),
+            _ if taking == Taking::Nothing => Ok(refuse(confirm, ConfirmRefusal::InstrumentLimit)),
             (Some(HoldState::Held), _) => Ok(confirmed(confirm, None)),
-            _ => Ok(self.take_again(confirm, configuration.limits, or_others)),
+            _ => Ok(self.take_again(confirm, configuration.limits, taking)),
         }
     }
 
     /// Respects stock, the fan's limit and the code's, nothing else: the fan was admitted, and has paid the frozen price.
-    fn take_again(&self, confirm: &Confirm, limits: Limits, or_others: bool) -> Decision {
+    fn take_again(&self, confirm: &Confirm, limits: Limits, taking: Taking) -> Decision {
         let lines = match self.orders.get(confirm.order) {
             Some(record) => Some(record.lines.to_entry()),
             None => confirm.lines.iter().map(|line| self.line_paid_for(line)).collect(),
         };
         let lines = lines.filter(|lines| !lines.is_empty()).and_then(|lines| match self.is_free_again(&lines) {
             true => Some(lines),
-            false if or_others => self.others(&lines).filter(|others| {
+            false if taking == Taking::OrOthers => self.others(&lines).filter(|others| {
                 // They are other people's turn.
                 self.is_free_again(others) && self.not_past_the_list(others).is_ok()
             }),

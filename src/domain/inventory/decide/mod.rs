@@ -50,6 +50,7 @@ impl Inventory {
             Command::Release { fan, order } => self.decide_release(*fan, *order, identity),
             Command::Confirm(confirm) => self.decide_confirm(confirm),
             Command::ConfirmOrOthers(confirm) => self.decide_confirm_or_others(confirm),
+            Command::RefuseInstrument(confirm) => self.decide_refuse_instrument(confirm),
             Command::AwaitPayment { order, fan, more } => self.decide_await_payment(now, *order, *fan, *more),
             Command::AddSeat { order, number, ticket_type, seat } => {
                 self.decide_add_seat((*order, *number), ticket_type, seat)

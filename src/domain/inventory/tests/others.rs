@@ -88,3 +88,26 @@ fn what_is_held_in_time_is_sold_as_it_is() {
     assert_eq!(sale.confirm_or_others(&general, 2), Answer::ConfirmedAs(general.lines.clone()));
     sale.check_replay();
 }
+
+#[test]
+fn a_card_that_has_bought_enough_buys_nothing_and_what_was_decided_before_stays() {
+    let refuse = |view: &HoldView, by| {
+        let confirm = Confirm { order: view.order, payment: payment(by), fan: view.fan, lines: view.lines.clone() };
+        Command::RefuseInstrument(confirm)
+    };
+    let refused = Ok(Answer::ConfirmRefused(ConfirmRefusal::InstrumentLimit));
+    let mut sale = Sale::seated(&["sss"]);
+    let held = sale.hold(1, seats(&["A-1-1"]));
+    assert_eq!(sale.ask(refuse(&held, 1)), refused);
+    assert_eq!(sale.counts("SEAT"), (3, 0, 0, 0), "the hold has ended");
+    assert_eq!(sale.ask(refuse(&held, 1)), refused, "again");
+    let lapsed = sale.hold(2, seats(&["A-1-2"]));
+    sale.pass(TTL);
+    assert_eq!(sale.ask(refuse(&lapsed, 2)), refused, "not taken again");
+    let sold = sale.hold(3, seats(&["A-1-3"]));
+    sale.confirm(&sold, 3);
+    assert_eq!(sale.ask(refuse(&sold, 3)), Ok(Answer::Confirmed), "it was sold for this very payment");
+    let second = Answer::ConfirmRefused(ConfirmRefusal::AlreadyPaid);
+    assert_eq!(sale.ask(refuse(&sold, 4)), Ok(second));
+    sale.check_replay();
+}

@@ -71,6 +71,7 @@ impl LimitsBody {
         Self {
             per_order: Some(limits.per_order),
             per_fan: Some(limits.per_fan),
+            per_instrument: Some(limits.per_instrument.unwrap_or(0)),
             hold_seconds: Some(seconds(limits.hold_ttl)),
             extension_seconds: Some(seconds(limits.hold_extension)),
         }
@@ -79,6 +80,7 @@ impl LimitsBody {
     pub(super) fn applied(&self, mut limits: Limits) -> Limits {
         set(&mut limits.per_order, self.per_order);
         set(&mut limits.per_fan, self.per_fan);
+        set(&mut limits.per_instrument, self.per_instrument.map(|most| (most > 0).then_some(most)));
         set(&mut limits.hold_ttl, self.hold_seconds.map(|s| Millis::seconds(s.into())));
         set(&mut limits.hold_extension, self.extension_seconds.map(|s| Millis::seconds(s.into())));
         limits
@@ -87,6 +89,7 @@ impl LimitsBody {
     pub(super) fn check(&self, wrong: &mut Wrong, shortest: Shortest) {
         within(wrong, "limits.per_order", self.per_order, 1..=20);
         within(wrong, "limits.per_fan", self.per_fan, 1..=20);
+        within(wrong, "limits.per_instrument", self.per_instrument, 0..=100);
         within(wrong, "limits.hold_seconds", self.hold_seconds, shortest.hold_seconds..=3600);
         within(wrong, "limits.extension_seconds", self.extension_seconds, 0..=3600);
     }

@@ -101,6 +101,8 @@ enum Charge {
     Whole {
         #[serde(default)]
         amount_refunded: i64,
+        #[serde(default)]
+        payment_method_details: Value,
     },
     Id(#[expect(dead_code, reason = "a charge that was not asked for")] String),
 }
@@ -218,6 +220,19 @@ impl PaymentProvider for Stripe {
         }
     }
 
+    /// The card's fingerprint.
+    async fn instrument(&self, session: &str) -> Result<Option<String>, StoreError> {
+        check_id(session, "cs_")?;
+        let query = [("expand[]", "payment_intent.latest_charge")];
+        let session: Session = good(self.caller.get(&format!("/v1/checkout/sessions/{session}"), &query).await?)?;
+        Ok(match session.payment_intent {
+            Some(Intent::Whole { latest_charge: Some(Charge::Whole { payment_method_details, .. }), .. }) => {
+                payment_method_details["card"]["fingerprint"].as_str().map(str::to_owned)
+            }
+            _ => None,
+        })
+    }
+
     async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, StoreError> {
         let (key, intent) = (request.key.to_string(), self.intent(&request.session).await?);
         if let Some(refund) = self.asked_before(&intent, &key).await? {
@@ -271,7 +286,7 @@ fn record(session: Session) -> Result<Record, StoreError> {
     let (received, refunded) = match session.payment_intent {
         Some(Intent::Whole { amount_received, latest_charge, .. }) => {
             let refunded = match latest_charge {
-                Some(Charge::Whole { amount_refunded }) => amount_refunded,
+                Some(Charge::Whole { amount_refunded, .. }) => amount_refunded,
                 _ => 0,
             };
             (amount_received, refunded)
