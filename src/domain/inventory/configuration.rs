@@ -2,6 +2,8 @@
 //!
 //! Owns the shape and its validation. It reaches the inventory only as a journal entry.
 
+mod waitlist;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
@@ -10,6 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::waitlist::{ListMode, WaitlistSettings};
 use super::{classes::Classes, notice::Notice};
 use crate::domain::{
     code::{Code, SeatId},
@@ -192,53 +195,6 @@ pub struct QueueSettings {
     /// Nobody waits here and in another such queue of the same organizer.
     #[serde(default)]
     pub exclusive: bool,
-}
-
-/// Who waits for what is sold out, and what ticket holders may give back to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitlistSettings {
-    pub mode: ListMode,
-    /// Who may wait at once.
-    pub max_entries: u32,
-    /// How long an offer lasts,
-    pub offer: Millis,
-    /// and how long within a day of the sale's opening, or before the event.
-    pub offer_on_the_day: Millis,
-    /// How long what is not enough for the first is kept, for more may become free.
-    pub gather: Millis,
-    /// When the event itself starts.
-    pub starts_at: Option<EventTime>,
-    /// Until when holders may put tickets up for return; `None`: not at all.
-    pub returns_until: Option<EventTime>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ListMode {
-    /// Nothing is offered or kept; who waits stays, in case it is switched on again.
-    #[default]
-    Off,
-    Open,
-    /// Nobody new; who waits is served.
-    Closed,
-}
-
-impl WaitlistSettings {
-    pub const DEFAULT: Self = Self {
-        mode: ListMode::Off,
-        max_entries: 10_000,
-        offer: Millis::minutes(4 * 60),
-        offer_on_the_day: Millis::minutes(15),
-        gather: Millis::minutes(10),
-        starts_at: None,
-        returns_until: None,
-    };
-}
-
-impl Default for WaitlistSettings {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -103,7 +103,7 @@ pub async fn of_door(
         return Err(Code::CodeFixed.into());
     }
     Ok(Json(DoorRotation {
-        secrets: secrets(&app, id).map(|secret| URL_SAFE_NO_PAD.encode(&*secret)).collect(),
+        secrets: secrets(&app, id).map(|secret| URL_SAFE_NO_PAD.encode(*secret)).collect(),
         period_seconds: PERIOD.0 / 1_000,
         window: WINDOW,
         server_now: now().into(),

@@ -1,9 +1,16 @@
 //! Random commands against a model so naive that it cannot be wrong in the same way: the list of all orders.
 
+mod known;
+mod steps;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use self::{
+    known::{Model, of_line},
+    steps::{Step, step},
+};
 use super::{
     super::{
         codes::CodeTerms,
@@ -19,102 +26,6 @@ const FANS: u64 = 6;
 /// One of few uses, one that many may use, but none much, and no code.
 const CODES: [Option<&str>; 4] = [None, None, Some("FEW"), Some("MANY")];
 const PLAN: [&str; 2] = ["sssap", "ssxcs"];
-
-#[derive(Debug, Clone)]
-enum Step {
-    Admit { n: u64, place: u64, present: bool },
-    Claim { n: u64 },
-    EndAdmission { n: u64 },
-    Quantity { n: u64, general: u32, cheap: u32, code: Option<&'static str> },
-    Seats { n: u64, seats: Vec<(usize, usize)> },
-    Best { n: u64, quantity: u32, together: bool },
-    Extend { pick: usize },
-    Await { pick: usize },
-    Move { pick: usize, seat: (usize, usize) },
-    Release { pick: usize },
-    Confirm { pick: usize, payment: u128 },
-    Void { pick: usize },
-    Reduce { pick: usize, left: usize },
-    Stock { quantity: u32 },
-    Releases { quantity: u32, seconds: u64 },
-    Hall { capacity: u32 },
-    Block { seat: usize, blocked: bool },
-    Phase { paused: bool },
-    Wait { n: u64, types: usize, wish: Wish },
-    WaitNoMore { n: u64 },
-    Pass { seconds: u64 },
-    Repeat { pick: usize },
-    Restart,
-}
-
-/// But for its seats.
-fn of_line(line: &Line) -> (Code, u32, usize, i64) {
-    (line.ticket_type.clone(), line.quantity, line.seats.len(), line.unit_price_minor)
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let n = || 1..=FANS;
-    let pick = || 0..40usize;
-    let seats = || prop::collection::vec((0..2usize, 0..5usize), 1..4);
-    prop_oneof![
-        3 => (n(), 1..40u64, prop::bool::weighted(0.8)).prop_map(|(n, place, present)| Step::Admit { n, place, present }),
-        1 => n().prop_map(|n| Step::Claim { n }),
-        1 => n().prop_map(|n| Step::EndAdmission { n }),
-        5 => (n(), 0..4u32, 0..4u32, prop::sample::select(CODES.to_vec()))
-            .prop_map(|(n, general, cheap, code)| Step::Quantity { n, general, cheap, code }),
-        5 => (n(), seats()).prop_map(|(n, seats)| Step::Seats { n, seats }),
-        3 => (n(), 1..4u32, any::<bool>()).prop_map(|(n, quantity, together)| Step::Best { n, quantity, together }),
-        1 => pick().prop_map(|pick| Step::Extend { pick }),
-        1 => pick().prop_map(|pick| Step::Await { pick }),
-        2 => (pick(), (0..2usize, 0..5usize)).prop_map(|(pick, seat)| Step::Move { pick, seat }),
-        2 => pick().prop_map(|pick| Step::Release { pick }),
-        4 => (pick(), 1..4u128).prop_map(|(pick, payment)| Step::Confirm { pick, payment }),
-        1 => pick().prop_map(|pick| Step::Void { pick }),
-        2 => (pick(), 0..4usize).prop_map(|(pick, left)| Step::Reduce { pick, left }),
-        1 => (0..14u32).prop_map(|quantity| Step::Stock { quantity }),
-        1 => (1..8u32, 0..2_000u64).prop_map(|(quantity, seconds)| Step::Releases { quantity, seconds }),
-        1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
-        1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
-        1 => any::<bool>().prop_map(|paused| Step::Phase { paused }),
-        4 => (n(), 1..8usize, (1..4u8, any::<bool>(), any::<bool>()))
-            .prop_map(|(n, types, (quantity, any_seat, fewer))| Step::Wait { n, types, wish: Wish { quantity, any_seat, fewer } }),
-        1 => n().prop_map(|n| Step::WaitNoMore { n }),
-        3 => prop_oneof![1..400u64, Just(90_000)].prop_map(|seconds| Step::Pass { seconds }),
-        1 => pick().prop_map(|pick| Step::Repeat { pick }),
-        1 => Just(Step::Restart),
-    ]
-}
-
-/// What the fans and the organizer know: every order ever, and what became of it.
-#[derive(Default)]
-struct Model {
-    orders: Vec<(HoldView, HoldState)>,
-    paid: BTreeMap<usize, u128>,
-    /// Who waits, in their order.
-    line: Vec<(FanId, Vec<Code>, Wish)>,
-    asked: Vec<(Identity, Command, Answer, EventTime)>,
-}
-
-impl Model {
-    fn pick(&self, pick: usize) -> Option<(usize, HoldView)> {
-        let index = pick.checked_rem(self.orders.len())?;
-        Some((index, self.orders[index].0.clone()))
-    }
-
-    fn quantity(&self, of: impl Fn(&HoldView, HoldState) -> bool, name: &str) -> u32 {
-        let orders = self.orders.iter().filter(|(view, state)| of(view, *state));
-        orders.flat_map(|(view, _)| &view.lines).filter(|line| line.ticket_type == code(name)).map(|l| l.quantity).sum()
-    }
-
-    fn is_taken(state: HoldState) -> bool {
-        matches!(state, HoldState::Held | HoldState::Sold)
-    }
-
-    fn seats(&self) -> Vec<Code> {
-        let live = self.orders.iter().filter(|(_, state)| Self::is_taken(*state));
-        live.flat_map(|(view, _)| &view.lines).flat_map(|line| line.seats.clone()).collect()
-    }
-}
 
 struct Run {
     sale: Sale,
