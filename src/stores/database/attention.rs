@@ -66,7 +66,8 @@ impl Kind {
             Self::PaymentUndecided => ("orders", "updated_at", "state = 'paid'", Millis::minutes(10)),
             Self::PaymentOpen => ("payments", "created_at", "state = 'open'", Millis::minutes(24 * 60)),
             Self::DeadLetter => ("dead_letters", "died_at", "state = 'waiting'", Millis(0)),
-            Self::MailFailed => ("mails", "created_at", "state = 'failed'", Millis(0)),
+            // For a week after the last try could have been: what nobody can do anything about must not stand here for ever.
+            Self::MailFailed => ("mails", "created_at", "state = 'failed' AND give_up_at + 604800000 > $1", Millis(0)),
             Self::MessageUnsent => ("outbox", "created_at", "sent_at IS NULL", Millis::minutes(1)),
             Self::SeatMove => ("seat_moves", "created_at", "done_at IS NULL", Millis::minutes(10)),
         }
