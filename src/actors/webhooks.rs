@@ -263,8 +263,7 @@ fn body(delivery: &Delivery) -> Bytes {
 
 /// After so many attempts.
 fn pause(first: Millis, attempts: u32) -> Millis {
-    let doubled = first.0.saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    Millis(doubled.min(LONGEST_PAUSE.0))
+    first.doubled(attempts.saturating_sub(1), LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -26,6 +26,12 @@ impl Millis {
     pub const fn minutes(minutes: u64) -> Self {
         Self::seconds(minutes * 60)
     }
+
+    /// Doubled so many times, up to the longest: how long to wait after failures.
+    pub const fn doubled(self, times: u32, longest: Self) -> Self {
+        let span = self.0.saturating_mul(1 << if times < 32 { times } else { 32 });
+        if span < longest.0 { Self(span) } else { longest }
+    }
 }
 
 impl EventTime {

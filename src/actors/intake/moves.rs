@@ -56,7 +56,7 @@ async fn step(on: &Foundation, directory: &Weak<dyn Directory>, one: &SeatMove) 
         return seat_moves::done(database, &taken, wall()).await;
     };
     tracing::warn!(reference = %one.reference, number = one.number, attempts = taken.attempts, %why, "a move waits");
-    let rest = Millis((FIRST_REST.0 << taken.attempts.min(20)).min(LONGEST_REST.0));
+    let rest = FIRST_REST.doubled(taken.attempts, LONGEST_REST);
     let mut write = database.begin().await?;
     seat_moves::put(&mut write, &taken, wall() + rest).await?;
     write.commit().await

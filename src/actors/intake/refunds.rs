@@ -87,7 +87,7 @@ async fn step(on: &Foundation, directory: &Weak<dyn Directory>, refund: &Refund)
 }
 
 fn rest(now: EventTime, attempts: u32) -> EventTime {
-    now + Millis((FIRST_REST.0 << attempts.min(20)).min(LONGEST_REST.0))
+    now + FIRST_REST.doubled(attempts, LONGEST_REST)
 }
 
 /// `false`: the provider has not finished; it will say so, and is asked again in case that gets lost.

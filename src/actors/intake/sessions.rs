@@ -167,7 +167,7 @@ impl Worker {
 }
 
 fn rest(first: Millis, looks: u32) -> Millis {
-    Millis((first.0 << looks.min(16)).min(LONGEST_REST.0))
+    first.doubled(looks, LONGEST_REST)
 }
 
 #[cfg(test)]
