@@ -156,7 +156,7 @@ impl Notes {
         let held = order.lines.iter().map(|line| {
             let seats: Vec<_> = line.seats.iter().map(ToString::to_string).collect();
             let seats = if seats.is_empty() { String::new() } else { format!(" ({})", seats.join(", ")) };
-            format!("{} × {}{seats}", line.quantity, plain(&billing.kind(&line.ticket_type)))
+            format!("{} × {}{seats}", line.quantity, plain(&billing.kind(&line.ticket_type, line.rate())))
         });
         let until = when::local(order.expires_at, &billing.programme.time_zone);
         Ok(vec![

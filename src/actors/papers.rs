@@ -20,6 +20,7 @@ use crate::{
         code::{Code, SeatId},
         event::Phase,
         id::{EventId, FanId},
+        inventory::configuration::TicketType,
         time::EventTime,
     },
     stores::{
@@ -57,7 +58,8 @@ pub struct Billing {
     pub organizer: FanId,
     pub rules: TicketRules,
     read_at: EventTime,
-    kinds: HashMap<Code, String>,
+    /// At a rate, or at the price of all.
+    kinds: HashMap<(Code, Option<Code>), String>,
     seats: HashMap<SeatId, (Code, Code, u16)>,
 }
 
@@ -137,7 +139,13 @@ impl Papers {
 impl Billing {
     fn of(event: Event, read_at: EventTime) -> Self {
         let Event { id, organizer, details, configuration, updated_at, .. } = event;
-        let kinds = configuration.ticket_types.into_iter().map(|kind| (kind.code, kind.name)).collect();
+        let mut kinds = HashMap::new();
+        for TicketType { code, name, rates, .. } in configuration.ticket_types {
+            for rate in rates {
+                kinds.insert((code.clone(), Some(rate.code)), format!("{name}, {}", rate.name));
+            }
+            kinds.insert((code, None), name);
+        }
         let seats = configuration.seats.into_iter().map(|seat| (seat.id, (seat.zone, seat.row, seat.number))).collect();
         let programme = Programme {
             event: id,
@@ -156,9 +164,13 @@ impl Billing {
         Self { programme, organizer, rules: details.ticket_rules, read_at, kinds, seats }
     }
 
-    /// What a ticket type is called.
-    pub(super) fn kind(&self, ticket_type: &Code) -> String {
-        self.kinds.get(ticket_type).cloned().unwrap_or_else(|| ticket_type.to_string())
+    /// What a ticket type is called, at this rate.
+    pub(super) fn kind(&self, ticket_type: &Code, rate: Option<&Code>) -> String {
+        let known = self.kinds.get(&(ticket_type.clone(), rate.cloned())).cloned();
+        known.unwrap_or_else(|| match rate {
+            Some(rate) => format!("{}, {rate}", self.kind(ticket_type, None)),
+            None => ticket_type.to_string(),
+        })
     }
 
     pub fn entry(&self, ticket: &Ticket, of: usize, holder: &Account) -> Entry {
@@ -168,7 +180,7 @@ impl Billing {
             order: ticket.reference,
             position: ticket.position,
             of: u32::try_from(of).unwrap_or(u32::MAX),
-            kind: self.kind(&ticket.ticket_type),
+            kind: self.kind(&ticket.ticket_type, ticket.rate.as_ref()),
             place: ticket.seat.as_ref().map(place),
             holder: if ticket.holder.is_empty() { holder.name.clone() } else { ticket.holder.clone() },
             price: ticket.price,

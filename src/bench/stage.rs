@@ -336,7 +336,8 @@ impl Stage {
 pub fn hold(fan: FanId, n: u32, want: Want) -> Request {
     let id = Uuid::new_v4().as_u128();
     let order = OrderId::from_u128(id);
-    let hold = Hold { order, fan, admission: place(n), want, channel: None, seen_version: None, code: None };
+    let hold =
+        Hold { order, fan, admission: place(n), want, channel: None, seen_version: None, code: None, rates: vec![] };
     Request { identity: Some(Identity { key: id, body: 1 }), command: Command::Hold(hold) }
 }
 
@@ -362,6 +363,7 @@ pub fn configuration() -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            rates: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::money::Money;
+use super::{code::Code, money::Money};
 
 /// Hundredths of a percent: 10,000 is the whole.
 pub const WHOLE: u32 = 10_000;
@@ -66,7 +66,7 @@ pub struct Parts {
 }
 
 /// What a line of an order costs, and by which code: frozen with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Breakdown {
     /// Of each ticket.
     pub each: Parts,
@@ -74,6 +74,16 @@ pub struct Breakdown {
     pub once: Parts,
     /// The number of the code by which it was held.
     pub code: Option<u32>,
+    /// At which of its ticket type's rates.
+    #[serde(default)]
+    pub rate: Option<Code>,
+}
+
+impl Breakdown {
+    /// Of more tickets of such a line: the order's own part stays where it is.
+    pub fn without_once(&self) -> Box<Self> {
+        Box::new(Self { once: Parts::default(), ..self.clone() })
+    }
 }
 
 impl Parts {

@@ -139,13 +139,15 @@ impl From<ConfirmRefusal> for RefundReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenBack {
     pub ticket_type: Code,
+    pub rate: Option<Code>,
     pub seat: Option<SeatId>,
 }
 
 /// What is left of an order's lines when these tickets' places are given back.
 pub fn kept(lines: &[Line], given_back: &[GivenBack]) -> Vec<Line> {
     let left = |line: &Line| {
-        let of_type = given_back.iter().filter(|back| back.ticket_type == line.ticket_type);
+        let same = |back: &&GivenBack| back.ticket_type == line.ticket_type && back.rate.as_ref() == line.rate();
+        let of_type = given_back.iter().filter(same);
         let seats: Vec<_> = of_type.clone().filter_map(|back| back.seat.as_ref()).collect();
         let quantity = line.quantity.saturating_sub(u32::try_from(of_type.count()).unwrap_or(u32::MAX));
         let seats = line.seats.iter().filter(|seat| !seats.contains(seat)).cloned().collect();
@@ -157,6 +159,7 @@ pub fn kept(lines: &[Line], given_back: &[GivenBack]) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::price::Breakdown;
 
     fn line(ticket_type: &str, quantity: u32, seats: &[&str]) -> Line {
         Line {
@@ -171,6 +174,7 @@ mod tests {
     fn back(ticket_type: &str, seat: Option<&str>) -> GivenBack {
         GivenBack {
             ticket_type: ticket_type.parse().expect("code"),
+            rate: None,
             seat: seat.map(|seat| seat.parse().expect("seat")),
         }
     }
@@ -201,6 +205,19 @@ mod tests {
         for wrong in ["", ".", "7.2", "00000000000000000000000000000007", "00000000000000000000000000000007.02"] {
             assert_eq!(wrong.parse::<RefundKey>(), Err(NotARefundKey), "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_two_rates_what_is_given_back_is_of_its_own() {
+        let at = |rate: Option<&str>, quantity| {
+            let rate = rate.map(|rate| rate.parse().expect("code"));
+            let breakdown = rate.map(|rate| Box::new(Breakdown { rate: Some(rate), ..Breakdown::default() }));
+            Line { breakdown, ..line("GA", quantity, &[]) }
+        };
+        let child = GivenBack { rate: Some("child".parse().expect("code")), ..back("GA", None) };
+        let bought = [at(None, 2), at(Some("child"), 2)];
+        assert_eq!(kept(&bought, std::slice::from_ref(&child)), [at(None, 2), at(Some("child"), 1)]);
+        assert_eq!(kept(&bought, &[back("GA", None), back("GA", None), child]), [at(Some("child"), 1)]);
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct TicketRecord {
     pub position: u32,
     #[schema(value_type = String)]
     pub ticket_type: Code,
+    /// At which it was bought, if it was not at the price of all.
+    #[schema(value_type = Option<String>)]
+    pub rate: Option<Code>,
     #[schema(value_type = Option<String>)]
     pub seat: Option<SeatId>,
     pub price: Price,
@@ -178,6 +181,7 @@ async fn move_now(
         order: ticket.reference.order,
         number: begun.number,
         ticket_type: ticket.ticket_type.clone(),
+        rate: ticket.rate.clone(),
         seat: seat.clone(),
     };
     let outcome = match handles.inventory.ask(Request { identity: None, command }).await {
@@ -242,6 +246,7 @@ impl From<tickets::Ticket> for TicketRecord {
             fan: ticket.fan,
             position: ticket.position,
             ticket_type: ticket.ticket_type,
+            rate: ticket.rate,
             seat: ticket.seat,
             price: ticket.price.into(),
             state: ticket.state.into(),

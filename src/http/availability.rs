@@ -48,6 +48,9 @@ pub struct Left {
     /// Of one ticket, all in.
     #[serde(flatten)]
     pub parts: PriceParts,
+    /// What some pay instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RatePrice>,
     /// Before then only who has a code that opens it can hold it.
     pub opens_at: Option<Timestamp>,
     /// Whoever holds it needs a code that opens it.
@@ -120,10 +123,15 @@ pub async fn read(
 
 impl Availability {
     pub fn of(view: &View, configuration: &Configuration) -> Self {
+        let rates = |code: &Code| {
+            let found = configuration.ticket_types.iter().find(|ticket_type| ticket_type.code == *code);
+            found.map(|ticket_type| RatePrice::all(ticket_type, configuration)).unwrap_or_default()
+        };
         let ticket_types = view.ticket_types.iter().map(|ticket_type| Left {
             code: ticket_type.code.clone(),
             name: ticket_type.name.clone(),
             parts: PriceParts::of(ticket_type.parts, configuration.currency),
+            rates: rates(&ticket_type.code),
             opens_at: ticket_type.opens_at.map(Timestamp),
             needs_code: ticket_type.needs_code,
             seated: ticket_type.seated,

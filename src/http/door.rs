@@ -142,6 +142,9 @@ pub struct DoorTicket {
     ticket: TicketId,
     #[schema(value_type = String)]
     ticket_type: Code,
+    /// Such as that of children: the door may ask for proof.
+    #[schema(value_type = Option<String>)]
+    rate: Option<Code>,
     #[schema(value_type = Option<String>)]
     seat: Option<SeatId>,
     state: TicketState,
@@ -166,8 +169,8 @@ impl From<Answered> for ScanAnswer {
 
 impl From<Listed> for DoorTicket {
     fn from(listed: Listed) -> Self {
-        let Listed { ticket, ticket_type, seat, state, is_inside: inside, holder, .. } = listed;
-        Self { ticket, ticket_type, seat, state: state.into(), inside, holder }
+        let Listed { ticket, ticket_type, rate, seat, state, is_inside: inside, holder, .. } = listed;
+        Self { ticket, ticket_type, rate, seat, state: state.into(), inside, holder }
     }
 }
 

@@ -52,7 +52,7 @@ pub const ADMISSION_HEADER: &str = "onsale-admission";
     (status = 403, description = "not_admitted or admission_invalid; code_required"),
     (status = 404, description = "not_found"),
     (status = 409, description = "sold_out, seat_taken, no_such_seats, orphan_seat, fan_limit, event_changed or not_on_sale; code_used_up, code_fan_limit or code_not_valid_now"),
-    (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, sold_by_seat, duplicate_seat, unknown_code, code_not_applicable or idempotency_key_reused"),
+    (status = 422, description = "invalid_body, invalid_quantity, unknown_ticket_type, unknown_seat, unknown_rate, sold_by_seat, duplicate_seat, unknown_code, code_not_applicable or idempotency_key_reused"),
     (status = 429, description = "rate_limited: too many codes tried"),
     (status = 503, description = "overloaded, halted, orders_lagging, event_unavailable, outcome_unknown or store_unavailable"),
 ))]
@@ -73,14 +73,16 @@ pub async fn create(
     if code.is_some() {
         app.limits.codes.check(fan)?;
     }
+    let (want, rates) = body.want()?;
     let command = Command::Hold(HoldCommand {
         order: OrderId::from_uuid(Uuid::now_v7()),
         fan,
         admission,
-        want: body.want()?,
+        want,
         channel,
         seen_version,
         code,
+        rates,
     });
     let handles = app.directory.event(event).await?;
     let view = held(handles.inventory.ask(Request { identity: Some(identity), command }).await?)?;

@@ -4,7 +4,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shapes::Price;
-use crate::domain::{inventory::request::Line, money::Currency, price::Parts};
+use crate::domain::{
+    code::Code,
+    inventory::{
+        configuration::{Configuration, TicketType},
+        request::Line,
+    },
+    money::Currency,
+    price::Parts,
+};
 
 /// total_price = price − discount + fees + taxes
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -39,5 +47,26 @@ impl PriceParts {
     pub fn of_order(lines: &[Line], currency: Currency) -> Option<Self> {
         let once = lines.iter().map(Line::once).fold(Parts::default(), Parts::plus);
         (once != Parts::default()).then(|| Self::of(once, currency))
+    }
+}
+
+/// What one ticket costs whoever buys it at a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RatePrice {
+    #[schema(value_type = String, example = "child")]
+    pub code: Code,
+    pub name: String,
+    #[serde(flatten)]
+    pub parts: PriceParts,
+}
+
+impl RatePrice {
+    pub fn all(ticket_type: &TicketType, configuration: &Configuration) -> Vec<Self> {
+        let rates = ticket_type.rates.iter().map(|rate| {
+            let parts = configuration.charges.of_ticket(rate.price_minor, None);
+            let parts = PriceParts::of(parts, configuration.currency);
+            Self { code: rate.code.clone(), name: rate.name.clone(), parts }
+        });
+        rates.collect()
     }
 }

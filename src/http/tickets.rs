@@ -48,6 +48,9 @@ pub struct Ticket {
     pub position: u32,
     #[schema(value_type = String)]
     pub ticket_type: Code,
+    /// At which it was bought, if it was not at the price of all.
+    #[schema(value_type = Option<String>)]
+    pub rate: Option<Code>,
     #[schema(value_type = Option<String>)]
     pub seat: Option<SeatId>,
     pub price: Price,
@@ -88,6 +91,7 @@ impl From<tickets::Ticket> for Ticket {
             order: ticket.reference,
             position: ticket.position,
             ticket_type: ticket.ticket_type,
+            rate: ticket.rate,
             seat: ticket.seat,
             price: ticket.price.into(),
             state: ticket.state.into(),

@@ -221,6 +221,7 @@ pub fn hold_of(admission: Admission, quantity: u32) -> Request {
         channel: None,
         seen_version: None,
         code: None,
+        rates: Vec::new(),
     });
     Request { identity: None, command }
 }
@@ -246,6 +247,7 @@ pub fn configuration(stock: u32) -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            rates: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

@@ -36,6 +36,7 @@ pub(super) fn of(order: &Order, key: &TicketKey, issued_at: EventTime) -> Vec<Ti
                 fan: order.fan,
                 position,
                 ticket_type: line.ticket_type.clone(),
+                rate: line.rate().cloned(),
                 code: code(order.reference, id, seat.clone(), key),
                 seat,
                 price,

@@ -246,9 +246,10 @@ impl Inventory {
             }
             if is_for {
                 covered = covered.saturating_add(line.quantity);
-                let each = configuration.charges.of_ticket(stock.parts().face_minor, terms.discount);
+                let each = configuration.charges.of_ticket(line.each().face_minor, terms.discount);
+                let rate = line.rate().cloned();
                 line.unit_price_minor = each.total_minor();
-                line.breakdown = Some(Box::new(Breakdown { each, code: Some(number), ..Breakdown::default() }));
+                line.breakdown = Some(Box::new(Breakdown { each, code: Some(number), rate, ..Breakdown::default() }));
             }
         }
         let (in_all, of_fan) = self.codes.room(number, fan);

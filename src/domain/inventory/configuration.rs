@@ -73,6 +73,17 @@ pub struct TicketType {
     /// Parts of its stock that nobody can have before their time; the earliest first.
     #[serde(default)]
     pub releases: Vec<Release>,
+    /// What some pay instead of its price, such as children.
+    #[serde(default)]
+    pub rates: Vec<Rate>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    pub code: Code,
+    pub name: String,
+    /// The face value.
+    pub price_minor: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +224,8 @@ pub enum Invalid {
     Notice,
     #[error("a fee or tax is beyond what is taken")]
     Charges,
+    #[error("rates of {0} must have different codes and prices that are taken")]
+    Rates(Code),
     #[error("releases of {0} must be of stock by quantity, one after the other")]
     Releases(Code),
 }
@@ -225,6 +238,8 @@ pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 pub const MAX_QUANTITY: u32 = 10_000_000;
 /// Of one ticket type.
 pub const MAX_RELEASES: usize = 20;
+/// Of one ticket type.
+pub const MAX_RATES: usize = 10;
 pub const MAX_NAME_LEN: usize = 100;
 /// Fans on a waiting list.
 pub const MAX_WAITING: u32 = 100_000;
@@ -252,6 +267,20 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
 }
 
 impl TicketType {
+    pub fn rate(&self, code: &Code) -> Option<&Rate> {
+        self.rates.iter().find(|rate| rate.code == *code)
+    }
+
+    fn validate_rates(&self) -> Result<(), Invalid> {
+        at_most("rates", self.rates.len(), MAX_RATES)?;
+        let mut codes = HashSet::new();
+        let good = |rate: &Rate| {
+            (0..=Money::MAX_MINOR).contains(&rate.price_minor) && rate.name.chars().count() <= MAX_NAME_LEN
+        };
+        let all = self.rates.iter().all(|rate| good(rate) && codes.insert(&rate.code));
+        if all { Ok(()) } else { Err(Invalid::Rates(self.code.clone())) }
+    }
+
     /// How many nobody can have yet.
     pub fn withheld(&self, now: EventTime) -> u32 {
         let later = self.releases.iter().filter(|release| release.at > now);
@@ -361,6 +390,7 @@ impl Configuration {
                 in_range("stock", quantity, 0, MAX_QUANTITY)?;
             }
             ticket_type.validate_releases()?;
+            ticket_type.validate_rates()?;
             let mut quotas = HashSet::new();
             for quota in &ticket_type.quotas {
                 once(&mut quotas, quota, quota)?;

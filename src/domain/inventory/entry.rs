@@ -230,6 +230,14 @@ pub struct EntryLine {
 }
 
 impl EntryLine {
+    pub(super) fn each(&self) -> Parts {
+        self.breakdown.as_ref().map_or(Parts::face(self.unit_price_minor), |breakdown| breakdown.each)
+    }
+
+    pub(super) fn rate(&self) -> Option<&Code> {
+        self.breakdown.as_ref().and_then(|breakdown| breakdown.rate.as_ref())
+    }
+
     /// This much of what the order costs as a whole, beside what it has.
     pub(super) fn carry(&mut self, once: Parts) {
         if once == Parts::default() {
@@ -255,7 +263,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 5;
+    pub const VERSION: u8 = 6;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -13,6 +13,7 @@ use super::{
     slab::{Keyed, Slab},
 };
 use crate::domain::{
+    code::Code,
     id::{FanId, OrderId, PaymentId},
     price::{Breakdown, Parts},
     queue::Place,
@@ -57,6 +58,12 @@ pub(super) struct CompactLine {
     pub unit_price_minor: i64,
     pub seats: Box<[u32]>,
     pub breakdown: Option<Box<Breakdown>>,
+}
+
+impl CompactLine {
+    pub fn rate(&self) -> Option<&Code> {
+        self.breakdown.as_ref().and_then(|breakdown| breakdown.rate.as_ref())
+    }
 }
 
 impl From<&EntryLine> for CompactLine {
@@ -106,7 +113,8 @@ impl Lines {
     pub fn without(&self, back: &[EntryLine]) -> Option<Self> {
         let mut left = self.to_entry();
         for line in back {
-            let from = left.iter_mut().find(|from| from.ticket_type == line.ticket_type)?;
+            let same = |from: &&mut EntryLine| from.ticket_type == line.ticket_type && from.rate() == line.rate();
+            let from = left.iter_mut().find(same)?;
             from.quantity = from.quantity.checked_sub(line.quantity)?;
             let seats = from.seats.len();
             from.seats.retain(|seat| !line.seats.contains(seat));
@@ -121,10 +129,11 @@ impl Lines {
         Some(Self::of(&left))
     }
 
-    /// More of a ticket type that is there already.
+    /// More of a ticket type that is there already, at the same rate.
     pub fn with(&self, more: &EntryLine) -> Option<Self> {
         let mut lines = self.to_entry();
-        let line = lines.iter_mut().find(|line| line.ticket_type == more.ticket_type)?;
+        let same = |line: &&mut EntryLine| line.ticket_type == more.ticket_type && line.rate() == more.rate();
+        let line = lines.iter_mut().find(same)?;
         line.quantity = line.quantity.checked_add(more.quantity)?;
         line.seats.extend(&more.seats);
         Some(Self::of(&lines))

@@ -106,6 +106,8 @@ pub enum Command {
         order: OrderId,
         number: u32,
         ticket_type: Code,
+        /// The ticket's.
+        rate: Option<Code>,
         seat: SeatId,
     },
     /// [`Self::Reduce`], as of this move of the order's: `to` knows of no later one.
@@ -191,6 +193,24 @@ pub struct Hold {
     pub seen_version: Option<u32>,
     /// For a discount, or for what is not open to everybody.
     pub code: Option<Code>,
+    /// Which of it is wanted at other rates than the ticket type's own.
+    pub rates: Vec<AtRate>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtRate {
+    pub rate: Code,
+    pub which: Which,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Which {
+    /// So many of the ticket type.
+    Some {
+        ticket_type: Code,
+        quantity: u32,
+    },
+    Seat(SeatId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,7 +242,7 @@ pub struct Confirm {
     pub lines: Vec<Line>,
 }
 
-/// One ticket type of an order, at its frozen price.
+/// One ticket type of an order at one of its rates, and at its frozen price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub ticket_type: Code,
@@ -354,6 +374,8 @@ pub enum Refusal {
     Quantity { max: u32 },
     #[error("there is no ticket type {0}")]
     UnknownTicketType(Code),
+    #[error("{ticket_type} has no rate {rate}")]
+    UnknownRate { ticket_type: Code, rate: Code },
     #[error("there is no seat {0}")]
     UnknownSeat(Code),
     #[error("{0} is sold by seat")]

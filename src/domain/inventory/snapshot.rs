@@ -26,7 +26,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 

@@ -7,7 +7,13 @@ use super::{
     request::{HoldView, Line},
     stock::QuotaStock,
 };
-use crate::domain::{code::SeatId, event::Status, money::Currency, price::Parts, time::EventTime};
+use crate::domain::{
+    code::{Code, SeatId},
+    event::Status,
+    money::Currency,
+    price::Parts,
+    time::EventTime,
+};
 
 impl Line {
     /// All that is paid for it. Saturates: lines that somebody paid for come from outside.
@@ -18,6 +24,10 @@ impl Line {
     /// Of each ticket.
     pub fn each(&self) -> Parts {
         self.breakdown.as_ref().map_or(Parts::face(self.unit_price_minor), |breakdown| breakdown.each)
+    }
+
+    pub fn rate(&self) -> Option<&Code> {
+        self.breakdown.as_ref().and_then(|breakdown| breakdown.rate.as_ref())
     }
 
     /// What it carries of the order as a whole.

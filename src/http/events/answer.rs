@@ -13,7 +13,11 @@ use crate::{
         money::Currency,
         time::EventTime,
     },
-    http::{prices::PriceParts, shapes::Timestamp, waitlist::WaitlistTold},
+    http::{
+        prices::{PriceParts, RatePrice},
+        shapes::Timestamp,
+        waitlist::WaitlistTold,
+    },
     stores::database::events::{Event, Summary},
 };
 
@@ -47,6 +51,8 @@ pub struct TypePrice {
     pub ticket_type: Code,
     #[serde(flatten)]
     pub parts: PriceParts,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RatePrice>,
 }
 
 impl TypePrice {
@@ -54,7 +60,8 @@ impl TypePrice {
         let price = |ticket_type: &ConfiguredType| {
             let parts = configuration.charges.of_ticket(ticket_type.price_minor, None);
             let parts = PriceParts::of(parts, configuration.currency);
-            Self { ticket_type: ticket_type.code.clone(), parts }
+            let rates = RatePrice::all(ticket_type, configuration);
+            Self { ticket_type: ticket_type.code.clone(), parts, rates }
         };
         configuration.ticket_types.iter().map(price).collect()
     }

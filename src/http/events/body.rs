@@ -182,6 +182,21 @@ pub struct TicketType {
     #[serde(default)]
     #[schema(max_items = 20)]
     pub releases: Vec<ReleaseBody>,
+    /// What some pay instead of its price, such as children.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    pub rates: Vec<RateBody>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateBody {
+    #[schema(value_type = String, example = "child")]
+    pub code: Code,
+    #[schema(min_length = 1, max_length = 100, example = "Child up to 14")]
+    pub name: String,
+    /// The face value.
+    pub price: Price,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -2,6 +2,8 @@
 //!
 //! Prices, states and times are told, never taken: a body that names one is refused as unknown.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,7 +13,7 @@ use crate::{
         id::{EventId, OrderRef},
         inventory::{
             configuration::Configuration,
-            request::{BestAvailable, HoldState, HoldView, Line, Want},
+            request::{AtRate, BestAvailable, HoldState, HoldView, Line, Want, Which},
         },
         money::Currency,
         time::EventTime,
@@ -37,6 +39,10 @@ pub struct HoldBody {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 20)]
     pub seats: Option<Vec<SeatId>>,
+    /// Which of `seats` at which of their ticket type's rates; the others at its price.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub seat_rates: BTreeMap<SeatId, Code>,
     #[serde(default)]
     pub best_available: Option<Best>,
     /// The version that the fan has seen: a newer one refuses.
@@ -59,6 +65,10 @@ pub struct Item {
     pub ticket_type: Code,
     #[schema(minimum = 1, maximum = 20)]
     pub quantity: u32,
+    /// One of the ticket type's rates; left out: its price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "child")]
+    pub rate: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -79,43 +89,73 @@ pub struct Best {
     /// Whether one unbroken run is required; otherwise it is preferred.
     #[serde(default)]
     pub together: bool,
+    /// How many of them at which of the ticket type's rates; the others at its price.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, u32>)]
+    pub rates: BTreeMap<Code, u32>,
 }
 
 impl HoldBody {
-    /// What is wanted. The event's own limits are checked where its stock is.
-    pub fn want(self) -> Result<Want, Vec<FieldError>> {
+    /// What is wanted, and what of it at other rates. The event's own limits are checked where its stock is.
+    pub fn want(self) -> Result<(Want, Vec<AtRate>), Vec<FieldError>> {
         let mut wrong = Wrong::default();
+        if self.seats.is_none() && !self.seat_rates.is_empty() {
+            wrong.add("seat_rates", "is for seats only");
+        }
         match (self.items, self.seats, self.best_available) {
             (Some(items), None, None) => {
                 wrong.number("items", items.len(), 1..=MOST);
                 for (i, item) in items.iter().enumerate().take(MOST) {
-                    if items.iter().take(i).any(|other| other.ticket_type == item.ticket_type) {
+                    let same = |other: &Item| other.ticket_type == item.ticket_type && other.rate == item.rate;
+                    if items.iter().take(i).any(same) {
                         wrong.add(format!("items[{i}].ticket_type"), format!("{} is named twice", item.ticket_type));
                     }
                     wrong.number(format!("items[{i}].quantity"), item.quantity, 1..=MOST as u32);
                 }
-                wrong.or(Want::Quantities(items.into_iter().map(|item| (item.ticket_type, item.quantity)).collect()))
+                let rates = items.iter().filter_map(Item::at_rate).collect();
+                let quantities = items.into_iter().map(|item| (item.ticket_type, item.quantity)).collect();
+                wrong.or((Want::Quantities(quantities), rates))
             }
             (None, Some(seats), None) => {
                 wrong.number("seats", seats.len(), 1..=MOST);
-                wrong.or(Want::Seats(seats))
+                if let Some(stray) = self.seat_rates.keys().find(|seat| !seats.contains(seat)) {
+                    wrong.add("seat_rates", format!("{stray} is not among the seats"));
+                }
+                let at_rate = |(seat, rate)| AtRate { rate, which: Which::Seat(seat) };
+                let rates = self.seat_rates.into_iter().map(at_rate).collect();
+                wrong.or((Want::Seats(seats), rates))
             }
             (None, None, Some(best)) => {
                 wrong.number("best_available.quantity", best.quantity, 1..=MOST as u32);
                 wrong.number("best_available.accessible", best.accessible, 0..=best.quantity.max(1));
-                wrong.or(Want::BestAvailable(BestAvailable {
+                let at_rates = best.rates.values().fold(0, |sum: u32, quantity| sum.saturating_add(*quantity));
+                wrong.number("best_available.rates", at_rates, 0..=best.quantity);
+                let at_rate = |(rate, quantity): (Code, u32)| AtRate {
+                    rate,
+                    which: Which::Some { ticket_type: best.ticket_type.clone(), quantity },
+                };
+                let rates = best.rates.into_iter().filter(|(_, quantity)| *quantity > 0).map(at_rate).collect();
+                let want = Want::BestAvailable(BestAvailable {
                     ticket_type: best.ticket_type,
                     quantity: best.quantity,
                     zone: best.zone,
                     accessible: best.accessible,
                     together: best.together,
-                }))
+                });
+                wrong.or((want, rates))
             }
             _ => {
                 wrong.add("items", "exactly one of items, seats and best_available is expected");
-                wrong.or(Want::Seats(Vec::new()))
+                wrong.or((Want::Seats(Vec::new()), Vec::new()))
             }
         }
+    }
+}
+
+impl Item {
+    fn at_rate(&self) -> Option<AtRate> {
+        let which = Which::Some { ticket_type: self.ticket_type.clone(), quantity: self.quantity };
+        Some(AtRate { rate: self.rate.clone()?, which })
     }
 }
 
@@ -153,12 +193,16 @@ pub enum State {
     Refused,
 }
 
-/// One ticket type of an order, at its frozen price.
+/// One ticket type of an order at one of its rates, and at its frozen price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OrderLine {
     #[schema(value_type = String)]
     pub ticket_type: Code,
     pub name: String,
+    /// Left out where it is the price of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub rate: Option<Code>,
     pub quantity: u32,
     /// What each ticket costs, all in.
     pub unit_price: Price,
@@ -202,6 +246,7 @@ impl OrderLine {
         let each = line.each();
         Self {
             name: name(&line.ticket_type),
+            rate: line.rate().cloned(),
             ticket_type: line.ticket_type,
             quantity: line.quantity,
             unit_price: Price::new(line.unit_price_minor, currency),
@@ -237,7 +282,7 @@ mod tests {
     use super::*;
 
     fn want(body: Value) -> Result<Want, Vec<FieldError>> {
-        serde_json::from_value::<HoldBody>(body).expect("the shape is right").want()
+        serde_json::from_value::<HoldBody>(body).expect("the shape is right").want().map(|(want, _)| want)
     }
 
     #[test]

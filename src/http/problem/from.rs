@@ -19,6 +19,9 @@ impl From<Refusal> for Problem {
             Refusal::NotAdmitted => Self::new(Code::NotAdmitted),
             Refusal::Quantity { max } => Self::new(Code::InvalidQuantity).with("max", max),
             Refusal::UnknownTicketType(code) => Self::new(Code::UnknownTicketType).with("ticket_type", code.as_str()),
+            Refusal::UnknownRate { ticket_type, rate } => {
+                Self::new(Code::UnknownRate).with("ticket_type", ticket_type.as_str()).with("rate", rate.as_str())
+            }
             Refusal::UnknownSeat(seat) => Self::new(Code::UnknownSeat).with("seat", seat.as_str()),
             Refusal::SoldBySeat(code) => Self::new(Code::SoldBySeat).with("ticket_type", code.as_str()),
             Refusal::SeatTwice(seat) => Self::new(Code::DuplicateSeat).with("seat", seat.as_str()),

@@ -89,6 +89,8 @@ pub struct Offer {
     #[schema(value_type = String)]
     pub ticket_type: TypeCode,
     #[schema(value_type = Option<String>)]
+    pub rate: Option<TypeCode>,
+    #[schema(value_type = Option<String>)]
     pub seat: Option<SeatId>,
     pub expires_at: Timestamp,
 }
@@ -200,6 +202,7 @@ pub async fn look(
         title: event.details.title,
         starts_at: event.details.starts_at.into(),
         ticket_type: ticket.ticket_type,
+        rate: ticket.rate,
         seat: ticket.seat,
         expires_at: transfer.expires_at.into(),
     }))

@@ -243,13 +243,15 @@ pub async fn stock_is_back(database: &Database, id: RefundId, now: EventTime) ->
 /// Tickets of an order whose places go back to stock, or are there already.
 pub async fn given_back(write: &mut Write, reference: OrderRef) -> Result<Vec<GivenBack>, StoreError> {
     let select = sqlx::query(
-        "SELECT t.ticket_type, t.seat FROM tickets t JOIN refunds r ON r.id = t.refund_id \
+        "SELECT t.ticket_type, t.rate, t.seat FROM tickets t JOIN refunds r ON r.id = t.refund_id \
          WHERE t.order_reference = $1 AND r.stock <> 'stays'",
     );
     let rows = write.fetch_all(select.bind(reference.to_string())).await?;
-    rows.iter()
-        .map(|row| Ok(GivenBack { ticket_type: row.parsed("ticket_type")?, seat: row.parsed_if_any("seat")? }))
-        .collect()
+    let of_row = |row: &Row| {
+        let (ticket_type, rate) = (row.parsed("ticket_type")?, row.parsed_if_any("rate")?);
+        Ok(GivenBack { ticket_type, rate, seat: row.parsed_if_any("seat")? })
+    };
+    rows.iter().map(of_row).collect()
 }
 
 /// By the table of `domain::refund`; [`StoreError::Unavailable`] if somebody else was in between.

@@ -77,6 +77,7 @@ pub struct Answered {
 pub struct Listed {
     pub ticket: TicketId,
     pub ticket_type: Code,
+    pub rate: Option<Code>,
     pub seat: Option<SeatId>,
     pub state: State,
     pub is_inside: bool,
@@ -243,7 +244,7 @@ pub async fn tickets(
 ) -> Result<Page<Listed>, StoreError> {
     let (at, id) = page::above(cursor);
     let select = sqlx::query(
-        "SELECT id, ticket_type, seat, state, holder, issued_at, \
+        "SELECT id, ticket_type, rate, seat, state, holder, issued_at, \
          (SELECT direction FROM scans WHERE ticket_id = tickets.id AND turn IS NOT NULL ORDER BY turn DESC LIMIT 1) AS last_way \
          FROM tickets WHERE event_id = $1 AND (issued_at, id) > ($2, $3) ORDER BY issued_at, id LIMIT $4",
     );
@@ -252,6 +253,7 @@ pub async fn tickets(
         Ok::<_, StoreError>(Listed {
             ticket: row.parsed("id")?,
             ticket_type: row.parsed("ticket_type")?,
+            rate: row.parsed_if_any("rate")?,
             seat: row.parsed_if_any("seat")?,
             state: row.named("state")?,
             is_inside: row.text_if_any("last_way")? == Some("in"),

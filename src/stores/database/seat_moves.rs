@@ -124,7 +124,7 @@ pub async fn places(
     let bought: Vec<Line> = order.json("lines")?;
     let given_back = refunds::given_back(&mut write, reference).await?;
     let moves = sqlx::query(
-        "SELECT m.number, m.seat, m.done_at, t.ticket_type FROM seat_moves m JOIN tickets t ON t.id = m.ticket_id \
+        "SELECT m.number, m.seat, m.done_at, t.ticket_type, t.rate FROM seat_moves m JOIN tickets t ON t.id = m.ticket_id \
          WHERE m.order_reference = $1",
     );
     let moves = write.fetch_all(moves.bind(reference.to_string())).await?;
@@ -133,15 +133,16 @@ pub async fn places(
         let this: u32 = row.number("number")?;
         number = number.max(this);
         if row.number_if_any::<i64>("done_at")?.is_none() && Some(this) != without {
-            under_way(&mut lines, &row.parsed("ticket_type")?, row.parsed("seat")?);
+            let rate: Option<Code> = row.parsed_if_any("rate")?;
+            under_way(&mut lines, (&row.parsed("ticket_type")?, rate.as_ref()), row.parsed("seat")?);
         }
     }
     write.commit().await?;
     Ok(Some(Places { lines, number }))
 }
 
-fn under_way(lines: &mut [Line], ticket_type: &Code, seat: SeatId) {
-    let line = lines.iter_mut().find(|line| line.ticket_type == *ticket_type);
+fn under_way(lines: &mut [Line], (ticket_type, rate): (&Code, Option<&Code>), seat: SeatId) {
+    let line = lines.iter_mut().find(|line| line.ticket_type == *ticket_type && line.rate() == rate);
     if let Some(line) = line.filter(|line| !line.seats.contains(&seat)) {
         line.seats.push(seat);
         line.quantity += 1;

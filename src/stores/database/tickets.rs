@@ -26,6 +26,8 @@ pub struct Ticket {
     /// Within the order, from 1.
     pub position: u32,
     pub ticket_type: Code,
+    /// At which of its rates it was bought, if it was.
+    pub rate: Option<Code>,
     pub seat: Option<SeatId>,
     pub price: Money,
     pub state: State,
@@ -47,8 +49,8 @@ pub enum State {
 
 /// [`Ticket`]s, as [`of_row`] reads them.
 fn select(which: &'static str) -> Query {
-    const COLUMNS: &str = "id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, state, code, issued_at, \
-         holder, replaced_by";
+    const COLUMNS: &str = "id, order_reference, fan_id, position, ticket_type, rate, seat, price_minor, currency, state, code, \
+         issued_at, holder, replaced_by";
     statement(["SELECT ", COLUMNS, " FROM tickets ", which])
 }
 
@@ -107,8 +109,8 @@ pub(super) async fn replace(write: &mut Write, id: TicketId, by: TicketId) -> Re
 /// One more of its order.
 pub(super) async fn add(write: &mut Write, ticket: &Ticket) -> Result<(), StoreError> {
     let insert = sqlx::query(
-        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, \
-         state, code, issued_at, holder) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $11, $12)",
+        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, rate, seat, price_minor, \
+         currency, state, code, issued_at, holder) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'live', $11, $12, $13)",
     )
     .bind(ticket.id.to_string())
     .bind(ticket.reference.event.to_string())
@@ -116,6 +118,7 @@ pub(super) async fn add(write: &mut Write, ticket: &Ticket) -> Result<(), StoreE
     .bind(ticket.fan.to_string())
     .bind(i64::from(ticket.position))
     .bind(ticket.ticket_type.to_string())
+    .bind(ticket.rate.as_ref().map(ToString::to_string))
     .bind(ticket.seat.as_ref().map(ToString::to_string))
     .bind(ticket.price.minor)
     .bind(ticket.price.currency.to_string())
@@ -155,6 +158,7 @@ fn of_row(row: &Row) -> Result<Ticket, StoreError> {
         fan: row.parsed("fan_id")?,
         position: row.number("position")?,
         ticket_type: row.parsed("ticket_type")?,
+        rate: row.parsed_if_any("rate")?,
         seat: row.parsed_if_any("seat")?,
         price: row.money("price_minor")?,
         state: row.named("state")?,

@@ -167,7 +167,7 @@ async fn what_was_asked_once_goes_back_with_the_last_ticket() {
         let order = reference(new_event(), 1);
         let mut lines = seats(&["A-1", "A-2", "A-3"]);
         let once = Parts { fees_minor: 99, taxes_minor: 7, ..Parts::default() };
-        lines[0].breakdown = Some(Box::new(Breakdown { each: Parts::face(9_000), once, code: None }));
+        lines[0].breakdown = Some(Box::new(Breakdown { each: Parts::face(9_000), once, code: None, rate: None }));
         let sold = sold(&database, order, 1, &lines).await;
         let is_sound = async || {
             assert_eq!(checks::miscounted(&database, order.event).await.expect("check"), []);

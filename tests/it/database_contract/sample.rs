@@ -83,6 +83,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            rates: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),
@@ -229,6 +230,7 @@ pub fn tickets(reference: OrderRef, lines: &[Line]) -> Vec<Ticket> {
         .map(|((line, seat), position)| {
             let id = TicketId::from_u128(rand::random());
             Ticket {
+                rate: None,
                 id,
                 reference,
                 fan: fan(1),

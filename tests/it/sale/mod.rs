@@ -28,6 +28,7 @@ mod prices;
 mod proofs;
 mod providers;
 mod queue_tickets;
+mod rates;
 mod rebuilding;
 mod receiver;
 mod refunds;

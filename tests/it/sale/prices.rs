@@ -45,7 +45,7 @@ impl Shop {
         changed.expect(StatusCode::OK)
     }
 
-    async fn books_fit(&self, event: &str) {
+    pub(super) async fn books_fit(&self, event: &str) {
         let (database, event) = (&self.served.below.database, event.parse().expect("id"));
         for wrong in [checks::unbalanced(database, event).await, checks::miscounted(database, event).await] {
             assert_eq!(wrong.expect("check"), []);

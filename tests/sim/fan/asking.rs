@@ -64,6 +64,7 @@ impl World {
                     channel: wish.channel.clone(),
                     seen_version: None,
                     code: None,
+                    rates: Vec::new(),
                 };
                 let identity = self.identity(id, operation, repeat);
                 self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
@@ -105,7 +106,8 @@ impl World {
             attempt.operation = 0;
         }
         let identity = identity.map(|identity| Identity { body: identity.body + 1_000_000, ..identity });
-        let hold = Hold { order, fan: id, admission, want, channel: None, seen_version: None, code: None };
+        let hold =
+            Hold { order, fan: id, admission, want, channel: None, seen_version: None, code: None, rates: vec![] };
         self.send_to_inventory(Request { identity, command: Command::Hold(hold) }, attempt);
     }
 

@@ -33,7 +33,11 @@ impl World {
         let (mut given_back, mut amount_minor) = (Vec::new(), 0);
         for ((line, seat), position) in places.into_iter().zip(1..).take(count) {
             amount_minor += line.unit_price_minor;
-            given_back.push(GivenBack { ticket_type: line.ticket_type.clone(), seat: seat.cloned() });
+            given_back.push(GivenBack {
+                ticket_type: line.ticket_type.clone(),
+                rate: line.rate().cloned(),
+                seat: seat.cloned(),
+            });
             self.database.voided.insert((order, position));
         }
         if count >= all {

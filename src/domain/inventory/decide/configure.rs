@@ -88,7 +88,7 @@ impl Inventory {
         let Some(before) = before else { return true };
         let type_terms = |c: &Configuration| -> Vec<_> {
             let seated = |stock| matches!(stock, StockKind::Seats);
-            c.ticket_types.iter().map(|t| (t.code.clone(), t.price_minor, seated(t.stock))).collect()
+            c.ticket_types.iter().map(|t| (t.code.clone(), t.price_minor, seated(t.stock), t.rates.clone())).collect()
         };
         let same_place = |(a, b): (&Seat, &Seat)| {
             (&a.id, &a.zone, &a.row, a.number, &a.ticket_type, a.kind)

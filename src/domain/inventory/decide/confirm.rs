@@ -3,6 +3,8 @@
 //! The decision is one and for ever. The same payment always gets the same answer; an order that was refused once is
 //! refused to every later payment; one that was sold is refused to every other payment, and stays sold.
 
+use std::collections::BTreeSet;
+
 use super::super::{
     Decision, Inventory,
     best::best,
@@ -99,24 +101,30 @@ impl Inventory {
         confirmed(confirm, Some(lines))
     }
 
-    /// For each line of which a seat is gone the best seats of its type, as many of them accessible as before.
+    /// For each ticket type of which a seat is gone the best seats, as many of them accessible as before.
     fn others(&self, lines: &[EntryLine]) -> Option<Vec<EntryLine>> {
-        let other = |line: &EntryLine| {
-            if line.seats.iter().all(|&seat| self.is_seat_free_again(line.ticket_type, seat)) {
-                return Some(line.clone());
+        let mut others = lines.to_vec();
+        let types: BTreeSet<u16> = lines.iter().map(|line| line.ticket_type).collect();
+        for ticket_type in types {
+            let before = lines.iter().filter(|line| line.ticket_type == ticket_type).flat_map(|line| &line.seats);
+            let before: Vec<u32> = before.copied().collect();
+            if before.iter().all(|&seat| self.is_seat_free_again(ticket_type, seat)) {
+                continue;
             }
             let accessible = |&&seat: &&u32| self.seats.get(seat).is_some_and(|seat| seat.kind == SeatKind::Accessible);
             let wish = BestAvailable {
-                ticket_type: self.stock.get(line.ticket_type)?.code.clone(),
-                quantity: line.quantity,
+                ticket_type: self.stock.get(ticket_type)?.code.clone(),
+                quantity: before.len() as u32,
                 zone: None,
-                accessible: line.seats.iter().filter(accessible).count() as u32,
+                accessible: before.iter().filter(accessible).count() as u32,
                 together: false,
             };
-            let seats = best(&self.seats, line.ticket_type, &wish, OrphanRule::Off)?;
-            Some(EntryLine { seats, ..line.clone() })
-        };
-        lines.iter().map(other).collect()
+            let mut seats = best(&self.seats, ticket_type, &wish, OrphanRule::Off)?.into_iter();
+            for line in others.iter_mut().filter(|line| line.ticket_type == ticket_type) {
+                line.seats = seats.by_ref().take(line.seats.len()).collect();
+            }
+        }
+        Some(others)
     }
 
     fn is_seat_free_again(&self, ticket_type: u16, seat: u32) -> bool {

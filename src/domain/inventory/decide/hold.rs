@@ -10,7 +10,7 @@ use super::super::{
 use crate::domain::{
     event::Phase,
     id::{FanId, OrderId},
-    price::{Charges, Parts, Per},
+    price::{Charges, Per},
     time::{EventTime, Millis},
 };
 
@@ -40,6 +40,7 @@ impl Inventory {
         let quantity = quantity_wanted(&hold.want, configuration.limits)?;
         self.within_fan_limit(hold.fan, quantity, configuration.limits)?;
         let mut choice = self.choose(hold, configuration.orphan_rule)?;
+        self.at_rates(&hold.rates, &mut choice.lines, configuration)?;
         self.not_past_the_list(&choice.lines)?;
         self.priced_by_code(now, (hold.fan, hold.code.as_ref()), &mut choice.lines, configuration)?;
         charge_order(&mut choice.lines, &configuration.charges);
@@ -149,7 +150,7 @@ pub(super) fn charge_order(lines: &mut [EntryLine], charges: &Charges) {
         return;
     }
     let paid = |line: &EntryLine| {
-        let each = line.breakdown.as_ref().map_or(Parts::face(line.unit_price_minor), |breakdown| breakdown.each);
+        let each = line.each();
         (each.face_minor - each.discount_minor) * i64::from(line.quantity)
     };
     let once = charges.of_order(lines.iter().map(paid).sum());

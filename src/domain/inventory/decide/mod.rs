@@ -6,6 +6,7 @@ mod configure;
 mod confirm;
 mod hold;
 mod offer;
+mod rates;
 mod reduce;
 mod seat;
 mod waitlist;
@@ -52,8 +53,8 @@ impl Inventory {
             Command::ConfirmOrOthers(confirm) => self.decide_confirm_or_others(confirm),
             Command::RefuseInstrument(confirm) => self.decide_refuse_instrument(confirm),
             Command::AwaitPayment { order, fan, more } => self.decide_await_payment(now, *order, *fan, *more),
-            Command::AddSeat { order, number, ticket_type, seat } => {
-                self.decide_add_seat((*order, *number), ticket_type, seat)
+            Command::AddSeat { order, number, ticket_type, rate, seat } => {
+                self.decide_add_seat((*order, *number), (ticket_type, rate.as_ref()), seat)
             }
             Command::Void { order } => self.decide_void(*order),
             Command::Reduce { order, to } => self.decide_reduce(*order, 0, to),

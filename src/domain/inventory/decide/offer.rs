@@ -126,7 +126,16 @@ impl Inventory {
         } else {
             Want::Quantities(vec![(code, quantity)])
         };
-        let hold = Hold { order, fan, admission: Place(0), want, channel: None, seen_version: None, code: None };
+        let hold = Hold {
+            order,
+            fan,
+            admission: Place(0),
+            want,
+            channel: None,
+            seen_version: None,
+            code: None,
+            rates: vec![],
+        };
         // What is left of a sold-out plan is single anyway.
         self.choose(&hold, OrphanRule::Off).ok().map(|choice| choice.lines)
     }

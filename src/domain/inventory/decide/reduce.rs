@@ -9,10 +9,7 @@ use super::super::{
     orders::CompactLine,
     request::{Answer, HoldState, Line, Refusal},
 };
-use crate::domain::{
-    id::OrderId,
-    price::{Breakdown, Parts},
-};
+use crate::domain::{id::OrderId, price::Breakdown};
 
 impl Inventory {
     pub(super) fn decide_reduce(&self, order: OrderId, number: u32, to: &[Line]) -> Result<Decision, Refusal> {
@@ -39,7 +36,8 @@ impl Inventory {
     /// What the line has beyond what is to be left.
     fn surplus(&self, line: &CompactLine, to: &[Line]) -> EntryLine {
         let code = self.stock.get(line.ticket_type).map(|stock| &stock.code);
-        let left: Vec<&Line> = to.iter().filter(|left| Some(&left.ticket_type) == code).collect();
+        let same = |left: &&Line| Some(&left.ticket_type) == code && left.rate() == line.rate();
+        let left: Vec<&Line> = to.iter().filter(same).collect();
         let stays = |seat: u32| {
             let id = self.seats.get(seat).map(|record| &record.id);
             left.iter().flat_map(|line| &line.seats).any(|seat| Some(seat) == id)
@@ -51,8 +49,7 @@ impl Inventory {
             u32::try_from(seats.len()).unwrap_or(line.quantity)
         };
         let CompactLine { ticket_type, unit_price_minor, .. } = *line;
-        let without_once = |b: &Breakdown| Box::new(Breakdown { once: Parts::default(), ..*b });
-        let breakdown = line.breakdown.as_deref().map(without_once);
+        let breakdown = line.breakdown.as_deref().map(Breakdown::without_once);
         EntryLine { ticket_type, quantity, unit_price_minor, seats, breakdown }
     }
 }

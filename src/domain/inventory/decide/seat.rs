@@ -9,7 +9,7 @@ use super::super::{
 use crate::domain::{
     code::{Code, SeatId},
     id::OrderId,
-    price::{Breakdown, Parts},
+    price::Breakdown,
 };
 
 impl Inventory {
@@ -17,7 +17,7 @@ impl Inventory {
     pub(super) fn decide_add_seat(
         &self,
         (order, number): (OrderId, u32),
-        ticket_type: &Code,
+        (ticket_type, rate): (&Code, Option<&Code>),
         seat: &SeatId,
     ) -> Result<Decision, Refusal> {
         let record = self.orders.get(order).ok_or(Refusal::UnknownOrder)?;
@@ -35,18 +35,17 @@ impl Inventory {
         let (ticket_type, _) =
             self.stock.offered(ticket_type).ok_or_else(|| Refusal::UnknownTicketType(ticket_type.clone()))?;
         let of_type = self.seats.get(index).filter(|seat| seat.ticket_type == ticket_type);
-        let line = lines.iter().find(|line| line.ticket_type == ticket_type);
+        let line = lines.iter().find(|line| line.ticket_type == ticket_type && line.rate() == rate);
         let (Some(free), Some(line)) = (of_type, line) else { return Err(Refusal::OtherTicketType(seat.clone())) };
         if !SeatRecord::is_unused(free) {
             return Err(Refusal::SeatTaken(seat.clone()));
         }
-        let without_once = |b: &Breakdown| Box::new(Breakdown { once: Parts::default(), ..*b });
         let line = EntryLine {
             ticket_type,
             quantity: 1,
             unit_price_minor: line.unit_price_minor,
             seats: vec![index],
-            breakdown: line.breakdown.as_deref().map(without_once),
+            breakdown: line.breakdown.as_deref().map(Breakdown::without_once),
         };
         if self.stock.shortage(&self.portions(std::slice::from_ref(&line))).is_some() {
             return Err(Refusal::SeatTaken(seat.clone()));

@@ -197,7 +197,16 @@ fn a_hold_needs_the_fans_own_claimed_live_admission() {
     let hold = |n: u64, place: u64| {
         let want = quantity("GA", 1);
         let (order, fan, admission) = (order(7), fan(n.into()), Place(place));
-        Command::Hold(Hold { order, fan, admission, want, channel: None, seen_version: None, code: None })
+        Command::Hold(Hold {
+            order,
+            fan,
+            admission,
+            want,
+            channel: None,
+            seen_version: None,
+            code: None,
+            rates: vec![],
+        })
     };
     assert_eq!(sale.refused(hold(1, 2)), Refusal::NotAdmitted, "another's place");
     assert_eq!(sale.refused(hold(1, 99)), Refusal::NotAdmitted, "no such place");

@@ -15,7 +15,12 @@ use crate::domain::{
 
 /// One of each kind.
 fn entries() -> Vec<Entry> {
-    let breakdown = Some(Box::new(Breakdown { each: Parts::face(-1), once: Parts::face(i64::MAX), code: Some(7) }));
+    let breakdown = Some(Box::new(Breakdown {
+        each: Parts::face(-1),
+        once: Parts::face(i64::MAX),
+        code: Some(7),
+        rate: Some(code("child")),
+    }));
     let (ticket_type, quantity, unit_price_minor) = (2, 2, -1);
     let line =
         EntryLine { ticket_type, quantity, unit_price_minor, seats: vec![1, u32::MAX], breakdown: breakdown.clone() };

@@ -15,6 +15,7 @@ mod model;
 mod moved;
 mod others;
 mod prices;
+mod rates;
 mod reduce;
 mod releases;
 mod remembered;
@@ -80,6 +81,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         opens_at: None,
         needs_code: false,
         releases: Vec::new(),
+        rates: Vec::new(),
     };
     Configuration {
         version: 1,
@@ -228,6 +230,7 @@ impl Sale {
             channel: None,
             seen_version: None,
             code: None,
+            rates: Vec::new(),
         })
     }
 

@@ -306,7 +306,7 @@ impl Run {
         let is_there = line.seats.contains(&to);
         self.moves += 1;
         let (order, number) = (view.order, self.moves);
-        let asked = Command::AddSeat { order, number, ticket_type, seat: to.clone() };
+        let asked = Command::AddSeat { order, number, ticket_type, rate: None, seat: to.clone() };
         if self.sale.ask(asked).is_err() || is_there {
             return;
         }

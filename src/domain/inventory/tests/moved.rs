@@ -3,7 +3,7 @@
 use super::{super::request::HoldState, *};
 
 fn add(view: &HoldView, number: u32, seat: &str) -> Command {
-    Command::AddSeat { order: view.order, number, ticket_type: code("SEAT"), seat: code(seat) }
+    Command::AddSeat { order: view.order, number, ticket_type: code("SEAT"), rate: None, seat: code(seat) }
 }
 
 fn keep(view: &HoldView, number: u32, seats: &[&str]) -> Command {
@@ -54,7 +54,8 @@ fn only_a_free_seat_of_the_same_type_that_is_there() {
     assert_eq!(sale.refused(add(&view, 1, "A-1-2")), Refusal::SeatTaken(code("A-1-2")));
     assert_eq!(sale.refused(add(&view, 1, "A-9-9")), Refusal::UnknownSeat(code("A-9-9")));
     assert_eq!(sale.refused(add(&general, 1, "A-1-3")), Refusal::OtherTicketType(code("A-1-3")));
-    let of_no_type = Command::AddSeat { order: view.order, number: 1, ticket_type: code("GA"), seat: code("A-1-3") };
+    let of_no_type =
+        Command::AddSeat { order: view.order, number: 1, ticket_type: code("GA"), rate: None, seat: code("A-1-3") };
     assert_eq!(sale.refused(of_no_type), Refusal::OtherTicketType(code("A-1-3")));
     // What is kept from the public is the organizer's to give.
     for (number, seat) in [(1, "A-1-3"), (2, "A-1-4")] {

@@ -1,12 +1,13 @@
 //! What may be in an event, field by field.
 
-use super::{QuotaBody, TicketType, parts};
+use super::{QuotaBody, RateBody, TicketType, parts};
 use crate::{
     domain::{
+        inventory::configuration::MAX_RATES,
         money::{Currency, Money},
         time::EventTime,
     },
-    http::shapes::Wrong,
+    http::shapes::{Price, Wrong},
     stores::database::events::Details,
 };
 
@@ -57,10 +58,8 @@ pub(super) fn check_ticket_types(wrong: &mut Wrong, types: &[TicketType], curren
             wrong.add(format!("{at}.code"), format!("{} is named twice", ticket_type.code));
         }
         wrong.text(&format!("{at}.name"), &ticket_type.name, 1..=100, false);
-        wrong.number(format!("{at}.price.minor"), ticket_type.price.minor, 0..=Money::MAX_MINOR);
-        if ticket_type.price.currency != currency {
-            wrong.add(format!("{at}.price.currency"), format!("must be the event's: {currency}"));
-        }
+        check_price(wrong, &at, &ticket_type.price, currency);
+        check_rates(wrong, &at, &ticket_type.rates, currency);
         match (ticket_type.stock, ticket_type.seated) {
             (Some(stock), false) => {
                 wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK);
@@ -72,6 +71,25 @@ pub(super) fn check_ticket_types(wrong: &mut Wrong, types: &[TicketType], curren
             (None, true) => {}
             _ => wrong.add(at, "needs either stock or seated"),
         }
+    }
+}
+
+fn check_price(wrong: &mut Wrong, at: &str, price: &Price, currency: Currency) {
+    wrong.number(format!("{at}.price.minor"), price.minor, 0..=Money::MAX_MINOR);
+    if price.currency != currency {
+        wrong.add(format!("{at}.price.currency"), format!("must be the event's: {currency}"));
+    }
+}
+
+fn check_rates(wrong: &mut Wrong, at: &str, rates: &[RateBody], currency: Currency) {
+    wrong.number(format!("{at}.rates"), rates.len(), 0..=MAX_RATES);
+    for (i, rate) in rates.iter().enumerate().take(MAX_RATES) {
+        let at = format!("{at}.rates[{i}]");
+        if rates.iter().take(i).any(|other| other.code == rate.code) {
+            wrong.add(format!("{at}.code"), format!("{} is named twice", rate.code));
+        }
+        wrong.text(&format!("{at}.name"), &rate.name, 1..=100, false);
+        check_price(wrong, &at, &rate.price, currency);
     }
 }
 

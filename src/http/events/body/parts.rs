@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::*;
-use crate::domain::inventory::configuration::{MAX_BEACON_LEN, MAX_RELEASES, Release, Stock};
+use crate::domain::inventory::configuration::{MAX_BEACON_LEN, MAX_RELEASES, Rate, Release, Stock};
 
 impl TicketType {
     pub fn of(configured: &ConfiguredType, currency: Currency) -> Self {
@@ -20,6 +20,7 @@ impl TicketType {
             opens_at: configured.opens_at.map(Timestamp),
             needs_code: configured.needs_code,
             releases: configured.releases.iter().map(ReleaseBody::of).collect(),
+            rates: configured.rates.iter().map(|rate| RateBody::of(rate, currency)).collect(),
         }
     }
 
@@ -33,7 +34,19 @@ impl TicketType {
             opens_at: self.opens_at.map(|at| at.0),
             needs_code: self.needs_code,
             releases: self.releases.iter().map(|r| Release { at: r.at.0, quantity: r.quantity }).collect(),
+            rates: self.rates.iter().map(RateBody::configured).collect(),
         }
+    }
+}
+
+impl RateBody {
+    fn of(rate: &Rate, currency: Currency) -> Self {
+        let price = Price::new(rate.price_minor, currency);
+        Self { code: rate.code.clone(), name: rate.name.clone(), price }
+    }
+
+    fn configured(&self) -> Rate {
+        Rate { code: self.code.clone(), name: self.name.clone(), price_minor: self.price.minor }
     }
 }
 

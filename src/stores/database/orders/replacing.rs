@@ -124,6 +124,7 @@ fn news(old: &Ticket, new: &Ticket, why: &'static str, at: EventTime) -> String 
         by: new.id,
         fan: new.fan,
         ticket_type: &new.ticket_type,
+        rate: new.rate.as_ref(),
         seat: new.seat.as_ref(),
         why,
         at,
@@ -140,6 +141,7 @@ struct News<'a> {
     /// Whose the new one is.
     fan: FanId,
     ticket_type: &'a Code,
+    rate: Option<&'a Code>,
     seat: Option<&'a SeatId>,
     why: &'static str,
     at: EventTime,

@@ -204,9 +204,9 @@ async fn insert_ticket(write: &mut Write, order: &Order, ticket: &Ticket) -> Res
 
 static TICKETS: Many = Many::new(|| {
     Texts::rows(
-        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, seat, price_minor, currency, \
-         state, code, issued_at) VALUES ",
-        12,
+        "INSERT INTO tickets (id, event_id, order_reference, fan_id, position, ticket_type, rate, seat, price_minor, \
+         currency, state, code, issued_at) VALUES ",
+        13,
         " ON CONFLICT (order_reference, position) DO NOTHING",
     )
 });
@@ -219,6 +219,7 @@ fn bind_ticket(query: Query, (fan, ticket): &(FanId, &Ticket)) -> Query {
         .bind(fan.to_string())
         .bind(i64::from(ticket.position))
         .bind(ticket.ticket_type.to_string())
+        .bind(ticket.rate.as_ref().map(ToString::to_string))
         .bind(ticket.seat.as_ref().map(ToString::to_string))
         .bind(ticket.price.minor)
         .bind(ticket.price.currency.to_string())

@@ -142,7 +142,16 @@ impl Shell {
 
 fn hold(n: u64, want: Want, order: crate::domain::id::OrderId) -> Command {
     let fan = fan(n.into());
-    Command::Hold(Hold { order, fan, admission: Place(n), want, channel: None, seen_version: None, code: None })
+    Command::Hold(Hold {
+        order,
+        fan,
+        admission: Place(n),
+        want,
+        channel: None,
+        seen_version: None,
+        code: None,
+        rates: vec![],
+    })
 }
 
 fn is_held(outcome: Option<&Outcome>) -> bool {

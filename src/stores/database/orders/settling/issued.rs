@@ -30,6 +30,7 @@ struct News<'a> {
 struct One<'a> {
     ticket: TicketId,
     ticket_type: &'a Code,
+    rate: Option<&'a Code>,
     seat: Option<&'a SeatId>,
     price_minor: i64,
 }
@@ -38,6 +39,7 @@ pub(super) fn body(fan: FanId, paid: &Payment, tickets: &[Ticket], now: EventTim
     let tickets = tickets.iter().map(|ticket| One {
         ticket: ticket.id,
         ticket_type: &ticket.ticket_type,
+        rate: ticket.rate.as_ref(),
         seat: ticket.seat.as_ref(),
         price_minor: ticket.price.minor,
     });
