@@ -9,13 +9,13 @@ use proptest::prelude::*;
 
 use self::{
     known::{Model, of_line},
-    steps::{Step, step},
+    steps::{Step, step, with_a_child},
 };
 use super::{
     super::{
         codes::CodeTerms,
-        configuration::{ListMode, Release},
-        request::{AdmissionEnd, HoldState},
+        configuration::{ListMode, Rate, Release},
+        request::{AdmissionEnd, AtRate, HoldState, Which},
         waitlist::{WaitlistCommand, Wish},
     },
     codes::half_price,
@@ -42,6 +42,9 @@ impl Run {
         configuration.waitlist.mode = ListMode::Open;
         configuration.waitlist.gather = Millis::minutes(2);
         configuration.ticket_types[2].quotas = vec![code("hall")];
+        for ticket_type in &mut configuration.ticket_types {
+            ticket_type.rates = vec![Rate { code: code("child"), name: "child".into(), price_minor: 500 }];
+        }
         let mut sale = Sale::of(configuration);
         let few = CodeTerms { max_uses: Some(4), ..half_price() };
         let many = CodeTerms { discount: None, opens: true, per_fan: Some(2), ..half_price() };
@@ -73,6 +76,8 @@ impl Run {
         if let Command::Hold(hold) = &mut command {
             hold.admission = admission.place;
             hold.code = by.map(code);
+            // Every other fan comes with a child.
+            hold.rates = if n % 2 == 0 { with_a_child(&hold.want) } else { Vec::new() };
         }
         if let Ok(Answer::Held(view)) = self.ask(command) {
             assert!(admission.claim_by.is_none() && admission.until > self.sale.now);
@@ -303,10 +308,11 @@ impl Run {
         let (to, ticket_type) = (code(&format!("A-{}-{}", row + 1, number + 1)), code("SEAT"));
         let mut lines = view.lines;
         let Some(line) = lines.iter_mut().find(|line| line.ticket_type == ticket_type) else { return };
+        let rate = line.rate().cloned();
         let is_there = line.seats.contains(&to);
         self.moves += 1;
         let (order, number) = (view.order, self.moves);
-        let asked = Command::AddSeat { order, number, ticket_type, rate: None, seat: to.clone() };
+        let asked = Command::AddSeat { order, number, ticket_type, rate, seat: to.clone() };
         if self.sale.ask(asked).is_err() || is_there {
             return;
         }

@@ -63,3 +63,14 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Restart),
     ]
 }
+
+/// Of what is wanted, one.
+pub fn with_a_child(want: &Want) -> Vec<AtRate> {
+    let some = |ticket_type: &Code| Which::Some { ticket_type: ticket_type.clone(), quantity: 1 };
+    let which = match want {
+        Want::Quantities(wanted) => wanted.last().map(|(ticket_type, _)| some(ticket_type)),
+        Want::Seats(seats) => seats.last().cloned().map(Which::Seat),
+        Want::BestAvailable(wish) => Some(some(&wish.ticket_type)),
+    };
+    which.map(|which| AtRate { rate: code("child"), which }).into_iter().collect()
+}
