@@ -14,11 +14,12 @@ use crate::{
         codes::Codes,
         directory::{Directory, LocalDirectory},
         letters::Letters,
-        mailer::Mailer,
+        mailer,
         notes::Notes,
         operations::{Alone, Operations},
         papers::Papers,
-        webhooks::WebhookSender,
+        webhooks,
+        worker::Worker,
     },
     cluster::{
         Cluster, Entered, Me, bundle::Bundle, credentials::Credentials, measures, placement::Placement,
@@ -45,8 +46,8 @@ pub struct Node {
     /// With etcd only.
     member: Option<Member>,
     directory: Arc<LocalDirectory>,
-    mailer: Mailer,
-    webhooks: WebhookSender,
+    mailer: Worker,
+    webhooks: Worker,
     server: Server,
     shutdown: CancellationToken,
     stores: Stores,
@@ -141,8 +142,8 @@ impl Node {
             // Before that nobody has this node run anything, itself included.
             let _ = tokio::time::timeout(SEEN, member.cluster.announced()).await;
         }
-        let mailer = Mailer::start(&directory, stores.database.clone(), letters, post, &config.mail);
-        let webhooks = WebhookSender::start(stores.database.clone(), egress, keys, &config.webhooks);
+        let mailer = mailer::start(&directory, stores.database.clone(), letters, post, &config.mail);
+        let webhooks = webhooks::start(stores.database.clone(), egress, keys, &config.webhooks);
         Ok(Self { app, member, directory, mailer, webhooks, server, shutdown, stores })
     }
 

@@ -5,11 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream};
-use tokio::{task::JoinHandle, time::timeout};
+use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{backoff::Backoff, breather::Sale, clock::wall, directory::LocalDirectory, letters::Letters, measures};
+use super::{
+    backoff::Backoff, breather::Sale, clock::wall, directory::LocalDirectory, letters::Letters, measures,
+    worker::Worker,
+};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::{
@@ -30,15 +32,7 @@ const HELD: Millis = Millis::minutes(5);
 /// Between two attempts at most.
 const LONGEST_PAUSE: Millis = Millis::minutes(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Before it starts again after a panic.
-const PAUSE: Duration = Duration::from_secs(1);
 
-pub struct Mailer {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-#[derive(Clone)]
 struct Sender {
     database: Database,
     letters: Letters,
@@ -48,47 +42,25 @@ struct Sender {
     first_pause: Millis,
 }
 
-impl Mailer {
-    pub fn start(
-        directory: &LocalDirectory,
-        database: Database,
-        letters: Letters,
-        post: Arc<dyn Post>,
-        config: &Config,
-    ) -> Self {
-        let first_pause = Millis::seconds(config.retry_after);
-        let sender = Sender { database, letters, post, sale: directory.sale(), workers: config.workers, first_pause };
-        let stop = CancellationToken::new();
-        Self { task: tokio::spawn(supervise(sender, stop.clone())), stop }
-    }
-
-    /// Takes no more; what is under way may end within the time, and goes out again later otherwise.
-    pub async fn stop(self, within: Duration) {
-        self.stop.cancel();
-        let mut task = self.task;
-        if timeout(within, &mut task).await.is_err() {
-            task.abort();
-        }
-    }
-}
-
-/// Starts it again when it ends by itself, which only a mistake of ours makes it do.
-async fn supervise(sender: Sender, stop: CancellationToken) {
-    loop {
-        let run = std::panic::AssertUnwindSafe(sender.run(&stop)).catch_unwind();
-        if run.await.is_ok() {
-            return;
-        }
-        tracing::error!("the mailer starts again");
-        tokio::time::sleep(PAUSE).await;
-    }
+/// Takes mails that are due, and sends them.
+pub fn start(
+    directory: &LocalDirectory,
+    database: Database,
+    letters: Letters,
+    post: Arc<dyn Post>,
+    config: &Config,
+) -> Worker {
+    let first_pause = Millis::seconds(config.retry_after);
+    let sender = Sender { database, letters, post, sale: directory.sale(), workers: config.workers, first_pause };
+    let sender = Arc::new(sender);
+    Worker::start("the mailer", move |stop| Arc::clone(&sender).run(stop))
 }
 
 impl Sender {
-    async fn run(&self, stop: &CancellationToken) {
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut backoff = Backoff::up_to(LONGEST_WAIT);
         while !stop.is_cancelled() {
-            let pause = match self.round(stop).await {
+            let pause = match self.round(&stop).await {
                 Err(error) => {
                     tracing::warn!(%error, "mails are not looked for; trying again");
                     backoff.next()

@@ -21,6 +21,7 @@ pub mod measures;
 pub mod notes;
 pub mod papers;
 pub mod webhooks;
+pub mod worker;
 
 pub mod connection;
 pub mod directory;

@@ -8,19 +8,18 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use http::{
     HeaderMap, HeaderValue,
     header::{CONTENT_TYPE, USER_AGENT},
 };
 use tokio::{
-    task::{JoinError, JoinHandle, JoinSet},
-    time::{Instant, timeout},
+    task::{JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{backoff::Backoff, clock::wall, measures};
+use super::{backoff::Backoff, clock::wall, measures, worker::Worker};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::{
@@ -47,20 +46,12 @@ const HELD: Millis = Millis::minutes(1);
 /// Between two attempts at most.
 const LONGEST_PAUSE: Millis = Millis::minutes(4 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Before it starts again after a panic.
-const PAUSE: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Rows forgotten in one transaction.
 const FORGOTTEN: u32 = 500;
 /// The endpoint's word that it will never take anything again.
 const GONE: u16 = 410;
 
-pub struct WebhookSender {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-#[derive(Clone)]
 struct Sender {
     database: Database,
     egress: Arc<Egress>,
@@ -70,37 +61,12 @@ struct Sender {
     first_pause: Millis,
 }
 
-impl WebhookSender {
-    pub fn start(database: Database, egress: Arc<Egress>, keys: Arc<KeyRing>, config: &Config) -> Self {
-        let first_pause = Millis::seconds(config.retry_after);
-        let (workers, each) = (config.workers, config.workers_per_endpoint);
-        let sender = Sender { database, egress, keys, workers, each, first_pause };
-        let stop = CancellationToken::new();
-        Self { task: tokio::spawn(supervise(sender, stop.clone())), stop }
-    }
-
-    /// Takes no more; what is under way may end within the time, and goes out again later otherwise.
-    pub async fn stop(self, within: Duration) {
-        self.stop.cancel();
-        let mut task = self.task;
-        if timeout(within, &mut task).await.is_err() {
-            task.abort();
-            // Ended by us, which is no news.
-            let _ = task.await;
-        }
-    }
-}
-
-/// Starts it again when it ends by itself, which only a mistake of ours makes it do.
-async fn supervise(sender: Sender, stop: CancellationToken) {
-    loop {
-        let run = std::panic::AssertUnwindSafe(sender.run(&stop)).catch_unwind();
-        if run.await.is_ok() {
-            return;
-        }
-        tracing::error!("the sender of webhooks starts again");
-        tokio::time::sleep(PAUSE).await;
-    }
+/// Takes deliveries that are due, and calls their endpoints.
+pub fn start(database: Database, egress: Arc<Egress>, keys: Arc<KeyRing>, config: &Config) -> Worker {
+    let first_pause = Millis::seconds(config.retry_after);
+    let (workers, each) = (config.workers, config.workers_per_endpoint);
+    let sender = Arc::new(Sender { database, egress, keys, workers, each, first_pause });
+    Worker::start("the sender of webhooks", move |stop| Arc::clone(&sender).run(stop))
 }
 
 /// Those under way.
@@ -133,7 +99,7 @@ impl UnderWay {
 }
 
 impl Sender {
-    async fn run(&self, stop: &CancellationToken) {
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (mut backoff, mut under_way) = (Backoff::up_to(LONGEST_WAIT), UnderWay::default());
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
@@ -167,7 +133,7 @@ impl Sender {
     }
 
     /// As many of those that are due as there is room for; how long looking for them took.
-    async fn begin(&self, under_way: &mut UnderWay) -> Result<Duration, StoreError> {
+    async fn begin(self: &Arc<Self>, under_way: &mut UnderWay) -> Result<Duration, StoreError> {
         let room = self.workers.saturating_sub(under_way.calls.len());
         if room == 0 {
             return Ok(Duration::ZERO);
@@ -184,7 +150,7 @@ impl Sender {
             // Another node may be at it.
             let Some(delivery) = deliveries::take(&self.database, delivery, wall() + HELD).await? else { continue };
             *under_way.by_endpoint.entry(endpoint).or_default() += 1;
-            let sender = self.clone();
+            let sender = Arc::clone(self);
             under_way.calls.spawn(async move {
                 if let Err(error) = sender.deliver(&delivery).await {
                     tracing::warn!(%error, "what became of a webhook is not recorded; it goes out again");

@@ -2,7 +2,7 @@
 //!
 //! Owns nothing that lives longer than the process; is made once by the boot and shared.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
@@ -55,20 +55,7 @@ pub struct Below {
 /// Handlers take it as `State(app): State<Arc<App>>`.
 pub struct App {
     pub config: Config,
-    pub database: Database,
-    pub queue: Arc<dyn QueueStore>,
-    pub used_tickets: Arc<dyn UsedTickets>,
-    pub waits: Arc<dyn Waits>,
-    pub bus: Arc<dyn OrderBus>,
-    pub ownership: Arc<dyn Ownership>,
-    pub providers: Providers,
-    pub directory: Arc<dyn Directory>,
-    pub operations: Arc<dyn Operations>,
-    pub halt: Halt,
-    pub papers: Papers,
-    pub letters: Letters,
-    pub wallets: Wallets,
-    pub egress: Arc<Egress>,
+    below: Below,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub keys: Arc<KeyRing>,
@@ -93,26 +80,19 @@ pub struct App {
     pub tasks: TaskTracker,
 }
 
+/// A handler asks for what is below as for what is here.
+impl Deref for App {
+    type Target = Below;
+
+    fn deref(&self) -> &Below {
+        &self.below
+    }
+}
+
 impl App {
     /// Refuses a configuration that would weaken the edge. Costs a password hash.
     pub fn new(config: Config, below: Below, keys: Arc<KeyRing>) -> Result<Arc<Self>, InvalidConfig> {
         config.check()?;
-        let Below {
-            database,
-            queue,
-            used_tickets,
-            waits,
-            bus,
-            ownership,
-            providers,
-            directory,
-            operations,
-            halt,
-            papers,
-            letters,
-            wallets,
-            egress,
-        } = below;
         let (secret, lives) = (keys.secret(), Lives { access_s: config.access_ttl });
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&keys), &config.issuer, lives),
@@ -135,20 +115,7 @@ impl App {
             tasks: TaskTracker::new(),
             keys,
             config,
-            database,
-            queue,
-            used_tickets,
-            waits,
-            bus,
-            ownership,
-            providers,
-            directory,
-            operations,
-            halt,
-            papers,
-            letters,
-            wallets,
-            egress,
+            below,
         }))
     }
 }

@@ -12,7 +12,7 @@ use super::{
     copies::Of,
     events::body::ReleaseBody,
     extract::Path,
-    prices::PriceParts,
+    prices::{PriceParts, RatePrice},
     problem::{Code as Refused, Problem},
     seat_plan::PlannedKind,
     shapes::Timestamp,

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        codes::CodeTerms,
         configuration::Rate,
         request::{AtRate, HoldState, Which},
     },
