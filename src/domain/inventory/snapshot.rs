@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 5 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 6 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 

@@ -307,9 +307,9 @@ impl Run {
         let Some((index, view)) = self.model.pick(pick) else { return };
         let (to, ticket_type) = (code(&format!("A-{}-{}", row + 1, number + 1)), code("SEAT"));
         let mut lines = view.lines;
+        let is_there = lines.iter().any(|line| line.seats.contains(&to));
         let Some(line) = lines.iter_mut().find(|line| line.ticket_type == ticket_type) else { return };
         let rate = line.rate().cloned();
-        let is_there = line.seats.contains(&to);
         self.moves += 1;
         let (order, number) = (view.order, self.moves);
         let asked = Command::AddSeat { order, number, ticket_type, rate, seat: to.clone() };
