@@ -362,6 +362,7 @@ pub fn configuration() -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

@@ -8,7 +8,7 @@ use std::fmt;
 use ractor::BytesConvertable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// A frame over the receiver's limit would tear the whole link down. Those who make messages stay far below.
 pub const MOST_BYTES: usize = 512 * 1024;
 

@@ -246,6 +246,7 @@ pub fn configuration(stock: u32) -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

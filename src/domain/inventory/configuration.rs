@@ -2,6 +2,7 @@
 //!
 //! Owns the shape and its validation. It reaches the inventory only as a journal entry.
 
+mod releases;
 mod waitlist;
 
 use std::{
@@ -12,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::waitlist::{ListMode, WaitlistSettings};
+pub use self::{
+    releases::{MAX_RELEASES, MAX_SEATS_NAMED, Part, Release, ReleaseTimes, SeatRelease},
+    waitlist::{ListMode, WaitlistSettings},
+};
 use super::{classes::Classes, notice::Notice};
 use crate::domain::{
     code::{Code, SeatId},
@@ -73,12 +77,9 @@ pub struct TicketType {
     /// Parts of its stock that nobody can have before their time; the earliest first.
     #[serde(default)]
     pub releases: Vec<Release>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    pub at: EventTime,
-    pub quantity: u32,
+    /// Likewise, of a type with seats.
+    #[serde(default)]
+    pub seat_releases: Vec<SeatRelease>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +214,7 @@ pub enum Invalid {
     Notice,
     #[error("a fee or tax is beyond what is taken")]
     Charges,
-    #[error("releases of {0} must be of stock by quantity, one after the other")]
+    #[error("releases of {0} must come one after the other, each of what the type is sold by")]
     Releases(Code),
 }
 
@@ -223,8 +224,6 @@ pub const MAX_SEATS: usize = 200_000;
 pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
-/// Of one ticket type.
-pub const MAX_RELEASES: usize = 20;
 pub const MAX_NAME_LEN: usize = 100;
 /// Fans on a waiting list.
 pub const MAX_WAITING: u32 = 100_000;
@@ -251,30 +250,7 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
     if needs_more_time { Millis(time.0.saturating_mul(MORE_TIME.into())) } else { time }
 }
 
-impl TicketType {
-    /// How many nobody can have yet.
-    pub fn withheld(&self, now: EventTime) -> u32 {
-        let later = self.releases.iter().filter(|release| release.at > now);
-        later.map(|release| release.quantity).fold(0, u32::saturating_add)
-    }
-
-    fn validate_releases(&self) -> Result<(), Invalid> {
-        at_most("releases", self.releases.len(), MAX_RELEASES)?;
-        let in_order = self.releases.is_sorted_by(|a, b| a.at < b.at);
-        if !in_order || (self.stock == Stock::Seats && !self.releases.is_empty()) {
-            return Err(Invalid::Releases(self.code.clone()));
-        }
-        self.releases.iter().try_for_each(|release| in_range("release", release.quantity, 1, MAX_QUANTITY))
-    }
-}
-
 impl Configuration {
-    /// The first release of any ticket type after this time.
-    pub fn next_release(&self, now: EventTime) -> Option<EventTime> {
-        let releases = self.ticket_types.iter().flat_map(|ticket_type| &ticket_type.releases);
-        releases.map(|release| release.at).filter(|at| *at > now).min()
-    }
-
     /// Of each ticket type, all in.
     pub fn prices(&self) -> Vec<(Code, i64)> {
         let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
@@ -292,6 +268,7 @@ impl Configuration {
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;
+        self.validate_releases()?;
         if !self.charges.is_valid() {
             return Err(Invalid::Charges);
         }

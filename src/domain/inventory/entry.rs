@@ -1,6 +1,6 @@
 //! Journal entries and their bytes.
 //!
-//! A segment is what one commit writes: `version u8 = 5 | postcard(Segment) | CRC-32 (little endian) of all before`.
+//! A segment is what one commit writes: `version u8 = 6 | postcard(Segment) | CRC-32 (little endian) of all before`.
 //! A new kind of entry is a new variant at the end of [`Entry`]; a changed one raises the version. What cannot be read is
 //! an error, never skipped: a node that does not understand an event must not run it.
 
@@ -255,7 +255,7 @@ pub enum Unreadable {
 }
 
 impl Segment {
-    pub const VERSION: u8 = 5;
+    pub const VERSION: u8 = 6;
 
     pub fn to_bytes(&self) -> Vec<u8> {
         seal(Self::VERSION, self)

@@ -1,4 +1,4 @@
-//! The whole state as bytes, and back: `version u8 = 5 | postcard | CRC-32`, like a segment.
+//! The whole state as bytes, and back: `version u8 = 6 | postcard | CRC-32`, like a segment.
 //!
 //! The same history gives the same bytes. What can be worked out from the rest is not in them.
 
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::domain::time::EventTime;
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 /// Where it is put together again at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -107,8 +107,13 @@ impl Inventory {
     pub fn from_chunks(chunks: impl Iterator<Item: AsRef<[u8]>>) -> Result<Self, Unreadable> {
         let found: Frozen = open_chunks(VERSION, chunks)?;
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
-        let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
-            .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
+        let contradiction = |seat| Unreadable::Body(format!("seat {seat} contradicts the plan"));
+        let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied());
+        let mut seats = seats.map_err(contradiction)?;
+        if let (Some(configuration), Some(next)) = (&found.configuration, found.next_release) {
+            let before = EventTime(next.0.saturating_sub(1));
+            seats.withhold(configuration, before).map_err(contradiction)?;
+        }
         let (mut orders, mut admissions, mut waitlist) = (found.orders, found.admissions, found.waitlist);
         orders.work_out_deadlines();
         admissions.work_out_deadlines();

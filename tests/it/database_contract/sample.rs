@@ -83,6 +83,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             opens_at: None,
             needs_code: false,
             releases: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

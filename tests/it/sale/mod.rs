@@ -31,6 +31,7 @@ mod queue_tickets;
 mod rebuilding;
 mod receiver;
 mod refunds;
+mod seat_releases;
 pub mod shop;
 mod sockets;
 mod stock;

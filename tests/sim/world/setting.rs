@@ -52,6 +52,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         opens_at: None,
         needs_code: false,
         releases: Vec::new(),
+        seat_releases: Vec::new(),
     };
     let seat = |number: u32| Seat {
         id: seat_id(number),

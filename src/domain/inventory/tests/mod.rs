@@ -18,6 +18,7 @@ mod prices;
 mod reduce;
 mod releases;
 mod remembered;
+mod seat_releases;
 mod seats;
 mod waitlist;
 
@@ -80,6 +81,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         opens_at: None,
         needs_code: false,
         releases: Vec::new(),
+        seat_releases: Vec::new(),
     };
     Configuration {
         version: 1,
