@@ -142,6 +142,16 @@ impl Letters {
         }))
     }
 
+    /// The one that the message is about, on paper. Of one that was replaced since there is a newer message.
+    async fn ticket(&self, message: &Message, account: &Account) -> Result<Vec<u8>, LetterError> {
+        let id = message.about.parse().map_err(|_| LetterError::TooLate)?;
+        let ticket = tickets::by_id(&self.database, id).await?;
+        let ticket = ticket.filter(|ticket| ticket.state == State::Live && ticket.fan == message.account);
+        let ticket = ticket.ok_or(LetterError::TooLate)?;
+        let of = tickets::of_order(&self.database, ticket.reference).await?.len();
+        Ok(self.papers.pdf(&[ticket], of, account, Language::of(&account.language)).await?)
+    }
+
     async fn telling(&self, mail: &Mail, id: Uuid, account: &Account) -> Result<Vec<u8>, LetterError> {
         let message = messages::by_id(&self.database, id).await?.ok_or(LetterError::NoMessage)?;
         let life = match message.kind {
@@ -152,6 +162,10 @@ impl Letters {
         if life.is_some_and(|life| message.created_at + life <= wall()) || self.is_over(&message).await? {
             return Err(LetterError::TooLate);
         }
+        let ticket = match message.kind {
+            Kind::TicketReplaced => Some(self.ticket(&message, account).await?),
+            _ => None,
+        };
         let said = self.notes.of(&message, account).await?;
         let telling = Telling {
             id: &mail.id.simple().to_string(),
@@ -163,6 +177,7 @@ impl Letters {
             subject: &said.subject,
             text: &said.text,
             link: said.link.as_deref(),
+            ticket,
         };
         Ok(note::telling(telling)?)
     }

@@ -364,6 +364,7 @@ pub fn configuration() -> Configuration {
             needs_code: false,
             releases: Vec::new(),
             rates: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

@@ -32,11 +32,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let mut count = 0;
     for provider in Providers::open(&config.payments, &database)?.all() {
         let compared = twice(&database, provider.as_ref(), Duration::from_secs(options.settle)).await;
-        let compared = compared.map_err(|error| format!("{}: {error}", provider.name()))?;
-        let Some(Comparison { payments, sessions, differences }) = compared else {
-            println!("{}: gives no list of its records, not compared", provider.name());
-            continue;
-        };
+        let Comparison { payments, sessions, differences } =
+            compared.map_err(|error| format!("{}: {error}", provider.name()))?;
         println!("{}: {payments} payments, {sessions} sessions, {} differences", provider.name(), differences.len());
         differences.iter().for_each(|difference| println!("  {difference}"));
         count += differences.len();
@@ -53,13 +50,13 @@ async fn twice(
     database: &Database,
     provider: &dyn PaymentProvider,
     settle: Duration,
-) -> Result<Option<Comparison>, StoreError> {
-    let Some(first) = compare(database, provider, now()).await? else { return Ok(None) };
+) -> Result<Comparison, StoreError> {
+    let first = compare(database, provider, now()).await?;
     if first.differences.is_empty() {
-        return Ok(Some(first));
+        return Ok(first);
     }
     tokio::time::sleep(settle).await;
-    let Some(mut second) = compare(database, provider, now()).await? else { return Ok(None) };
+    let mut second = compare(database, provider, now()).await?;
     second.differences.retain(|difference| first.differences.contains(difference));
-    Ok(Some(second))
+    Ok(second)
 }

@@ -164,8 +164,7 @@ async fn check(
     }
     for provider in Providers::sandbox(database).all() {
         let compared = compare(database, provider.as_ref(), now()).await?;
-        let differences = compared.into_iter().flat_map(|compared| compared.differences);
-        wrong.extend(differences.map(|difference| format!("{}: {difference}", provider.name())));
+        wrong.extend(compared.differences.iter().map(|difference| format!("{}: {difference}", provider.name())));
     }
     let last = checks::last_change(database, event).await?.unwrap_or(healed_at);
     let terminal_after = last.since(healed_at);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart, header::ContentType};
 
 use super::{
     language::Language,
@@ -25,6 +25,8 @@ pub struct Telling<'a> {
     pub text: &'a str,
     /// Where it stands in the text, it can be followed.
     pub link: Option<&'a str>,
+    /// A PDF.
+    pub ticket: Option<Vec<u8>>,
 }
 
 /// RFC 5322. The same bytes for the same telling.
@@ -32,11 +34,19 @@ pub fn telling(telling: Telling) -> Result<Vec<u8>, NotALetter> {
     let words = telling.language.words();
     let greeting = format!("{}{}{}", words.greeting, plain(telling.name), words.greeting_end);
     let text = format!("{greeting}\n\n{}\n", telling.text);
-    let body = MultiPart::alternative()
+    let said = MultiPart::alternative()
         .boundary(format!("said-{}", telling.id))
         .singlepart(SinglePart::plain(text))
         .singlepart(SinglePart::html(html(&telling, &greeting)));
-    let Telling { id, from, to, written_at, subject, .. } = telling;
+    let Telling { id, from, to, written_at, subject, ticket, .. } = telling;
+    let body = match ticket {
+        None => said,
+        Some(ticket) => {
+            let kind = ContentType::parse("application/pdf").map_err(|_| NotALetter::Message)?;
+            let parts = MultiPart::mixed().boundary(format!("parts-{id}")).multipart(said);
+            parts.singlepart(Attachment::new("ticket.pdf".into()).body(ticket, kind))
+        }
+    };
     sealed(Envelope { id, from, to, written_at, subject: plain(subject) }, body)
 }
 
@@ -78,6 +88,7 @@ mod tests {
             subject,
             text,
             link,
+            ticket: None,
         };
         String::from_utf8(super::telling(telling).expect("a mail")).expect("encoded")
     }

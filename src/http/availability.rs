@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use super::{
     app::App,
     copies::Of,
-    events::body::ReleaseBody,
     extract::Path,
     prices::{PriceParts, RatePrice},
     problem::{Code as Refused, Problem},
@@ -25,8 +24,9 @@ use crate::{
         id::EventId,
         inventory::{
             SeatState, View,
-            configuration::{Configuration, Seat},
+            configuration::{Configuration, Kept, Release, ReleaseTimes, Seat},
         },
+        time::EventTime,
     },
 };
 
@@ -60,7 +60,14 @@ pub struct Left {
     /// What can be had now, shared quotas taken into account.
     pub free: u32,
     /// When more of it can be had, and how much.
-    pub next_release: Option<ReleaseBody>,
+    pub next_release: Option<NextRelease>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NextRelease {
+    pub at: Timestamp,
+    /// Of stock, or seats.
+    pub quantity: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -83,6 +90,9 @@ pub struct SeatNow {
     pub ticket_type: Code,
     pub kind: PlannedKind,
     pub state: SeatStateNow,
+    /// Blocked until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -91,7 +101,7 @@ pub enum SeatStateNow {
     Free,
     Held,
     Sold,
-    /// Not for sale, or kept for a channel.
+    /// Not for sale, not yet released, or kept for a channel.
     Blocked,
 }
 
@@ -137,7 +147,7 @@ impl Availability {
             seated: ticket_type.seated,
             capacity: ticket_type.capacity,
             free: ticket_type.available,
-            next_release: ticket_type.next_release.as_ref().map(ReleaseBody::of),
+            next_release: ticket_type.next_release.map(NextRelease::from),
         });
         Self { status: view.status, version: view.version, ticket_types: ticket_types.collect(), as_of: view.at.into() }
     }
@@ -161,26 +171,35 @@ pub async fn seats(
     let version = inventory.configuration().version;
     let look = async {
         // Read before the seats: what is told may be newer than its revision, never older.
-        let revision = inventory.view().seats_revision;
+        let view = inventory.view();
         let states = inventory.seats().await?;
         let configuration = inventory.configuration();
-        Ok(move || Seats { revision, seats: described(&configuration.seats, &states) })
+        Ok(move || Seats { revision: view.seats_revision, seats: described(&configuration, &states, view.at) })
     };
     app.copies.answer(Of::Seats(event, version), &headers, look).await
 }
 
 /// Both lists have the configuration's order; only while a plan is being replaced may they differ.
-fn described(plan: &[Seat], states: &[(SeatId, SeatState)]) -> Vec<SeatNow> {
+fn described(configuration: &Configuration, states: &[(SeatId, SeatState)], now: EventTime) -> Vec<SeatNow> {
+    let (plan, times) = (&configuration.seats, configuration.release_times());
     let in_step = plan.len() == states.len() && plan.iter().zip(states).all(|(seat, (id, _))| seat.id == *id);
     if in_step {
-        return plan.iter().zip(states).map(|(seat, (_, state))| SeatNow::of(seat, *state)).collect();
+        return plan.iter().zip(states).map(|(seat, (_, state))| SeatNow::of(seat, *state, &times, now)).collect();
     }
     let by_id: HashMap<&SeatId, SeatState> = states.iter().map(|(id, state)| (id, *state)).collect();
-    plan.iter().filter_map(|seat| Some(SeatNow::of(seat, *by_id.get(&seat.id)?))).collect()
+    plan.iter().filter_map(|seat| Some(SeatNow::of(seat, *by_id.get(&seat.id)?, &times, now))).collect()
+}
+
+impl From<Release> for NextRelease {
+    fn from(release: Release) -> Self {
+        Self { at: release.at.into(), quantity: release.quantity }
+    }
 }
 
 impl SeatNow {
-    fn of(seat: &Seat, state: SeatState) -> Self {
+    fn of(seat: &Seat, state: SeatState, times: &ReleaseTimes, now: EventTime) -> Self {
+        let waits = state == SeatState::Blocked && seat.kept == Kept::Free;
+        let released_at = times.of(seat).filter(|at| waits && *at > now);
         Self {
             id: seat.id.clone(),
             zone: seat.zone.clone(),
@@ -194,6 +213,7 @@ impl SeatNow {
                 SeatState::Sold => SeatStateNow::Sold,
                 SeatState::Blocked => SeatStateNow::Blocked,
             },
+            released_at: released_at.map(Timestamp),
         }
     }
 }

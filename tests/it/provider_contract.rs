@@ -73,13 +73,14 @@ async fn keeps_its_promises(
         assert_eq!(provider.refund(&request).await.expect("asked"), RefundAnswer::Done, "{name}");
     }
     assert_eq!(provider.look(&opened.session).await.expect("looked"), paid, "{name}");
-    if let Some(records) = provider.records("", 100).await.expect("records") {
-        let record = records.iter().find(|record| record.session == opened.session).expect("it is there");
-        assert_eq!((record.captured_minor, record.refunded_minor), (5_000, 5_000), "{name}");
-        let unpaid = records.iter().find(|record| record.session == other.session).expect("it is there");
-        assert_eq!((unpaid.captured_minor, unpaid.refunded_minor), (0, 0), "{name}");
-        let last = &records.last().expect("two").session;
-        assert_eq!(provider.records(last, 100).await.expect("records"), Some(vec![]), "{name}");
+    // By pages of any size.
+    for limit in [1, 2, 100] {
+        let records = psp::records(provider.as_ref(), limit).await;
+        let of = |session: &str| records.iter().find(|record| record.session == session);
+        let paid = of(&opened.session).map(|record| (record.captured_minor, record.refunded_minor));
+        assert_eq!(paid, Some((5_000, 5_000)), "{name}");
+        let unpaid = of(&other.session).map_or((0, 0), |record| (record.captured_minor, record.refunded_minor));
+        assert_eq!(unpaid, (0, 0), "{name}");
     }
 
     // What was never paid does not go back.

@@ -26,7 +26,7 @@ use onsale::{
         },
         error::StoreError,
         provider::{
-            Opened, PaymentProvider, Providers, Record, RefundAnswer, RefundRequest, SessionRequest, Standing,
+            Opened, Over, Page, PaymentProvider, Providers, RefundAnswer, RefundRequest, SessionRequest, Standing,
             guard::Settings,
         },
     },
@@ -34,6 +34,7 @@ use onsale::{
 
 use crate::{
     harness::{eventually, until},
+    psp,
     shop::{Shop, configuration, new_fan},
 };
 
@@ -69,8 +70,8 @@ impl PaymentProvider for Lossy {
         self.provider.close(session).await
     }
 
-    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
-        self.provider.records(after, limit).await
+    async fn records(&self, over: Over, after: &str, limit: u32) -> Result<Page, StoreError> {
+        self.provider.records(over, after, limit).await
     }
 }
 
@@ -155,7 +156,7 @@ async fn lost_answers_and_dying_workers_give_money_and_places_back_once() {
         assert_eq!((books.of(Account::Captured), books.of(Account::Refunded)), (3_750, 3_750));
     }
     let provider = shop.stores.providers.by_name("sandbox").expect("there");
-    for record in provider.records("", 100).await.expect("records").expect("a list") {
+    for record in psp::records(provider.as_ref(), 100).await {
         assert_eq!((record.captured_minor, record.refunded_minor), (3_750, 3_750), "{}", record.session);
     }
     let view = shop.directory.event(event).await.expect("it runs").inventory.view();

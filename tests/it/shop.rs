@@ -248,6 +248,7 @@ pub fn configuration(stock: u32) -> Configuration {
             needs_code: false,
             releases: Vec::new(),
             rates: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::rounds::rounds;
 use crate::{
-    actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    actors::{clock::wall, foundation::Foundation},
     domain::{id::OrderRef, refund::RefundReason, time::Millis},
     stores::{
         database::{
@@ -24,31 +25,19 @@ const ORDERS: u32 = 100;
 const LEASE: Millis = Millis::seconds(30);
 /// While orders are on their way to tickets or to their end, and cannot be refunded yet.
 const REST: Millis = Millis::seconds(5);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    loop {
-        match round(&on.database).await {
-            Ok(()) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "refunds of cancelled events wait");
-                backoff.wait().await;
-            }
-        }
-    }
+    rounds("refunds of cancelled events", EVERY, || round(&on.database)).await;
 }
 
-async fn round(database: &Database) -> Result<(), StoreError> {
+/// What is left of an event is due again in the next round.
+async fn round(database: &Database) -> Result<bool, StoreError> {
     for batch in refund_batches::due(database, wall(), BATCHES).await? {
         if refund_batches::take_up(database, &batch, wall(), LEASE).await? {
             some_of(database, &batch).await?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 async fn some_of(database: &Database, batch: &Batch) -> Result<(), StoreError> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::rounds::rounds;
 use crate::{
-    actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    actors::{clock::wall, foundation::Foundation},
     stores::{
         database::{mailings, messages},
         error::StoreError,
@@ -15,29 +16,18 @@ const EVERY: Duration = Duration::from_millis(500);
 const BATCH: u32 = 16;
 /// In one transaction.
 const FANS: u32 = 100;
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Rounds between two looks for what is too old.
 const FORGET_EVERY: u32 = 1_200;
 const FORGOTTEN: u32 = 500;
 
 pub(super) async fn run(on: Foundation) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    let mut rounds = 0;
-    loop {
-        match round(&on, rounds % FORGET_EVERY == 0).await {
-            // There is more.
-            Ok(true) => backoff = Backoff::up_to(LONGEST_WAIT),
-            Ok(false) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                rounds += 1;
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "messages to ticket holders are not written; trying again");
-                backoff.wait().await;
-            }
-        }
-    }
+    let mut count = 0;
+    let round = || {
+        let forgets = count % FORGET_EVERY == 0;
+        count += 1;
+        round(&on, forgets)
+    };
+    rounds("messages to ticket holders", EVERY, round).await;
 }
 
 /// Whether there is more to do.

@@ -20,6 +20,7 @@ mod places;
 mod refunds;
 mod relay;
 mod returns;
+mod rounds;
 mod sessions;
 mod tidings;
 

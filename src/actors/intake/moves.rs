@@ -5,9 +5,9 @@
 
 use std::{sync::Weak, time::Duration};
 
-use super::places;
+use super::{places, rounds::rounds};
 use crate::{
-    actors::{backoff::Backoff, clock::wall, directory::Directory, foundation::Foundation},
+    actors::{clock::wall, directory::Directory, foundation::Foundation},
     domain::time::Millis,
     stores::{
         database::seat_moves::{self, SeatMove},
@@ -20,33 +20,18 @@ const BATCH: u32 = 16;
 const LEASE: Millis = Millis::seconds(30);
 const FIRST_REST: Millis = Millis::seconds(1);
 const LONGEST_REST: Millis = Millis::minutes(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    loop {
-        match round(&on, &directory).await {
-            // There may be more.
-            Ok(BATCH) => {}
-            Ok(_) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "moves of tickets wait");
-                backoff.wait().await;
-            }
-        }
-    }
+    rounds("moves of tickets", EVERY, || round(&on, &directory)).await;
 }
 
-/// Says how many were due.
-async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<u32, StoreError> {
+/// Whether there may be more.
+async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<bool, StoreError> {
     let due = seat_moves::due(&on.database, wall(), BATCH).await?;
     for one in &due {
         step(on, directory, one).await?;
     }
-    Ok(u32::try_from(due.len()).unwrap_or(BATCH))
+    Ok(due.len() >= BATCH as usize)
 }
 
 async fn step(on: &Foundation, directory: &Weak<dyn Directory>, one: &SeatMove) -> Result<(), StoreError> {

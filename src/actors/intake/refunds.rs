@@ -8,9 +8,12 @@ use std::{sync::Weak, time::Duration};
 
 use futures_util::StreamExt;
 
-use super::places::{self, NotYet};
+use super::{
+    places::{self, NotYet},
+    rounds::rounds,
+};
 use crate::{
-    actors::{backoff::Backoff, clock::wall, directory::Directory, foundation::Foundation, measures},
+    actors::{clock::wall, directory::Directory, foundation::Foundation, measures},
     domain::{
         refund::RefundState,
         time::{EventTime, Millis},
@@ -35,37 +38,22 @@ const LEASE: Millis = Millis::seconds(30);
 /// Until it is tried again: doubled each time.
 const FIRST_REST: Millis = Millis::seconds(1);
 const LONGEST_REST: Millis = Millis::minutes(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    loop {
-        match round(&on, &directory).await {
-            // There may be more.
-            Ok(BATCH) => {}
-            Ok(_) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "refunds wait");
-                backoff.wait().await;
-            }
-        }
-    }
+    rounds("refunds", EVERY, || round(&on, &directory)).await;
 }
 
-/// Says how many were due.
-async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<u32, StoreError> {
+/// Whether there may be more.
+async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<bool, StoreError> {
     let due = refunds::due(&on.database, wall(), BATCH).await?;
-    let count = u32::try_from(due.len()).unwrap_or(BATCH);
+    let more = due.len() >= BATCH as usize;
     let mut steps = futures_util::stream::iter(due)
         .map(|refund| async move { step(on, directory, &refund).await })
         .buffer_unordered(AT_ONCE);
     while let Some(outcome) = steps.next().await {
         outcome?;
     }
-    Ok(count)
+    Ok(more)
 }
 
 async fn step(on: &Foundation, directory: &Weak<dyn Directory>, refund: &Refund) -> Result<(), StoreError> {

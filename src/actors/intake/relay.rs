@@ -10,9 +10,9 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{hooks, tidings};
+use super::{hooks, rounds::rounds, tidings};
 use crate::{
-    actors::{backoff::Backoff, clock::wall, foundation::Foundation},
+    actors::{clock::wall, foundation::Foundation},
     domain::time::Millis,
     stores::{
         crash_point::{self, Step},
@@ -28,36 +28,26 @@ const BATCH: u32 = 256;
 const OVERDUE_EVERY: Duration = Duration::from_secs(15);
 /// which is what was sent so long ago and is not done, although nothing waits in the bus.
 const OVERDUE: Millis = Millis(60_000);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
     let mut looked: Option<Instant> = None;
-    loop {
-        if looked.is_none_or(|at| at.elapsed() >= OVERDUE_EVERY) {
+    let round = || {
+        let looks = looked.is_none_or(|at| at.elapsed() >= OVERDUE_EVERY);
+        if looks {
             looked = Some(Instant::now());
-            if let Err(error) = send_again(&on).await {
-                tracing::warn!(%error, "what the bus may have lost is not sent again; later");
-            }
         }
-        match relay(&on).await {
-            // There may be more.
-            Ok(sent) if sent == BATCH as usize => {}
-            Ok(_) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the database's outbox is not relayed; trying again");
-                backoff.wait().await;
-            }
-        }
-    }
+        round(&on, looks)
+    };
+    rounds("the database's messages", EVERY, round).await;
 }
 
-async fn relay(on: &Foundation) -> Result<usize, StoreError> {
+/// Whether there may be more.
+async fn round(on: &Foundation, looks: bool) -> Result<bool, StoreError> {
+    if looks && let Err(error) = send_again(on).await {
+        tracing::warn!(%error, "what the bus may have lost is not sent again; later");
+    }
     let unsent = outbox::unsent(&on.database, BATCH).await?;
-    send(on, unsent).await
+    Ok(send(on, unsent).await? == BATCH as usize)
 }
 
 /// A broker may come back without what it had confirmed. What is still on its way is sent twice, at most a batch each time.

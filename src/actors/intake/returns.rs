@@ -6,8 +6,9 @@
 
 use std::{sync::Weak, time::Duration};
 
+use super::rounds::rounds;
 use crate::{
-    actors::{backoff::Backoff, clock::wall, directory::Directory, foundation::Foundation},
+    actors::{clock::wall, directory::Directory, foundation::Foundation},
     domain::{
         code::Code,
         inventory::{
@@ -33,31 +34,18 @@ const LEASE: Millis = Millis::seconds(30);
 /// Between two looks while tickets are offered, and while none are.
 const REST: Millis = Millis::seconds(1);
 const LONG_REST: Millis = Millis::minutes(60);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    loop {
-        match round(&on, &directory).await {
-            Ok(()) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "tickets that are offered back wait");
-                backoff.wait().await;
-            }
-        }
-    }
+    rounds("tickets that are offered back", EVERY, || round(&on, &directory)).await;
 }
 
-async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<(), StoreError> {
+async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<bool, StoreError> {
     for look in returns::due(&on.database, wall(), BATCH).await? {
         let Some(look) = returns::move_look(&on.database, look, wall() + LEASE).await? else { continue };
         let rest = look_at(on, directory, look).await?;
         returns::move_look(&on.database, look, wall() + rest).await?;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Says when to look again.

@@ -7,9 +7,9 @@ use std::{sync::Weak, time::Duration};
 
 use futures_util::StreamExt;
 
+use super::rounds::rounds;
 use crate::{
     actors::{
-        backoff::Backoff,
         clock::wall,
         directory::Directory,
         foundation::Foundation,
@@ -39,7 +39,6 @@ const AT_ONCE: usize = 8;
 /// Until a provider that has not answered is asked again, and one that says "processing": doubled each time.
 const FIRST_REST: Millis = Millis::seconds(2);
 const LONGEST_REST: Millis = Millis::minutes(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Whoever took the fan's word may still be having the money taken.
 const CONFIRMING: Millis = Millis::seconds(60);
 /// When a payment is looked at once more before its hold ends.
@@ -55,32 +54,18 @@ struct Worker {
 pub(super) async fn run(on: Foundation, directory: Weak<dyn Directory>) {
     let awaits = on.providers.awaits();
     let worker = Worker { desk: Desk { database: on.database, providers: on.providers }, directory, awaits };
-    let mut backoff = Backoff::up_to(LONGEST_WAIT);
-    loop {
-        match round(&worker).await {
-            // There may be more.
-            Ok(BATCH) => {}
-            Ok(_) => {
-                backoff = Backoff::up_to(LONGEST_WAIT);
-                tokio::time::sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "open payments wait");
-                backoff.wait().await;
-            }
-        }
-    }
+    rounds("open payments", EVERY, || round(&worker)).await;
 }
 
-/// Says how many were due.
-async fn round(worker: &Worker) -> Result<u32, StoreError> {
+/// Whether there may be more.
+async fn round(worker: &Worker) -> Result<bool, StoreError> {
     let due = outstanding::due(&worker.desk.database, wall(), BATCH).await?;
-    let count = u32::try_from(due.len()).unwrap_or(BATCH);
+    let more = due.len() >= BATCH as usize;
     let mut steps = futures_util::stream::iter(due).map(|due| step(worker, due)).buffer_unordered(AT_ONCE);
     while let Some(outcome) = steps.next().await {
         outcome?;
     }
-    Ok(count)
+    Ok(more)
 }
 
 async fn step(worker: &Worker, due: Outstanding) -> Result<(), StoreError> {

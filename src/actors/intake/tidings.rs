@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     actors::clock::wall,
     domain::{
-        id::{FanId, OrderRef, PaymentId, RefundId},
+        id::{FanId, OrderRef, PaymentId, RefundId, TicketId},
         message::Kind,
         money::{Currency, Money},
     },
@@ -18,6 +18,7 @@ use crate::{
             messages::{self, Details, New},
             orders,
             outbox::Unsent,
+            tickets,
         },
         error::StoreError,
     },
@@ -34,9 +35,17 @@ struct About {
     currency: Currency,
 }
 
+/// What they say of a ticket that has taken another's place.
+#[derive(Deserialize)]
+struct Replaced {
+    reference: OrderRef,
+    ticket: TicketId,
+    by: TicketId,
+    fan: FanId,
+}
+
 pub(super) async fn tell(database: &Database, unsent: &[Unsent]) -> Result<(), StoreError> {
-    let told: Vec<(Kind, About)> = unsent.iter().filter_map(of_unsent).collect();
-    match write(database, &told).await {
+    match write(database, unsent).await {
         // Payments must not wait for it.
         Err(error) if error.is_final() => {
             tracing::error!(%error, "fans are not told of what can never be written");
@@ -58,11 +67,17 @@ fn of_unsent(unsent: &Unsent) -> Option<(Kind, About)> {
     Some((kind, serde_json::from_str(&unsent.body).ok()?))
 }
 
-async fn write(database: &Database, told: &[(Kind, About)]) -> Result<(), StoreError> {
+async fn write(database: &Database, unsent: &[Unsent]) -> Result<(), StoreError> {
+    let told: Vec<(Kind, About)> = unsent.iter().filter_map(of_unsent).collect();
     let nameless: Vec<OrderRef> =
         told.iter().filter(|(_, about)| about.fan.is_none()).map(|(_, about)| about.reference).collect();
     let fans = orders::fans(database, &nameless).await?;
-    let new: Vec<New> = told.iter().filter_map(|(kind, about)| of_fan(*kind, about, &fans)).collect();
+    let mut new: Vec<New> = told.iter().filter_map(|(kind, about)| of_fan(*kind, about, &fans)).collect();
+    for one in unsent.iter().filter(|unsent| unsent.routing_key == "ticket.replaced") {
+        if let Ok(replaced) = serde_json::from_str(&one.body) {
+            new.extend(of_ticket(database, replaced).await?);
+        }
+    }
     messages::write_alone(database, &new, wall()).await
 }
 
@@ -73,4 +88,19 @@ fn of_fan(kind: Kind, about: &About, fans: &HashMap<OrderRef, FanId>) -> Option<
     details.extend(amount.map(|amount| ("amount".to_owned(), amount.to_string())));
     let this = about.refund.map_or_else(|| about.payment.to_string(), |refund| refund.to_string());
     Some(New { account, kind, about: this, event: Some(about.reference.event), details })
+}
+
+/// Whose the new one is, and whose the old one was.
+async fn of_ticket(database: &Database, replaced: Replaced) -> Result<Vec<New>, StoreError> {
+    let Replaced { reference, ticket, by, fan } = replaced;
+    let of = |account, kind, about: TicketId| New {
+        account,
+        kind,
+        about: about.to_string(),
+        event: Some(reference.event),
+        details: Details::from([("order".to_owned(), reference.to_string())]),
+    };
+    let giver = tickets::by_id(database, ticket).await?.map(|old| old.fan).filter(|giver| *giver != fan);
+    let given = giver.map(|giver| of(giver, Kind::TicketGiven, ticket));
+    Ok([of(fan, Kind::TicketReplaced, by)].into_iter().chain(given).collect())
 }

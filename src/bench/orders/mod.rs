@@ -276,7 +276,7 @@ async fn audit(stage: &Stage, event: EventId, way: Way, paid: u64, tickets: u64)
     // Without its page the sandbox knows of no money.
     if way == Way::Page {
         let compared = reconcile::compare(database, &Sandbox::new(database.clone()), http::now()).await?;
-        wrong.extend(compared.iter().flat_map(|compared| &compared.differences).map(ToString::to_string));
+        wrong.extend(compared.differences.iter().map(ToString::to_string));
     }
     Ok(wrong)
 }

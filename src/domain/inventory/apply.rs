@@ -155,7 +155,12 @@ impl Inventory {
         let configuration = configuration.filter(|_| until <= at);
         let configuration = configuration.ok_or_else(|| Corrupt(format!("no stock is to be released by {until}")))?;
         let kept = self.kept();
-        self.stock.release(&configuration, until);
+        if configuration.seat_releases().next().is_some() {
+            let taken = |seat| Corrupt(format!("seat {seat} is taken before its release"));
+            let changed = self.seats.withhold(&configuration, until).map_err(taken)?;
+            self.seats_revision += u64::from(changed);
+        }
+        self.stock.release(&configuration, until, &self.seats);
         self.next_release = configuration.next_release(until);
         self.waitlist.stir();
         self.freed_since(&kept);

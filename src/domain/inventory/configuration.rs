@@ -2,6 +2,8 @@
 //!
 //! Owns the shape and its validation. It reaches the inventory only as a journal entry.
 
+mod rates;
+mod releases;
 mod waitlist;
 
 use std::{
@@ -12,7 +14,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::waitlist::{ListMode, WaitlistSettings};
+pub use self::{
+    rates::{MAX_RATES, Rate},
+    releases::{MAX_RELEASES, MAX_SEATS_NAMED, Part, Release, ReleaseTimes, SeatRelease},
+    waitlist::{ListMode, WaitlistSettings},
+};
 use super::{classes::Classes, notice::Notice};
 use crate::domain::{
     code::{Code, SeatId},
@@ -73,23 +79,12 @@ pub struct TicketType {
     /// Parts of its stock that nobody can have before their time; the earliest first.
     #[serde(default)]
     pub releases: Vec<Release>,
+    /// Likewise, of a type with seats.
+    #[serde(default)]
+    pub seat_releases: Vec<SeatRelease>,
     /// What some pay instead of its price, such as children.
     #[serde(default)]
     pub rates: Vec<Rate>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    pub code: Code,
-    pub name: String,
-    /// The face value.
-    pub price_minor: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    pub at: EventTime,
-    pub quantity: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,7 +221,7 @@ pub enum Invalid {
     Charges,
     #[error("rates of {0} must have different codes and prices that are taken")]
     Rates(Code),
-    #[error("releases of {0} must be of stock by quantity, one after the other")]
+    #[error("releases of {0} must come one after the other, each of what the type is sold by")]
     Releases(Code),
 }
 
@@ -236,10 +231,6 @@ pub const MAX_SEATS: usize = 200_000;
 pub const MAX_SEATS_IN_A_ROW: usize = 1_000;
 /// Of one ticket type or quota.
 pub const MAX_QUANTITY: u32 = 10_000_000;
-/// Of one ticket type.
-pub const MAX_RELEASES: usize = 20;
-/// Of one ticket type.
-pub const MAX_RATES: usize = 10;
 pub const MAX_NAME_LEN: usize = 100;
 /// Fans on a waiting list.
 pub const MAX_WAITING: u32 = 100_000;
@@ -266,44 +257,7 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
     if needs_more_time { Millis(time.0.saturating_mul(MORE_TIME.into())) } else { time }
 }
 
-impl TicketType {
-    pub fn rate(&self, code: &Code) -> Option<&Rate> {
-        self.rates.iter().find(|rate| rate.code == *code)
-    }
-
-    fn validate_rates(&self) -> Result<(), Invalid> {
-        at_most("rates", self.rates.len(), MAX_RATES)?;
-        let mut codes = HashSet::new();
-        let good = |rate: &Rate| {
-            (0..=Money::MAX_MINOR).contains(&rate.price_minor) && rate.name.chars().count() <= MAX_NAME_LEN
-        };
-        let all = self.rates.iter().all(|rate| good(rate) && codes.insert(&rate.code));
-        if all { Ok(()) } else { Err(Invalid::Rates(self.code.clone())) }
-    }
-
-    /// How many nobody can have yet.
-    pub fn withheld(&self, now: EventTime) -> u32 {
-        let later = self.releases.iter().filter(|release| release.at > now);
-        later.map(|release| release.quantity).fold(0, u32::saturating_add)
-    }
-
-    fn validate_releases(&self) -> Result<(), Invalid> {
-        at_most("releases", self.releases.len(), MAX_RELEASES)?;
-        let in_order = self.releases.is_sorted_by(|a, b| a.at < b.at);
-        if !in_order || (self.stock == Stock::Seats && !self.releases.is_empty()) {
-            return Err(Invalid::Releases(self.code.clone()));
-        }
-        self.releases.iter().try_for_each(|release| in_range("release", release.quantity, 1, MAX_QUANTITY))
-    }
-}
-
 impl Configuration {
-    /// The first release of any ticket type after this time.
-    pub fn next_release(&self, now: EventTime) -> Option<EventTime> {
-        let releases = self.ticket_types.iter().flat_map(|ticket_type| &ticket_type.releases);
-        releases.map(|release| release.at).filter(|at| *at > now).min()
-    }
-
     /// Of each ticket type, all in.
     pub fn prices(&self) -> Vec<(Code, i64)> {
         let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
@@ -321,6 +275,7 @@ impl Configuration {
         self.validate_quotas()?;
         self.validate_types()?;
         self.validate_seats()?;
+        self.validate_releases()?;
         if !self.charges.is_valid() {
             return Err(Invalid::Charges);
         }

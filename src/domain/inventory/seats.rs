@@ -2,6 +2,8 @@
 //!
 //! Owns the seats and, for the search of the best ones, which rows have open seats. Counts nothing else.
 
+mod withheld;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::BuildHasherDefault,
@@ -9,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::withheld::Withheld;
 use super::{
     Corrupt, SeatState,
     configuration::{Kept, Seat, SeatKind},
@@ -32,6 +35,8 @@ pub(super) struct SeatRecord {
     pub state: Use,
     /// Whether the current configuration names it.
     offered: bool,
+    /// Its release is still to come: nobody can have it, and so nobody has it.
+    withheld: bool,
     row: u32,
     /// Place within the row's seats.
     at: u32,
@@ -68,12 +73,14 @@ pub(super) struct Seats {
     open_rows: Vec<BTreeSet<u32>>,
     /// Indices in the configuration's order.
     plan: Vec<u32>,
+    /// By ticket type: those that wait for their release.
+    withheld: BTreeMap<u16, Withheld>,
 }
 
 impl SeatRecord {
     /// Whether anybody can have it.
     pub fn is_open(&self) -> bool {
-        self.offered && self.state == Use::Free && self.kept == Kept::Free
+        self.is_unused() && self.kept == Kept::Free
     }
 
     /// Whether a hold that names this channel can have it.
@@ -86,21 +93,21 @@ impl SeatRecord {
         self.is_unused() && self.kept != Kept::Blocked
     }
 
-    /// Free, but not for everybody.
+    /// Free, but not for everybody, whenever it is released.
     pub fn is_blocked(&self) -> bool {
-        self.is_unused() && self.kept != Kept::Free
+        self.offered && self.state == Use::Free && self.kept != Kept::Free
     }
 
     /// Whoever may have it.
     pub fn is_unused(&self) -> bool {
-        self.offered && self.state == Use::Free
+        self.offered && self.state == Use::Free && !self.withheld
     }
 
     fn public_state(&self) -> SeatState {
         match self.state {
             Use::Held => SeatState::Held,
             Use::Sold => SeatState::Sold,
-            Use::Free if self.kept == Kept::Free => SeatState::Free,
+            Use::Free if self.kept == Kept::Free && !self.withheld => SeatState::Free,
             Use::Free => SeatState::Blocked,
         }
     }
@@ -162,7 +169,7 @@ impl Seats {
     /// Moves a seat on. Returns whether it is kept from the public, so that its free state counts as blocked.
     pub fn change(&mut self, seat: u32, from: Use, to: Use) -> Result<bool, Corrupt> {
         let record = self.records.get_mut(seat as usize).ok_or_else(|| Corrupt(format!("seat {seat} is not known")))?;
-        if record.state != from || !record.offered {
+        if record.state != from || !record.offered || record.withheld {
             return Err(Corrupt(format!("seat {} is not {from:?}", record.id)));
         }
         record.state = to;
@@ -189,12 +196,13 @@ impl Seats {
         }
     }
 
-    /// The seats of a new plan, with the uses that they have. Errs with a seat that is taken and would go or change its
+    /// The seats of a new plan, with the uses that they have, none withheld. Errs with a seat that is taken and would go or change its
     /// type; `type_of` knows every type that the plan names.
     pub fn replanned(&self, plan: &[Seat], type_of: impl Fn(&Code) -> Option<u16>) -> Result<Self, SeatId> {
         let mut next = Self { records: self.records.clone(), by_id: self.by_id.clone(), ..Self::default() };
         for record in &mut next.records {
             record.offered = false;
+            record.withheld = false;
         }
         let mut rows: BTreeMap<(&Code, &Code), u32> = BTreeMap::new();
         for seat in plan {
@@ -229,6 +237,7 @@ impl Seats {
             number: seat.number,
             state,
             offered: true,
+            withheld: false,
             row,
             at: 0,
         };
@@ -295,6 +304,7 @@ impl Seats {
                 number: 0,
                 state,
                 offered: false,
+                withheld: false,
                 row: 0,
                 at: 0,
             });

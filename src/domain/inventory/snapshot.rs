@@ -107,8 +107,13 @@ impl Inventory {
     pub fn from_chunks(chunks: impl Iterator<Item: AsRef<[u8]>>) -> Result<Self, Unreadable> {
         let found: Frozen = open_chunks(VERSION, chunks)?;
         let plan = found.configuration.as_ref().map_or(&[][..], |configuration| &configuration.seats);
-        let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied())
-            .map_err(|seat| Unreadable::Body(format!("seat {seat} contradicts the plan")))?;
+        let contradiction = |seat| Unreadable::Body(format!("seat {seat} contradicts the plan"));
+        let seats = Seats::restored(found.seats, plan, |code| found.stock.type_by_code.get(code).copied());
+        let mut seats = seats.map_err(contradiction)?;
+        if let (Some(configuration), Some(next)) = (&found.configuration, found.next_release) {
+            let before = EventTime(next.0.saturating_sub(1));
+            seats.withhold(configuration, before).map_err(contradiction)?;
+        }
         let (mut orders, mut admissions, mut waitlist) = (found.orders, found.admissions, found.waitlist);
         orders.work_out_deadlines();
         admissions.work_out_deadlines();

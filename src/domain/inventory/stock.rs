@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Corrupt, configuration::Configuration};
+use super::{Corrupt, configuration::Configuration, seats::Seats};
 use crate::domain::{
     code::Code,
     price::{Breakdown, Parts},
@@ -156,13 +156,15 @@ impl Stock {
         portions.iter().find(short).map(|portion| portion.ticket_type)
     }
 
-    /// What is due by then is free.
-    pub fn release(&mut self, configuration: &Configuration, until: EventTime) {
+    /// What is due by then is free; the seats know it already.
+    pub fn release(&mut self, configuration: &Configuration, until: EventTime, seats: &Seats) {
         for ticket_type in &configuration.ticket_types {
-            let index = self.type_by_code.get(&ticket_type.code).copied();
-            if let Some(stock) = index.and_then(|index| self.types.get_mut(usize::from(index))) {
-                stock.withheld = ticket_type.withheld(until);
-            }
+            let Some(&index) = self.type_by_code.get(&ticket_type.code) else { continue };
+            let Some(stock) = self.types.get_mut(usize::from(index)) else { continue };
+            stock.withheld = match seats.withheld(index).filter(|_| stock.seated) {
+                Some(withheld) => withheld.seats,
+                None => ticket_type.withheld(until),
+            };
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Inventory, QuotaView, TypeView, View,
-    configuration::{Configuration, Release, TicketType},
+    configuration::{Configuration, Release, Stock, TicketType},
     orders::{CompactLine, Lines, Order},
     request::{HoldView, Line},
     stock::QuotaStock,
@@ -98,15 +98,18 @@ impl Inventory {
                 held: stock.held,
                 sold: stock.sold,
                 blocked: stock.blocked.saturating_add(stock.withheld),
-                next_release: self.next_release_of(ticket_type),
+                next_release: self.next_release_of(ticket_type, index),
             })
         };
         ticket_types.filter_map(view).collect()
     }
 
     /// Those at or after the first that is to come are to come.
-    fn next_release_of(&self, ticket_type: &TicketType) -> Option<Release> {
+    fn next_release_of(&self, ticket_type: &TicketType, index: u16) -> Option<Release> {
         let first = self.next_release?;
+        if ticket_type.stock == Stock::Seats {
+            return self.seats.withheld(index).map(|withheld| withheld.next);
+        }
         ticket_type.releases.iter().find(|release| release.at >= first).copied()
     }
 

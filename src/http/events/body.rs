@@ -25,7 +25,7 @@ pub use rules::TicketRulesBody;
 use self::checks::{check_details, check_quotas, check_sale, check_ticket_types};
 use crate::{
     domain::{
-        code::Code,
+        code::{Code, SeatId},
         event::Phase,
         inventory::configuration::{
             Configuration, Limits, OrphanRule, Quota, TicketType as ConfiguredType, WaitlistSettings,
@@ -178,7 +178,7 @@ pub struct TicketType {
     /// Whoever holds it needs a code that opens it.
     #[serde(default)]
     pub needs_code: bool,
-    /// Parts of the stock that nobody can have before their time; the earliest first.
+    /// Parts of the stock, or seats, that nobody can have before their time; the earliest first.
     #[serde(default)]
     #[schema(max_items = 20)]
     pub releases: Vec<ReleaseBody>,
@@ -199,12 +199,22 @@ pub struct RateBody {
     pub price: Price,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Of stock by quantity: `quantity`. Of a type with seats: those of a `zone`, or these `seats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
     pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
-    pub quantity: u32,
+    pub quantity: Option<u32>,
+    /// Without those that a release names one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "A")]
+    pub zone: Option<Code>,
+    /// In all releases of an event 2,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 2_000)]
+    pub seats: Option<Vec<SeatId>>,
 }
 
 /// A number shared by several ticket types, such as the capacity of a hall.

@@ -114,6 +114,12 @@ pub async fn by_id(database: &Database, id: PaymentId) -> Result<Option<Payment>
     database.fetch_optional(select.bind(id.to_string())).await?.map(|row| of_row(&row)).transpose()
 }
 
+/// When the first of this provider's was opened.
+pub async fn first_at(database: &Database, provider: &str) -> Result<Option<EventTime>, StoreError> {
+    let select = statement(["SELECT created_at FROM payments WHERE provider = $1 ORDER BY created_at LIMIT 1"]);
+    database.fetch_optional(select.bind(provider.to_owned())).await?.map(|row| row.time("created_at")).transpose()
+}
+
 pub async fn by_provider_session(
     database: &Database,
     provider: &str,

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Agreement, Opened, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing, measures,
+    Agreement, Opened, Over, Page, PaymentProvider, RefundAnswer, RefundRequest, SessionRequest, Standing, measures,
 };
 use crate::{
     domain::{
@@ -196,7 +196,7 @@ impl PaymentProvider for Guard {
         self.once("instrument", self.settings.timeout, self.provider.instrument(session)).await
     }
 
-    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
-        self.once("records", self.settings.timeout, self.provider.records(after, limit)).await
+    async fn records(&self, over: Over, after: &str, limit: u32) -> Result<Page, StoreError> {
+        self.once("records", self.settings.timeout, self.provider.records(over, after, limit)).await
     }
 }

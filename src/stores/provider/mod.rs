@@ -102,12 +102,27 @@ pub enum RefundAnswer {
     Refused(String),
 }
 
-/// What the provider has moved for one payment, in minor units.
+/// What the provider has moved for one payment, in minor units, as far as this says: those of one session add up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub session: String,
     pub captured_minor: i64,
     pub refunded_minor: i64,
+}
+
+/// A time whose records are asked for, both ends in it. A provider that tells of others, too, does no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    pub since: EventTime,
+    pub until: EventTime,
+}
+
+/// Of a provider's records. It may be empty and have a next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub records: Vec<Record>,
+    /// Where the next one begins, in the provider's own words.
+    pub next: Option<String>,
 }
 
 /// An error means that it may have been done, or not: ask again. But [`StoreError::Invalid`]: the provider has refused, and
@@ -138,8 +153,8 @@ pub trait PaymentProvider: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// A page of its records, after the session `after`; an empty page is the end. `None`: it gives no list.
-    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError>;
+    /// A page of its records: the first, or that of a page's `next`.
+    async fn records(&self, over: Over, after: &str, limit: u32) -> Result<Page, StoreError>;
 }
 
 /// Those that this installation knows, each behind its guard. Cheap to clone.

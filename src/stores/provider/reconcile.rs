@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::PaymentProvider;
+use super::{Over, Page, PaymentProvider, Record};
 use crate::{
     domain::{
         id::PaymentId,
@@ -12,6 +12,7 @@ use crate::{
         database::{
             Database,
             ledger::{self, PaymentBooks},
+            payments,
         },
         error::StoreError,
     },
@@ -20,6 +21,10 @@ use crate::{
 const PAGE: u32 = 1_000;
 /// Money that nobody has decided about for so long is stuck.
 pub const PENDING: Millis = Millis::minutes(10);
+/// So long before the first payment of ours a provider is asked for money that it has moved.
+const BEFORE: Millis = Millis::minutes(24 * 60);
+/// What the provider's clock may be ahead of ours.
+const CLOCKS: Millis = Millis::minutes(10);
 
 /// Amounts in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,15 +94,16 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
 }
 
-/// `None` if the provider gives no list. Its records are read first: what moves meanwhile is in the ledger already, or shows as a difference that is gone
-/// when it is compared again.
+/// The provider's records are read first: what moves meanwhile is in the ledger already, or shows as a difference that is gone when it is compared again.
 pub async fn compare(
     database: &Database,
     provider: &dyn PaymentProvider,
     now: EventTime,
-) -> Result<Option<Comparison>, StoreError> {
-    let Some(theirs) = records(provider).await? else { return Ok(None) };
-    let ours = payments(database, provider.name()).await?;
+) -> Result<Comparison, StoreError> {
+    let first = payments::first_at(database, provider.name()).await?.unwrap_or(now);
+    let over = Over { since: first - BEFORE, until: now + CLOCKS };
+    let theirs = records(provider, over).await?;
+    let ours = books(database, provider.name()).await?;
     let mut differences = Vec::new();
     for (session, (captured_minor, refunded_minor)) in &theirs {
         let (session, captured_minor, refunded_minor) = (session.clone(), *captured_minor, *refunded_minor);
@@ -108,7 +114,7 @@ pub async fn compare(
     for (session, books) in &ours {
         one(session, books, theirs.get(session), now, &mut differences);
     }
-    Ok(Some(Comparison { payments: ours.len(), sessions: theirs.len(), differences }))
+    Ok(Comparison { payments: ours.len(), sessions: theirs.len(), differences })
 }
 
 fn one(
@@ -142,18 +148,22 @@ fn one(
 }
 
 /// Captured and refunded, by session.
-async fn records(provider: &dyn PaymentProvider) -> Result<Option<BTreeMap<String, (i64, i64)>>, StoreError> {
-    let mut all = BTreeMap::new();
+async fn records(provider: &dyn PaymentProvider, over: Over) -> Result<BTreeMap<String, (i64, i64)>, StoreError> {
+    let mut all: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     let mut after = String::new();
     loop {
-        let Some(page) = provider.records(&after, PAGE).await? else { return Ok(None) };
-        let Some(last) = page.last() else { return Ok(Some(all)) };
-        after.clone_from(&last.session);
-        all.extend(page.into_iter().map(|record| (record.session, (record.captured_minor, record.refunded_minor))));
+        let Page { records, next } = provider.records(over, &after, PAGE).await?;
+        for Record { session, captured_minor, refunded_minor } in records {
+            let (captured, refunded) = all.entry(session).or_default();
+            *captured = captured.saturating_add(captured_minor);
+            *refunded = refunded.saturating_add(refunded_minor);
+        }
+        let Some(next) = next else { return Ok(all) };
+        after = next;
     }
 }
 
-async fn payments(database: &Database, provider: &str) -> Result<BTreeMap<String, PaymentBooks>, StoreError> {
+async fn books(database: &Database, provider: &str) -> Result<BTreeMap<String, PaymentBooks>, StoreError> {
     let mut all = BTreeMap::new();
     let mut after = None;
     loop {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Opened, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing};
+use super::{Opened, Over, Page, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing};
 use crate::{
     domain::time::EventTime,
     stores::{
@@ -93,14 +93,15 @@ impl PaymentProvider for Sandbox {
         Ok(found.map(|session| session.card.as_str().to_owned()))
     }
 
-    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
+    async fn records(&self, _: Over, after: &str, limit: u32) -> Result<Page, StoreError> {
         let sessions = sandbox::sessions(&self.database, after, now(), limit).await?;
         let record = |session: sandbox::RecordedSession| Record {
             session: session.id,
             captured_minor: session.captured_minor,
             refunded_minor: session.refunded_minor,
         };
-        Ok(Some(sessions.into_iter().map(record).collect()))
+        let next = sessions.last().map(|session| session.id.clone());
+        Ok(Page { records: sessions.into_iter().map(record).collect(), next })
     }
 }
 

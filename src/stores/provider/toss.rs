@@ -3,6 +3,8 @@
 //! Written from the published API (<https://docs.tosspayments.com/reference>), version 1. A payment's name there is ours (`orderId`).
 //! Won only: it has no smaller unit, and what else the window takes is not of this shop.
 
+mod movements;
+
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
@@ -12,8 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use self::movements::{Movement, Place};
 use super::{
-    Agreement, Opened, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing,
+    Agreement, Opened, Over, Page, PaymentProvider, RefundAnswer, RefundRequest, SessionRequest, Standing,
     config::{InvalidConfig, TossConfig},
     http::{Body, Caller, Reply},
 };
@@ -133,9 +136,21 @@ impl PaymentProvider for Toss {
         }
     }
 
-    /// Its list is of single movements, not of payments.
-    async fn records(&self, _after: &str, _limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
-        Ok(None)
+    async fn records(&self, over: Over, after: &str, limit: u32) -> Result<Page, StoreError> {
+        let (place, limit) = (Place::of(over, after)?, limit.clamp(1, movements::MOST));
+        let ((from, to), most) = (place.span(over)?, limit.to_string());
+        let mut query = vec![("startDate", from.as_str()), ("endDate", to.as_str()), ("limit", most.as_str())];
+        if !place.after.is_empty() {
+            query.push(("startingAfter", place.after.as_str()));
+        }
+        let movements: Vec<Movement> = match self.caller.get("/v1/transactions", &query).await? {
+            Reply::Good(body) => parse(body)?,
+            Reply::Refused { status, body } => return Err(StoreError::Invalid(why(status, &body).into())),
+        };
+        let is_full = movements.len() >= limit as usize;
+        let next = place.next(over, movements.last(), is_full)?.map(|place| place.text());
+        let records = movements.into_iter().map(Movement::record).filter_map(Result::transpose);
+        Ok(Page { records: records.collect::<Result<_, _>>()?, next })
     }
 }
 
@@ -170,14 +185,17 @@ fn standing(payment: &Payment) -> Result<Standing, StoreError> {
 }
 
 fn of_session(body: Value, session: &str) -> Result<Payment, StoreError> {
-    let payment: Payment = serde_json::from_value(body)
-        .map_err(|error| StoreError::Unknown(format!("an unexpected answer: {error}").into()))?;
+    let payment: Payment = parse(body)?;
     check_id(&payment.payment_key)?;
     if payment.order_id == session {
         Ok(payment)
     } else {
         Err(StoreError::Corrupt("Toss has told of another payment than was asked for".into()))
     }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(body: Value) -> Result<T, StoreError> {
+    serde_json::from_value(body).map_err(|error| StoreError::Unknown(format!("an unexpected answer: {error}").into()))
 }
 
 fn won(amount: Money) -> Result<i64, StoreError> {

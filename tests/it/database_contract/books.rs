@@ -26,7 +26,7 @@ use onsale::{
             webhooks::{self, Received},
         },
         error::StoreError,
-        provider::{Providers, RefundAnswer, RefundRequest},
+        provider::{Over, Providers, RefundAnswer, RefundRequest},
     },
 };
 
@@ -368,11 +368,13 @@ async fn the_providers_records_say_what_has_moved() {
         let third = Refund { round: 2, ..refund };
         assert_eq!(ask(&providers, &third, "s3").await, RefundAnswer::Refused("the card's account is closed".into()));
         let sandbox = providers.by_name("sandbox").expect("there");
-        let records = sandbox.records("", 10).await.expect("records").expect("a list");
+        let over = Over { since: at(0), until: at(1_000) };
+        let records = sandbox.records(over, "", 10).await.expect("records").records;
         let sums: Vec<_> = records.iter().map(|r| (r.session.as_str(), r.captured_minor, r.refunded_minor)).collect();
         assert_eq!(sums, [("s1", 5_000, 5_000), ("s2", 5_000, 0), ("s3", 5_000, 0)]);
-        let more = sandbox.records("s2", 10).await.expect("records").expect("a list");
-        assert_eq!(more.len(), 1);
+        let page = sandbox.records(over, "", 2).await.expect("records");
+        let more = sandbox.records(over, &page.next.expect("more"), 10).await.expect("records");
+        assert_eq!((page.records.len(), more.records.len()), (2, 1));
     }
 }
 

@@ -84,6 +84,7 @@ pub fn configuration(version: u32, phase: Phase) -> Configuration {
             needs_code: false,
             releases: Vec::new(),
             rates: Vec::new(),
+            seat_releases: Vec::new(),
         }],
         quotas: Vec::new(),
         seats: Vec::new(),

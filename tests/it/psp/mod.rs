@@ -18,7 +18,14 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use onsale::stores::provider::config::{Config, StripeConfig, TossConfig};
+use onsale::{
+    domain::time::Millis,
+    http::now,
+    stores::provider::{
+        Over, PaymentProvider, Record,
+        config::{Config, StripeConfig, TossConfig},
+    },
+};
 use tokio::net::TcpListener;
 
 /// What goes wrong on the way to a provider.
@@ -67,6 +74,28 @@ async fn serve(router: Router) -> String {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
+}
+
+/// One for each session, of all times and pages.
+pub async fn records(provider: &dyn PaymentProvider, limit: u32) -> Vec<Record> {
+    let over = Over { since: now() - Millis::minutes(60), until: now() + Millis::minutes(60) };
+    let mut all: Vec<Record> = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = provider.records(over, &after, limit).await.expect("records");
+        assert!(page.records.len() <= limit as usize, "{page:?}");
+        for record in page.records {
+            match all.iter_mut().find(|one| one.session == record.session) {
+                Some(one) => {
+                    one.captured_minor += record.captured_minor;
+                    one.refunded_minor += record.refunded_minor;
+                }
+                None => all.push(record),
+            }
+        }
+        let Some(next) = page.next else { return all };
+        after = next;
+    }
 }
 
 /// A file that only its owner can read.

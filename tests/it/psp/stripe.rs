@@ -249,8 +249,10 @@ async fn list(State(books): State<Arc<Books>>, uri: Uri) -> Response {
     let limit: usize = asked("limit").expect("a limit").parse().expect("a number");
     let after = asked("starting_after").unwrap_or_default().to_owned();
     let sessions: Vec<_> = books.sessions().range(after.clone()..).map(|(id, one)| (id.clone(), one.clone())).collect();
+    let sessions: Vec<_> = sessions.into_iter().filter(|(id, _)| *id != after).collect();
+    let has_more = sessions.len() > limit;
     let mut data = Vec::new();
-    for (id, session) in sessions.into_iter().filter(|(id, _)| *id != after).take(limit) {
+    for (id, session) in sessions.into_iter().take(limit) {
         let mut body = session.json(&id);
         if let Some(intent) = &session.intent {
             let refunded: i64 = books.local.refunds(intent).await.iter().sum();
@@ -259,7 +261,7 @@ async fn list(State(books): State<Arc<Books>>, uri: Uri) -> Response {
         }
         data.push(body);
     }
-    Json(json!({"object": "list", "data": data, "has_more": false})).into_response()
+    Json(json!({"object": "list", "data": data, "has_more": has_more})).into_response()
 }
 
 /// Whatever else is asked, localstripe answers.

@@ -7,19 +7,21 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Path, Query, Request, State},
     http::{HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use serde_json::{Value, json};
 
 use super::{Faults, serve};
 use crate::served::Answer;
 
 pub const KEY: &str = "test_sk_of_the_shop";
+const KOREA: Offset = Offset::constant(9);
 
 pub struct Stub {
     pub url: String,
@@ -31,6 +33,7 @@ struct Books {
     faults: Faults,
     /// By `paymentKey`.
     payments: Mutex<BTreeMap<String, Payment>>,
+    movements: Mutex<Vec<Movement>>,
     /// Idempotency keys: the answer.
     keys: Mutex<HashMap<String, (StatusCode, Value)>>,
 }
@@ -47,6 +50,18 @@ pub struct Payment {
     pub is_refused: bool,
 }
 
+/// Money taken, or given back.
+#[derive(Clone)]
+pub struct Movement {
+    pub transaction_key: String,
+    pub payment_key: String,
+    pub order_id: String,
+    pub amount: i64,
+    pub status: &'static str,
+    /// In Korea.
+    pub at: DateTime,
+}
+
 impl Stub {
     pub async fn start() -> Self {
         let books = Arc::new(Books::default());
@@ -54,6 +69,7 @@ impl Stub {
             .route("/v1/payments/confirm", post(confirm))
             .route("/v1/payments/orders/{id}", get(read))
             .route("/v1/payments/{key}/cancel", post(cancel))
+            .route("/v1/transactions", get(transactions))
             .layer(middleware::from_fn_with_state(books.clone(), faulty))
             .with_state(books.clone());
         Self { url: serve(router).await, books }
@@ -86,6 +102,11 @@ impl Stub {
         change(self.books.payments().get_mut(key).expect("a payment"));
     }
 
+    /// What its list of movements has, of all times.
+    pub fn change_movements(&self, change: impl FnOnce(&mut Vec<Movement>)) {
+        change(&mut self.books.movements());
+    }
+
     /// Tells the shop of a change, as anybody could.
     pub async fn send(&self, shop: &str, body: &Value) -> Answer {
         let client = reqwest::Client::builder().no_proxy().build().expect("client");
@@ -104,6 +125,14 @@ impl Books {
         self.payments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn movements(&self) -> MutexGuard<'_, Vec<Movement>> {
+        self.movements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moved(&self, payment_key: &str, payment: &Payment, amount: i64) {
+        self.movements().push(Movement::new(payment_key, &payment.order_id, amount, payment.status));
+    }
+
     /// The same answer for the same key; without one, as often as it is asked.
     fn once(
         &self,
@@ -114,6 +143,26 @@ impl Books {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let (status, body) = keys.entry(key).or_insert_with(|| act(&mut self.payments())).clone();
         (status, Json(body)).into_response()
+    }
+}
+
+impl Movement {
+    pub fn new(payment_key: &str, order_id: &str, amount: i64, status: &'static str) -> Self {
+        Self {
+            transaction_key: format!("txrd_{:032x}", rand::random::<u128>()),
+            payment_key: payment_key.to_owned(),
+            order_id: order_id.to_owned(),
+            amount,
+            status,
+            at: KOREA.to_datetime(Timestamp::now()),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({"mId": "tvivarepublica", "transactionKey": self.transaction_key, "paymentKey": self.payment_key,
+            "orderId": self.order_id, "method": "카드", "customerKey": null, "useEscrow": false, "amount": self.amount,
+            "receiptUrl": "https://dashboard.tosspayments.com/receipt/redirection", "currency": "KRW",
+            "status": self.status, "transactionAt": self.at.strftime("%Y-%m-%dT%H:%M:%S+09:00").to_string()})
     }
 }
 
@@ -165,6 +214,7 @@ async fn confirm(State(books): State<Arc<Books>>, headers: HeaderMap, Json(body)
             }
             "IN_PROGRESS" => {
                 payment.status = "DONE";
+                books.moved(&key, payment, payment.amount);
                 (StatusCode::OK, payment.json(&key))
             }
             _ => (StatusCode::BAD_REQUEST, error("ALREADY_PROCESSED_PAYMENT")),
@@ -197,6 +247,32 @@ async fn cancel(
         }
         payment.cancels.push((amount, body["cancelReason"].as_str().expect("a reason").to_owned()));
         payment.status = if back + amount == payment.amount { "CANCELED" } else { "PARTIAL_CANCELED" };
+        books.moved(&key, payment, amount);
         (StatusCode::OK, payment.json(&key))
     })
+}
+
+/// Of the time, both ends in it; a page goes on after a movement of that time.
+async fn transactions(State(books): State<Arc<Books>>, Query(asked): Query<HashMap<String, String>>) -> Response {
+    let time = |name: &str| asked.get(name).and_then(|text| text.parse::<DateTime>().ok());
+    let (Some(from), Some(to)) = (time("startDate"), time("endDate")) else {
+        return refused(StatusCode::BAD_REQUEST, "INVALID_DATE").into_response();
+    };
+    let limit = asked.get("limit").map_or(Ok(100), |limit| limit.parse());
+    let Some(limit) = limit.ok().filter(|limit| (1..=5_000).contains(limit)) else {
+        return refused(StatusCode::BAD_REQUEST, "INVALID_REQUEST").into_response();
+    };
+    let second = |at: DateTime| at.round(jiff::Unit::Second).expect("a second");
+    let movements = books.movements();
+    let within: Vec<_> = movements.iter().filter(|one| from <= second(one.at) && second(one.at) <= to).collect();
+    let first = match asked.get("startingAfter") {
+        None => Some(0),
+        Some(after) => within.iter().position(|one| one.transaction_key == *after).map(|at| at + 1),
+    };
+    match first {
+        Some(first) => {
+            Json(within.iter().skip(first).take(limit).map(|one| one.json()).collect::<Vec<_>>()).into_response()
+        }
+        None => refused(StatusCode::BAD_REQUEST, "INVALID_TRANSACTION_KEY").into_response(),
+    }
 }

@@ -1,5 +1,7 @@
 //! Tickets in other hands: renamed, handed on, made anew, moved to other seats; and codes that change.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
@@ -11,7 +13,11 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{papers::codes_on, shop::Shop};
+use super::{
+    mails::{Read, Smtpd},
+    papers::codes_on,
+    shop::Shop,
+};
 use crate::{
     harness::until,
     served::{Answer, SignedIn},
@@ -316,4 +322,50 @@ async fn a_picture_of_a_code_that_changes_is_worth_nothing() {
     let path = format!("/api/v1/tickets/{}/rotation", other.id(0));
     let fixed = other.shop.served.get(&path, Some(&other.ann.access)).await;
     assert_eq!(fixed.problem(), (409, "code_fixed".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_new_ticket_comes_by_mail_and_who_gave_one_away_is_told() {
+    let mut smtpd = Smtpd::start(&[]).await;
+    let scene = Scene::standing().await;
+    let _mailer = scene.shop.served.mailer(&smtpd.config(), smtpd.folder.path());
+    let (_, _, mail) = smtpd.took().await;
+    assert_eq!(Read::of(&mail).said["subject"], "Your tickets: Concert");
+    let codes = async |fan: &SignedIn| {
+        let live = scene.shop.tickets(fan).await.into_iter().filter(|ticket| ticket["state"] == "live");
+        live.map(|ticket| (id(&ticket).to_owned(), ticket["code"].clone())).collect::<HashMap<_, _>>()
+    };
+    // Made anew, and under another name.
+    let body = json!({"reason": "seen by others"});
+    let anew = scene.steer(scene.id(0), "reissue", &scene.shop.key(), body).await.expect(StatusCode::OK);
+    let (_, to, mail) = smtpd.took().await;
+    let read = Read::of(&mail);
+    assert_eq!((to.as_str(), &read.said["subject"]), ("ann@example.org", &json!("Your new ticket: Concert")));
+    assert_eq!(read.said["attachments"], json!({"ticket.pdf": "application/pdf"}));
+    assert!(read.said["text"].as_str().expect("a text").contains("lets nobody in any more"), "{}", read.said);
+    assert_eq!(json!(codes_on(&read.attached("ticket.pdf"), 1)), json!([codes(&scene.ann).await[id(&anew)]]));
+    let renamed = scene.rename(id(&anew), &scene.ann, &scene.shop.key(), "Ivana Horvat").await.expect(StatusCode::OK);
+    let (_, _, mail) = smtpd.took().await;
+    let on_paper = codes_on(&Read::of(&mail).attached("ticket.pdf"), 1);
+    assert_eq!(json!(on_paper), json!([codes(&scene.ann).await[id(&renamed)]]));
+
+    // Handed on.
+    let code = scene.hand_on(id(&renamed)).await.expect(StatusCode::CREATED)["code"].clone();
+    let taken = scene.accept(&scene.bob, &code).await.expect(StatusCode::CREATED);
+    let mut mails = HashMap::new();
+    for _ in 0..2 {
+        let (_, to, mail) = smtpd.took().await;
+        mails.insert(to, Read::of(&mail));
+    }
+    let (anns, bobs) = (&mails["ann@example.org"].said, &mails["bob@example.org"]);
+    assert_eq!((&anns["subject"], &anns["attachments"]), (&json!("Handed on: Concert"), &json!({})));
+    assert_eq!(bobs.said["subject"], "Your new ticket: Concert");
+    assert_eq!(json!(codes_on(&bobs.attached("ticket.pdf"), 1)), json!([codes(&scene.bob).await[id(&taken)]]));
+    let told = async |fan: &SignedIn| {
+        let list = scene.shop.served.get("/api/v1/me/messages", Some(&fan.access)).await.expect(StatusCode::OK);
+        let kinds = list["items"].as_array().expect("messages").iter().map(|one| one["kind"].clone());
+        kinds.filter(|kind| kind.as_str().is_some_and(|kind| kind.starts_with("ticket_"))).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&scene.ann).await, ["ticket_given", "ticket_replaced", "ticket_replaced"]);
+    assert_eq!(told(&scene.bob).await, ["ticket_replaced"]);
 }

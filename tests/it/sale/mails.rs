@@ -68,7 +68,7 @@ impl Read {
         Self { said, attachments }
     }
 
-    fn attached(&self, name: &str) -> Vec<u8> {
+    pub(super) fn attached(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.attachments.path().join(name)).expect("attached")
     }
 }

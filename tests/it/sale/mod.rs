@@ -32,6 +32,7 @@ mod rates;
 mod rebuilding;
 mod receiver;
 mod refunds;
+mod seat_releases;
 pub mod shop;
 mod sockets;
 mod stock;

@@ -1,6 +1,15 @@
 //! Paying with Toss Payments, by a stub of ours: the fan agrees in its window, the shop has the money taken.
 
-use onsale::{domain::account::Role, stores::database::outbox};
+use jiff::Span;
+use onsale::{
+    domain::account::Role,
+    http::now,
+    stores::{
+        database::outbox,
+        error::StoreError,
+        provider::reconcile::{self, Difference},
+    },
+};
 use reqwest::{StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +17,10 @@ use tempfile::TempDir;
 use super::shop::Shop;
 use crate::{
     harness::until,
-    psp::{self, Fault, toss::Stub},
+    psp::{
+        self, Fault,
+        toss::{Movement, Stub},
+    },
     served::{Answer, SignedIn},
 };
 
@@ -82,6 +94,12 @@ impl Scene {
 
     async fn becomes(&self, state: &str) {
         self.shop.order_becomes(&self.reference, &self.fan, state).await;
+    }
+
+    async fn differences(&self) -> Vec<Difference> {
+        let below = &self.shop.served.below;
+        let provider = below.providers.by_name("toss").expect("there");
+        reconcile::compare(&below.database, provider.as_ref(), now()).await.expect("compared").differences
     }
 
     async fn state(&self) -> Value {
@@ -200,4 +218,57 @@ async fn a_card_that_is_refused_ends_the_payment_and_another_one_may_be_tried() 
     let operator = scene.shop.served.with_roles("operator@example.org", &[Role::Operator]).await;
     let view = scene.shop.served.get("/api/v1/admin/providers", Some(&operator.access)).await.expect(StatusCode::OK);
     assert_eq!(view["providers"][2]["breaker"], "closed", "a refusal is an answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_is_held_against_toss_movements_put_together() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.differences().await, [], "nothing has moved");
+    let key = scene.agrees_and_returns().await;
+    scene.becomes("ticketed").await;
+    assert_eq!(scene.differences().await, []);
+    let session = scene.session.clone();
+    let payment = session.parse().expect("the payment's id");
+
+    // Given back by hand at Toss: the shop knows nothing of it.
+    let by_hand = |amount| Movement::new(&key, &session, amount, "PARTIAL_CANCELED");
+    scene.stub.change_movements(|all| all.extend([by_hand(2_000), by_hand(3_000)]));
+    let refunded = Difference::Refunded { session: session.clone(), payment, ledger_minor: 0, provider_minor: 5_000 };
+    assert_eq!(scene.differences().await, [refunded]);
+    // Another amount was taken.
+    scene.stub.change_movements(|all| {
+        all.truncate(1);
+        all[0].amount = 49_000;
+    });
+    let captured =
+        Difference::Captured { session: session.clone(), payment, ledger_minor: 50_000, provider_minor: 49_000 };
+    assert_eq!(scene.differences().await, [captured]);
+    // Nothing was taken; and what was is nobody's here.
+    scene.stub.change_movements(|all| {
+        all[0].amount = 50_000;
+        all[0].order_id = "another-shops".into();
+    });
+    assert_eq!(
+        scene.differences().await,
+        [
+            Difference::NotOurs { session: "another-shops".into(), captured_minor: 50_000, refunded_minor: 0 },
+            Difference::NotTheirs { session: session.clone(), payment, captured_minor: 50_000 },
+        ]
+    );
+    // Of a time before this shop had any payment there, and not of interest.
+    scene.stub.change_movements(|all| {
+        all[0].order_id = session.clone();
+        let old = all[0].at.checked_sub(Span::new().days(3)).expect("a time");
+        all.insert(0, Movement { at: old, ..Movement::new("tk_1", "another-shops", 7, "DONE") });
+    });
+    assert_eq!(scene.differences().await, []);
+
+    scene.shop.refund(&scene.reference, json!({"reason": "as asked"})).await.expect(StatusCode::CREATED);
+    scene.becomes("refunded").await;
+    assert_eq!(scene.differences().await, []);
+    scene.stub.faults().set(Fault::Down);
+    let below = &scene.shop.served.below;
+    let provider = below.providers.by_name("toss").expect("there");
+    let failed = reconcile::compare(&below.database, provider.as_ref(), now()).await;
+    assert!(matches!(failed, Err(StoreError::Unknown(_))), "{failed:?}");
 }

@@ -53,6 +53,7 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         needs_code: false,
         releases: Vec::new(),
         rates: Vec::new(),
+        seat_releases: Vec::new(),
     };
     let seat = |number: u32| Seat {
         id: seat_id(number),

@@ -69,18 +69,31 @@ impl Inventory {
         let mut stock = self.stock.clone();
         stock.offer_quotas(configuration)?;
         stock.offer_types(configuration)?;
-        let seats = match plan {
-            SeatPlan::Unchanged => None,
-            SeatPlan::Staged => Some(
-                self.seats
-                    .replanned(&configuration.seats, |code| stock.type_by_code.get(code).copied())
-                    .map_err(|code| Refusal::BelowTaken { code, taken: 1 })?,
-            ),
+        let below = |code| Refusal::BelowTaken { code, taken: 1 };
+        let mut seats = match plan {
+            SeatPlan::Unchanged if self.withholds_the_same(now, configuration) => None,
+            SeatPlan::Unchanged => Some(self.seats.clone()),
+            SeatPlan::Staged => {
+                let type_of = |code: &Code| stock.type_by_code.get(code).copied();
+                Some(self.seats.replanned(&configuration.seats, type_of).map_err(below)?)
+            }
         };
-        stock.release(configuration, now);
-        stock.count_seats(seats.as_ref().unwrap_or(&self.seats));
+        if let Some(seats) = &mut seats {
+            seats.withhold(configuration, now).map_err(below)?;
+        }
+        let seats_now = seats.as_ref().unwrap_or(&self.seats);
+        stock.release(configuration, now, seats_now);
+        stock.count_seats(seats_now);
         stock.check()?;
         Ok(Reconfigured { stock, seats })
+    }
+
+    /// Whether no other seats wait for their release than do now.
+    fn withholds_the_same(&self, now: EventTime, next: &Configuration) -> bool {
+        let Some(current) = self.configuration.as_deref() else { return false };
+        let none = current.seat_releases().chain(next.seat_releases()).next().is_none();
+        // What waits now is what is released at or after the next release.
+        none || (current.seat_releases().eq(next.seat_releases()) && self.next_release == next.next_release(now))
     }
 
     /// Whether a buyer who has seen `before` must be told of `after`: what is sold, at which price, or where it stands.

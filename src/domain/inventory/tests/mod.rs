@@ -19,6 +19,7 @@ mod rates;
 mod reduce;
 mod releases;
 mod remembered;
+mod seat_releases;
 mod seats;
 mod waitlist;
 
@@ -82,6 +83,7 @@ pub(super) fn configuration(seats: Vec<Seat>) -> Configuration {
         needs_code: false,
         releases: Vec::new(),
         rates: Vec::new(),
+        seat_releases: Vec::new(),
     };
     Configuration {
         version: 1,

@@ -2,6 +2,7 @@
 
 mod known;
 mod steps;
+mod waves;
 
 use std::collections::BTreeMap;
 
@@ -10,11 +11,13 @@ use proptest::prelude::*;
 use self::{
     known::{Model, of_line},
     steps::{Step, step, with_a_child},
+    waves::{seat_name, waits},
 };
 use super::{
     super::{
+        SeatState,
         codes::CodeTerms,
-        configuration::{ListMode, Rate, Release},
+        configuration::{ListMode, Part, Rate, Release, SeatRelease},
         request::{AdmissionEnd, AtRate, HoldState, Which},
         waitlist::{WaitlistCommand, Wish},
     },
@@ -154,8 +157,7 @@ impl Run {
                 self.hold_by(n, Want::Quantities(wanted), by);
             }
             Step::Seats { n, seats } => {
-                let name = |(row, number): (usize, usize)| code(&format!("A-{}-{}", row + 1, number + 1));
-                self.hold(n, Want::Seats(seats.into_iter().map(name).collect()));
+                self.hold(n, Want::Seats(seats.into_iter().map(seat_name).collect()));
             }
             Step::Best { n, quantity, together } => {
                 self.hold(n, Want::BestAvailable(BestAvailable { together, ..best(quantity) }));
@@ -206,6 +208,7 @@ impl Run {
                 let done = self.sale.reconfigure(|c| c.ticket_types[0].releases = vec![release]);
                 assert_eq!(done.is_ok(), fits);
             }
+            Step::SeatReleases { part, seconds } => self.release_seats(part, seconds),
             Step::Hall { capacity } => {
                 let fits = capacity >= self.taken_of_hall();
                 assert_eq!(self.sale.reconfigure(|c| c.quotas[0].capacity = capacity).is_ok(), fits);
@@ -303,9 +306,9 @@ impl Run {
     }
 
     /// The order's first seat is changed for this one.
-    fn move_ticket(&mut self, pick: usize, (row, number): (usize, usize)) {
+    fn move_ticket(&mut self, pick: usize, seat: (usize, usize)) {
         let Some((index, view)) = self.model.pick(pick) else { return };
-        let (to, ticket_type) = (code(&format!("A-{}-{}", row + 1, number + 1)), code("SEAT"));
+        let (to, ticket_type) = (seat_name(seat), code("SEAT"));
         let mut lines = view.lines;
         let is_there = lines.iter().any(|line| line.seats.contains(&to));
         let Some(line) = lines.iter_mut().find(|line| line.ticket_type == ticket_type) else { return };
@@ -404,10 +407,16 @@ impl Run {
         seats.sort();
         seats.dedup();
         assert_eq!(seats.len(), all, "a seat is somebody's twice");
-        for (id, state) in self.sale.state.seats() {
-            let taken = matches!(state, super::super::SeatState::Held | super::super::SeatState::Sold);
+        let configuration = self.sale.state.configuration().expect("configured");
+        let mut blocked = 0;
+        for ((id, state), seat) in self.sale.state.seats().into_iter().zip(&configuration.seats) {
+            let taken = matches!(state, SeatState::Held | SeatState::Sold);
             assert_eq!(taken, seats.contains(&id), "{id}");
+            let waits = waits(&configuration.ticket_types[2].seat_releases, &id, self.sale.now);
+            assert!(!waits || state == SeatState::Blocked, "{id} is not released");
+            blocked += u32::from(!taken && (waits || seat.kept != Kept::Free));
         }
+        assert_eq!(view.ticket_types[2].blocked, blocked, "what is due can be had");
         let live = self.sale.state.admissions();
         assert!(view.slots_taken as usize >= live.len() && view.slots_taken <= view.slots);
         let mut fans: Vec<_> = live.iter().map(|admission| admission.fan).collect();

@@ -61,16 +61,14 @@ pub(super) fn check_ticket_types(wrong: &mut Wrong, types: &[TicketType], curren
         check_price(wrong, &at, &ticket_type.price, currency);
         check_rates(wrong, &at, &ticket_type.rates, currency);
         match (ticket_type.stock, ticket_type.seated) {
-            (Some(stock), false) => {
-                wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK);
-                parts::check_releases(wrong, &at, &ticket_type.releases, stock);
-            }
-            (None, true) if !ticket_type.releases.is_empty() => {
-                wrong.add(format!("{at}.releases"), "are of stock by quantity only");
-            }
+            (Some(stock), false) => wrong.number(format!("{at}.stock"), stock, 0..=MOST_STOCK),
             (None, true) => {}
-            _ => wrong.add(at, "needs either stock or seated"),
+            _ => {
+                wrong.add(at, "needs either stock or seated");
+                continue;
+            }
         }
+        parts::check_releases(wrong, &at, &ticket_type.releases, ticket_type.stock);
     }
 }
 

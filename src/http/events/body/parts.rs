@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 
 use super::*;
-use crate::domain::inventory::configuration::{MAX_BEACON_LEN, MAX_RELEASES, Rate, Release, Stock};
+use crate::domain::inventory::configuration::{
+    MAX_BEACON_LEN, MAX_RELEASES, MAX_SEATS_NAMED, Part, Rate, Release, SeatRelease, Stock,
+};
 
 impl TicketType {
     pub fn of(configured: &ConfiguredType, currency: Currency) -> Self {
@@ -19,8 +21,8 @@ impl TicketType {
             quotas: configured.quotas.clone(),
             opens_at: configured.opens_at.map(Timestamp),
             needs_code: configured.needs_code,
-            releases: configured.releases.iter().map(ReleaseBody::of).collect(),
             rates: configured.rates.iter().map(|rate| RateBody::of(rate, currency)).collect(),
+            releases: ReleaseBody::of(configured),
         }
     }
 
@@ -33,8 +35,9 @@ impl TicketType {
             quotas: self.quotas.clone(),
             opens_at: self.opens_at.map(|at| at.0),
             needs_code: self.needs_code,
-            releases: self.releases.iter().map(|r| Release { at: r.at.0, quantity: r.quantity }).collect(),
             rates: self.rates.iter().map(RateBody::configured).collect(),
+            releases: self.releases.iter().filter_map(ReleaseBody::of_quantity).collect(),
+            seat_releases: self.releases.iter().filter_map(ReleaseBody::of_seats).collect(),
         }
     }
 }
@@ -51,20 +54,47 @@ impl RateBody {
 }
 
 impl ReleaseBody {
-    pub fn of(release: &Release) -> Self {
-        Self { at: Timestamp(release.at), quantity: release.quantity }
+    fn of(configured: &ConfiguredType) -> Vec<Self> {
+        let none = |at| Self { at: Timestamp(at), quantity: None, zone: None, seats: None };
+        let of_quantity = |release: &Release| Self { quantity: Some(release.quantity), ..none(release.at) };
+        let of_seats = |release: &SeatRelease| match release.part.clone() {
+            Part::Zone(zone) => Self { zone: Some(zone), ..none(release.at) },
+            Part::Seats(seats) => Self { seats: Some(seats), ..none(release.at) },
+        };
+        let quantities = configured.releases.iter().map(of_quantity);
+        quantities.chain(configured.seat_releases.iter().map(of_seats)).collect()
+    }
+
+    fn of_quantity(&self) -> Option<Release> {
+        self.quantity.map(|quantity| Release { at: self.at.0, quantity })
+    }
+
+    fn of_seats(&self) -> Option<SeatRelease> {
+        let part = self.zone.clone().map(Part::Zone).or_else(|| self.seats.clone().map(Part::Seats));
+        part.map(|part| SeatRelease { at: self.at.0, part })
     }
 }
 
-pub(super) fn check_releases(wrong: &mut Wrong, at: &str, releases: &[ReleaseBody], stock: u32) {
+/// `stock`: of a type without seats.
+pub(super) fn check_releases(wrong: &mut Wrong, at: &str, releases: &[ReleaseBody], stock: Option<u32>) {
     wrong.number(format!("{at}.releases"), releases.len(), 0..=MAX_RELEASES);
-    if !releases.is_sorted_by(|a, b| a.at < b.at) {
+    // Two zones may be released at once.
+    if !releases.is_sorted_by(|a, b| if stock.is_some() { a.at < b.at } else { a.at <= b.at }) {
         wrong.add(format!("{at}.releases"), "must come one after the other");
     }
-    if releases.iter().any(|release| release.quantity == 0) {
-        wrong.add(format!("{at}.releases"), "must release something each");
+    for (i, release) in releases.iter().enumerate().take(MAX_RELEASES) {
+        let ReleaseBody { quantity, zone, seats, .. } = release;
+        let field = format!("{at}.releases[{i}]");
+        match (stock, quantity, zone, seats) {
+            (Some(_), Some(quantity), None, None) if *quantity > 0 => {}
+            (Some(_), ..) => wrong.add(field, "needs a quantity of stock, and no seats"),
+            (None, None, Some(_), None) => {}
+            (None, None, None, Some(seats)) => wrong.number(format!("{field}.seats"), seats.len(), 1..=MAX_SEATS_NAMED),
+            (None, ..) => wrong.add(field, "needs either a zone or seats"),
+        }
     }
-    if releases.iter().map(|release| u64::from(release.quantity)).sum::<u64>() > stock.into() {
+    let released = releases.iter().filter_map(|release| release.quantity).map(u64::from).sum::<u64>();
+    if stock.is_some_and(|stock| released > stock.into()) {
         wrong.add(format!("{at}.releases"), "must not be more than the stock");
     }
 }

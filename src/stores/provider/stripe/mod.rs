@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use self::amount::{of_stripe, to_stripe};
 use super::{
-    Opened, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing,
+    Opened, Over, Page, PaymentProvider, Record, RefundAnswer, RefundRequest, SessionRequest, Standing,
     config::{InvalidConfig, StripeConfig},
     http::{Body, Caller, Reply},
 };
@@ -250,14 +250,15 @@ impl PaymentProvider for Stripe {
         }
     }
 
-    async fn records(&self, after: &str, limit: u32) -> Result<Option<Vec<Record>>, StoreError> {
+    async fn records(&self, _: Over, after: &str, limit: u32) -> Result<Page, StoreError> {
         let limit = limit.min(PAGE).to_string();
         let mut query = vec![("limit", limit.as_str()), ("expand[]", "data.payment_intent.latest_charge")];
         if !after.is_empty() {
             query.push(("starting_after", after));
         }
         let page: List<Session> = good(self.caller.get("/v1/checkout/sessions", &query).await?)?;
-        page.data.into_iter().map(record).collect::<Result<_, _>>().map(Some)
+        let next = page.data.last().filter(|_| page.has_more).map(|last| last.id.clone());
+        Ok(Page { records: page.data.into_iter().map(record).collect::<Result<_, _>>()?, next })
     }
 }
 

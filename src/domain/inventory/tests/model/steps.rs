@@ -21,6 +21,7 @@ pub enum Step {
     Reduce { pick: usize, left: usize },
     Stock { quantity: u32 },
     Releases { quantity: u32, seconds: u64 },
+    SeatReleases { part: Option<Vec<(usize, usize)>>, seconds: u64 },
     Hall { capacity: u32 },
     Block { seat: usize, blocked: bool },
     Phase { paused: bool },
@@ -52,6 +53,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (pick(), 0..4usize).prop_map(|(pick, left)| Step::Reduce { pick, left }),
         1 => (0..14u32).prop_map(|quantity| Step::Stock { quantity }),
         1 => (1..8u32, 0..2_000u64).prop_map(|(quantity, seconds)| Step::Releases { quantity, seconds }),
+        2 => (prop::option::weighted(0.8, seats()), 0..600u64)
+            .prop_map(|(part, seconds)| Step::SeatReleases { part, seconds }),
         1 => (0..14u32).prop_map(|capacity| Step::Hall { capacity }),
         1 => (0..10usize, any::<bool>()).prop_map(|(seat, blocked)| Step::Block { seat, blocked }),
         1 => any::<bool>().prop_map(|paused| Step::Phase { paused }),
