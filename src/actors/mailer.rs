@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::time::{EventTime, Millis},
     stores::{
+        crash_point::{self, Step},
         database::{
             Database,
             mails::{self, Mail, State},
@@ -99,7 +100,9 @@ impl Sender {
     async fn deliver(&self, mail: Mail) -> Result<(), StoreError> {
         // Another node may be at it.
         let Some(mail) = mails::take(&self.database, mail, wall() + HELD).await? else { return Ok(()) };
+        crash_point::before(Step::MailSent);
         let outcome = self.send(&mail).await;
+        crash_point::after(Step::MailSent);
         let now = wall();
         let (state, next_at) = self.judge(&mail, &outcome, now);
         let told = match &outcome {

@@ -23,6 +23,7 @@ use super::{backoff::Backoff, clock::wall, measures, worker::Worker};
 use crate::{
     domain::time::{EventTime, Millis},
     stores::{
+        crash_point::{self, Step},
         database::{
             Database,
             webhook_deliveries::{self as deliveries, Attempt, Delivery, State},
@@ -164,8 +165,10 @@ impl Sender {
     async fn deliver(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let Some(endpoint) = endpoints::by_id(&self.database, delivery.endpoint).await? else { return Ok(()) };
         let at = wall();
+        crash_point::before(Step::HookSent);
         let (answer, took) =
             self.egress.post(&endpoint.url, self.headers(&endpoint, delivery, at), body(delivery)).await;
+        crash_point::after(Step::HookSent);
         let (state, next_at) = self.judge(delivery, answer.ok(), wall());
         let attempt = Attempt {
             number: delivery.attempts,

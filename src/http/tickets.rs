@@ -202,5 +202,6 @@ pub fn not_replaced(why: NotReplaced) -> Problem {
         NotReplaced::NoSuchTicket => Refused::NotFound,
         NotReplaced::Void => Refused::TicketVoid,
         NotReplaced::Used => Refused::TicketUsed,
+        NotReplaced::SeatTaken => Refused::SeatTaken,
     })
 }

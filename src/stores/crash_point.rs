@@ -4,11 +4,18 @@
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Segments of the journal: a hold, its end unpaid, the decision about a payment, what is left after a refund.
+    /// Segments of the journal: a hold, its end unpaid, its longer life while its payment is under way; the decision about a payment:
+    /// sold, sold after the hold had lapsed, or not; what is left after a refund or a move, the second seat of a ticket that moves, a
+    /// place in the waiting list.
     Held,
     Ended,
+    Awaited,
     Decided,
+    TakenAgain,
+    Refused,
     Reduced,
+    SeatAdded,
+    WaitlistJoined,
     FactsPublished,
     CursorMoved,
     FactsTakenIn,
@@ -22,6 +29,9 @@ pub enum Step {
     WebhookDelivered,
     PaymentRelayed,
     MarkedSent,
+    /// A part of the card's limit is the order's; and is not any more.
+    InstrumentClaimed,
+    InstrumentFreed,
     Settled,
     /// The inventory has refused: the refund is begun.
     ReturnBegun,
@@ -32,11 +42,30 @@ pub enum Step {
     GivenBack,
     RefundDone,
     StockBack,
+    /// A ticket moves to another seat: what is to be done about it is written, and done.
+    MoveBegun,
+    MoveDone,
+    /// A code for who is to have the ticket.
+    TransferOpened,
+    /// Another ticket is in a ticket's place: with another seat, fan, name or code.
+    TicketReplaced,
+    /// To who waits.
+    OfferedBack,
+    /// What a fan is told, with its mail.
+    MessageWritten,
+    MailTaken,
+    MailSent,
+    MailRecorded,
+    /// Webhooks of ours.
+    HookNoted,
+    HookTaken,
+    HookSent,
+    HookRecorded,
 }
 
 impl Step {
     /// With their names, in the order of an order's life.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 44] = [
         (Self::Held, "hold committed"),
         (Self::Ended, "end of hold committed"),
         (Self::FactsPublished, "facts published"),
@@ -47,15 +76,35 @@ impl Step {
         (Self::PaymentOpened, "checkout: payment's row"),
         (Self::CheckedOut, "checkout: session and answer"),
         (Self::Captured, "captured at the provider"),
+        (Self::Awaited, "longer hold committed"),
         (Self::WebhookStored, "webhook stored"),
         (Self::WebhookDelivered, "webhook delivered"),
         (Self::PaymentRelayed, "payment relayed"),
         (Self::MarkedSent, "payment marked as sent"),
+        (Self::InstrumentClaimed, "card's limit claimed"),
         (Self::Decided, "decision committed"),
+        (Self::TakenAgain, "late sale committed"),
+        (Self::Refused, "refusal committed"),
         (Self::Settled, "settled by tickets"),
+        (Self::InstrumentFreed, "card's limit freed"),
         (Self::ReturnBegun, "settled by a refund"),
         (Self::OutboxDone, "outbox done"),
         (Self::PaymentAcknowledged, "payment acknowledged"),
+        (Self::MessageWritten, "message written"),
+        (Self::MailTaken, "mail taken"),
+        (Self::MailSent, "mail sent"),
+        (Self::MailRecorded, "mail recorded"),
+        (Self::HookNoted, "webhook to others noted"),
+        (Self::HookTaken, "webhook to others taken"),
+        (Self::HookSent, "webhook to others sent"),
+        (Self::HookRecorded, "webhook to others recorded"),
+        (Self::TransferOpened, "transfer opened"),
+        (Self::TicketReplaced, "ticket replaced"),
+        (Self::MoveBegun, "move to a seat begun"),
+        (Self::SeatAdded, "second seat committed"),
+        (Self::MoveDone, "move to a seat done"),
+        (Self::WaitlistJoined, "place in list committed"),
+        (Self::OfferedBack, "ticket offered back"),
         (Self::RefundBegun, "refund begun"),
         (Self::GivenBack, "given back at the provider"),
         (Self::RefundDone, "refund done"),

@@ -9,6 +9,7 @@ mod instruments;
 mod mails;
 mod messages;
 mod money;
+mod moves;
 mod orders;
 mod outstanding;
 mod records;

@@ -81,8 +81,13 @@ pub(super) fn step(segment: &Segment) -> Option<Step> {
     segment.entries.iter().find_map(|entry| match entry {
         Entry::Held { .. } | Entry::Offered { .. } => Some(Step::Held),
         Entry::Released { .. } | Entry::Expired { .. } => Some(Step::Ended),
-        Entry::Confirmed { .. } | Entry::ConfirmRefused { .. } => Some(Step::Decided),
+        Entry::PaymentAwaited { .. } => Some(Step::Awaited),
+        Entry::Confirmed { taken_again: None, .. } => Some(Step::Decided),
+        Entry::Confirmed { taken_again: Some(_), .. } => Some(Step::TakenAgain),
+        Entry::ConfirmRefused { .. } => Some(Step::Refused),
         Entry::Reduced { .. } | Entry::Voided { .. } => Some(Step::Reduced),
+        Entry::SeatAdded { .. } => Some(Step::SeatAdded),
+        Entry::WaitlistJoined { .. } => Some(Step::WaitlistJoined),
         _ => None,
     })
 }

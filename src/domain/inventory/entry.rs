@@ -161,7 +161,7 @@ pub enum Entry {
         order: OrderId,
         expires_at: EventTime,
     },
-    /// A sold order has one more seat.
+    /// A sold order has one more seat; or only one more move to a seat that it has: then the line is of none.
     SeatAdded {
         order: OrderId,
         number: u32,

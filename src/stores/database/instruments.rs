@@ -5,7 +5,7 @@
 use super::{Database, row::millis};
 use crate::{
     domain::{id::OrderRef, time::EventTime},
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 /// `false` if that would be more than `most`. Again: as before. Durable when it returns.
@@ -18,6 +18,7 @@ pub async fn claim(
 ) -> Result<bool, StoreError> {
     let event = reference.event.to_string();
     let mut write = database.begin().await?;
+    write.is_step(Step::InstrumentClaimed);
     // Takes its row: of two that count at the same time the second sees what the first has taken.
     let take = sqlx::query(
         "INSERT INTO instruments (event_id, instrument, looks) VALUES ($1, $2, 1) \
@@ -55,6 +56,7 @@ pub async fn claim(
 /// Nothing was sold for it.
 pub async fn free(database: &Database, reference: OrderRef) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::InstrumentFreed);
     let delete = sqlx::query("DELETE FROM instrument_claims WHERE order_reference = $1");
     write.execute(delete.bind(reference.to_string())).await?;
     write.commit().await

@@ -20,7 +20,7 @@ use crate::{
         id::{FanId, OrderRef},
         time::{EventTime, Millis},
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 /// How long it is tried to send one.
@@ -238,6 +238,7 @@ pub async fn take(database: &Database, mail: Mail, until: EventTime) -> Result<O
     .bind(i64::from(mail.attempts))
     .bind(millis(until));
     let mut write = database.begin().await?;
+    write.is_step(Step::MailTaken);
     let is_mine = write.execute(update).await? == 1;
     write.commit().await?;
     Ok(is_mine.then_some(Mail { attempts: mail.attempts + 1, next_at: until, ..mail }))
@@ -270,6 +271,7 @@ pub async fn record(
     .bind(millis(now))
     .bind(outcome.to_owned());
     let mut write = database.begin().await?;
+    write.is_step(Step::MailRecorded);
     if write.execute(update).await? == 1 {
         write.execute(insert).await?;
     }

@@ -20,7 +20,7 @@ use crate::{
         message::Kind,
         time::{EventTime, Millis},
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 /// Older ones are forgotten.
@@ -126,6 +126,7 @@ pub async fn write_alone(database: &Database, messages: &[New], now: EventTime) 
         return Ok(());
     }
     let mut transaction = database.begin().await?;
+    transaction.is_step(Step::MessageWritten);
     write(&mut transaction, messages, now).await?;
     transaction.commit().await
 }

@@ -23,7 +23,7 @@ use crate::{
         refund::RefundReason,
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 /// Tickets of one event that are looked at together.
@@ -70,6 +70,7 @@ pub async fn put_up(
     now: EventTime,
 ) -> Result<Result<(), NotReturned>, StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::OfferedBack);
     let state = sqlx::query("SELECT state FROM tickets WHERE id = $1").bind(ticket.id.to_string());
     let state = write.fetch_optional(state).await?.map(|row| row.named::<TicketState>("state")).transpose()?;
     if state != Some(TicketState::Live) {

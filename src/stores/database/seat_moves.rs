@@ -16,7 +16,7 @@ use crate::{
         refund::kept,
         time::{EventTime, Millis},
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub async fn begin(
     now: EventTime,
 ) -> Result<SeatMove, StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::MoveBegun);
     let insert = sqlx::query(
         "INSERT INTO seat_moves (order_reference, number, ticket_id, seat, next_at, attempts, created_at) \
          SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 0, $5 FROM seat_moves WHERE order_reference = $1 \
@@ -96,6 +97,7 @@ pub async fn take_up(
 
 pub async fn done(database: &Database, one: &SeatMove, now: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
+    write.is_step(Step::MoveDone);
     let update = sqlx::query("UPDATE seat_moves SET done_at = $3 WHERE order_reference = $1 AND number = $2");
     let update = update.bind(one.reference.to_string()).bind(i64::from(one.number)).bind(millis(now));
     write.execute(update).await?;

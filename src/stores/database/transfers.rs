@@ -16,7 +16,7 @@ use crate::{
         id::{FanId, TicketId},
         time::EventTime,
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,7 @@ fn select(which: &'static str) -> Query {
 
 /// `code` is the hash of what the other must bring. An earlier one of the same ticket ends with it.
 pub async fn begin(write: &mut Write, transfer: &Transfer, code: &str) -> Result<(), StoreError> {
+    write.is_step(Step::TransferOpened);
     withdraw_of(write, transfer.ticket, transfer.created_at).await?;
     let insert = sqlx::query(
         "INSERT INTO transfers (id, code, ticket_id, fan_id, state, expires_at, created_at) \

@@ -22,7 +22,7 @@ use crate::{
         id::EventId,
         time::{EventTime, Millis},
     },
-    stores::error::StoreError,
+    stores::{crash_point::Step, error::StoreError},
 };
 
 /// How long it is tried to deliver one.
@@ -123,6 +123,7 @@ pub async fn note(database: &Database, news: &[News], now: EventTime) -> Result<
         return Ok(());
     }
     let mut write = database.begin().await?;
+    write.is_step(Step::HookNoted);
     for some in noted.chunks(ROWS) {
         let insert = INSERT.bound(some, |query, (id, endpoint, one)| {
             let to = (one.topic, one.message_id.as_str(), one.body.as_str());
@@ -235,6 +236,7 @@ pub async fn take(database: &Database, delivery: Delivery, until: EventTime) -> 
     .bind(i64::from(delivery.attempts))
     .bind(millis(until));
     let mut write = database.begin().await?;
+    write.is_step(Step::HookTaken);
     let is_mine = write.execute(update).await? == 1;
     write.commit().await?;
     Ok(is_mine.then_some(Delivery { attempts: delivery.attempts + 1, next_at: until, ..delivery }))
@@ -271,6 +273,7 @@ pub async fn record(
     .bind(attempt.status.map(i64::from))
     .bind(attempt.error.clone());
     let mut write = database.begin().await?;
+    write.is_step(Step::HookRecorded);
     if write.execute(update).await? == 1 {
         write.execute(insert).await?;
     }

@@ -263,7 +263,9 @@ async fn a_ticket_moves_to_another_seat_and_the_one_that_it_left_is_sold_to_othe
 
     // What must not be, and leaves everything as it is.
     let second = of("A-1-2");
-    assert_eq!(scene.move_to(&second, "A-1-1").await.problem(), (409, "seat_taken".into()));
+    for (taken, by) in [("A-1-1", "another order"), ("A-2-5", "another ticket of its order")] {
+        assert_eq!(scene.move_to(&second, taken).await.problem(), (409, "seat_taken".into()), "{by}");
+    }
     assert_eq!(scene.move_to(&second, "Z-9-9").await.problem(), (422, "unknown_seat".into()));
     assert_eq!(scene.move_to(&first, "A-2-6").await.problem(), (409, "ticket_void".into()));
     let code = scene.tickets.iter().find(|ticket| ticket["seat"] == "A-1-2").expect("a seat")["code"].clone();

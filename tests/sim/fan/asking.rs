@@ -51,7 +51,7 @@ impl World {
                 self.send_to_inventory(request, attempt);
             }
             Doing::Shopping(wish) => {
-                let order = OrderId::from_u128(u128::from(self.rng.next()));
+                let order = OrderId::from_u128(u128::from(self.rng.next()) | self.takes_others());
                 let attempt = self.attempt(index, Some(order), Some(wish.want.clone()));
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
                     attempt.channel = wish.channel.clone();

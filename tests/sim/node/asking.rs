@@ -131,6 +131,8 @@ impl World {
             }
             Caller::Settle(message) => self.later(delay, Event::SettleAnswered { message, told }),
             Caller::Reduce(order) => self.later(delay, Event::ReduceAnswered { order, told }),
+            Caller::AddSeat(order, number) => self.later(delay, Event::SeatAnswered { order, number, told }),
+            Caller::Keep(number) => self.later(delay, Event::KeepAnswered { number, told }),
             Caller::Proposal(number) => {
                 let admissions = match told {
                     Told::Answer(Answer::Admitted(admissions)) => Some(admissions),

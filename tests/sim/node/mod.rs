@@ -43,6 +43,9 @@ pub enum Caller {
     /// The payment in this message of the bus.
     Settle(u64),
     Reduce(OrderId),
+    /// The move of a ticket to another seat, of this number; and what stays after it.
+    AddSeat(OrderId, u32),
+    Keep(u32),
     /// The waiting room's proposal of this number.
     Proposal(u64),
     /// Ends the admission of a fan who leaves.

@@ -8,7 +8,7 @@ use onsale::domain::{
     queue::Place,
 };
 
-use crate::{fan::Attempt, node::Caller, oracle::model::Left, world::World};
+use crate::{fan::Attempt, node::Caller, oracle::model::Left, saga, world::World};
 
 impl World {
     /// I-6: what is told is durable at that moment.
@@ -26,10 +26,15 @@ impl World {
                 _ => true,
             },
             Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
+            // There may have been nothing to free.
+            Answer::Reduced if matches!(caller, Caller::Keep(_)) => true,
             Answer::Voided | Answer::Reduced => {
                 self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
             }
-            Answer::SeatAdded => false,
+            Answer::SeatAdded => {
+                let orders = self.model.orders.values().filter(|order| order.state == HoldState::Sold);
+                orders.flat_map(|order| &order.lines).any(|line| line.seats.contains(&saga::TO))
+            }
             Answer::Waitlist(WaitlistAnswer::Standing(standing)) => match &**standing {
                 Standing::Waits { order, .. } => self.model.waitlist.joined.contains(order),
                 Standing::Offered(view) => self.model.orders.contains_key(&view.order),

@@ -31,6 +31,7 @@ pub enum Asked {
     Confirm(OrderId, PaymentId),
     /// Whole or in part.
     Undo(OrderId),
+    AddSeat(OrderId, u32),
     Wait(OrderId),
     WaitNoMore(FanId),
 }
@@ -53,11 +54,11 @@ impl Asked {
             Command::Void { order } | Command::Reduce { order, .. } | Command::Keep { order, .. } => {
                 vec![Self::Undo(*order)]
             }
+            Command::AddSeat { order, number, .. } => vec![Self::AddSeat(*order, *number)],
             Command::Waitlist(WaitlistCommand::Join { order, .. }) => vec![Self::Wait(*order)],
             Command::Waitlist(WaitlistCommand::Leave { fan }) => vec![Self::WaitNoMore(*fan)],
             Command::Draw(_)
             | Command::Waitlist(WaitlistCommand::Look { .. } | WaitlistCommand::Wanted(_))
-            | Command::AddSeat { .. }
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
             | Command::MakeCodes { .. }
@@ -86,8 +87,7 @@ impl Asked {
                 Some(Self::Confirm(*order, *payment))
             }
             Entry::Voided { order } | Entry::Reduced { order, .. } => Some(Self::Undo(*order)),
-            // Nobody asks for this here.
-            Entry::SeatAdded { .. } => None,
+            Entry::SeatAdded { order, number, .. } => Some(Self::AddSeat(*order, *number)),
             Entry::WaitlistJoined { order, .. } => Some(Self::Wait(*order)),
             Entry::WaitlistLeft { fan, why: WaitEnd::Left } => Some(Self::WaitNoMore(*fan)),
             // The model knows when each of these may be.

@@ -19,8 +19,9 @@ use onsale::{
 };
 
 use crate::{
+    oracle::model::Order,
     stores::database::PaymentState,
-    world::{Event, World},
+    world::{Event, World, seat_id},
 };
 
 impl World {
@@ -115,6 +116,10 @@ impl World {
             if tickets != count {
                 wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));
             }
+            let (on_tickets, taken) = (self.seats_on_tickets(*id), seats_of(order));
+            if sold && on_tickets != taken {
+                wrong.push(format!("I-2: order {id} has tickets for {on_tickets:?}, and {taken:?} are taken"));
+            }
             match order.state {
                 HoldState::Sold => situations.insert("a payment in time sells its hold"),
                 HoldState::Expired => situations.insert("a hold runs out"),
@@ -135,6 +140,11 @@ impl World {
                 wrong.push(format!("I-2: seat {seat} is on the tickets {id:?} and {other:?}"));
             }
         }
+    }
+
+    fn seats_on_tickets(&self, order: OrderId) -> BTreeSet<String> {
+        let tickets = self.database.tickets.range((order, 0)..=(order, u32::MAX));
+        tickets.filter(|(id, _)| !self.database.voided.contains(id)).filter_map(|(_, seat)| seat.clone()).collect()
     }
 
     /// I-17, I-18, I-19: every fact arrived, and the order in which they did makes no difference.
@@ -170,6 +180,10 @@ impl World {
             (first, _) => wrong.push(format!("I-29: two recoveries differ, or fail: {:?}", first.err())),
         }
     }
+}
+
+fn seats_of(order: &Order) -> BTreeSet<String> {
+    order.lines.iter().flat_map(|line| &line.seats).map(|seat| seat_id(*seat).to_string()).collect()
 }
 
 fn replay(order: OrderId, fan: FanId, facts: &[(u64, FactKind)], row: Known) -> Known {

@@ -53,6 +53,6 @@ impl World {
             !matches!(row.known.state(), OrderState::Ticketed | OrderState::Cancelled | OrderState::Refunded)
         };
         let refunds = self.database.refunds.iter().filter(|row| !row.is_back || row.to.is_some());
-        self.database.orders.values().filter(open).count() + refunds.count()
+        self.database.orders.values().filter(open).count() + refunds.count() + self.open_moves()
     }
 }

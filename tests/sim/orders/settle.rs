@@ -31,11 +31,19 @@ impl World {
         if self.bug == Some(Bug::ConfirmUnderAnotherPayment) && attempt > 1 {
             asked = PaymentId::from_u128(payment.as_u128() + 16);
         }
+        let tickets = lines.iter().map(|line| line.quantity).sum();
+        let Some(is_beyond) = self.is_beyond_card(order, tickets) else { return self.again(message) };
         let confirm = Confirm { order, payment: asked, fan, lines };
         let carried = self.carry(Step::ConfirmAsked);
         let is_deaf = !carried.heard && !carried.arrivals.is_empty();
         self.settling.insert(message, Settling { payment, order, row, attempt, is_deaf });
-        let command = if takes_others(order) { Command::ConfirmOrOthers(confirm) } else { Command::Confirm(confirm) };
+        let command = if is_beyond {
+            Command::RefuseInstrument(confirm)
+        } else if takes_others(order) {
+            Command::ConfirmOrOthers(confirm)
+        } else {
+            Command::Confirm(confirm)
+        };
         let request = Request { identity: None, command };
         let node = self.lease.0;
         for late in carried.arrivals {
@@ -72,6 +80,9 @@ impl World {
             // Later: the timeout has it delivered again.
             _ => return,
         };
+        if outcome == HoldFact::Refused && !self.free_card(order) {
+            return self.again(message);
+        }
         let database = self.transaction();
         let write = |world: &mut Self| {
             if let (Some(lines), Some(row)) = (&lines, world.database.orders.get_mut(&order)) {

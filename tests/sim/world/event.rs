@@ -100,6 +100,16 @@ pub enum Event {
         order: OrderId,
         told: Told,
     },
+    /// Of moves to other seats.
+    SeatAnswered {
+        order: OrderId,
+        number: u32,
+        told: Told,
+    },
+    KeepAnswered {
+        number: u32,
+        told: Told,
+    },
     /// By the script: a payment is opened, and paid some time later.
     CheckOut {
         view: Box<HoldView>,

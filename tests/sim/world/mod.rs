@@ -232,6 +232,8 @@ impl World {
             Event::SettleAnswered { message, told } => self.settle_answered(message, told),
             Event::SettleTimeout { message, attempt } => self.settle_timeout(message, attempt),
             Event::ReduceAnswered { order, told } => self.reduce_answered(order, told),
+            Event::SeatAnswered { order, number, told } => self.seat_answered(order, number, told),
+            Event::KeepAnswered { number, told } => self.keep_answered(number, told),
             Event::CheckOut { view, number, after, captured } => self.check_out_at(*view, number, after, captured),
             Event::OpenSession { payment, order, amount_minor } => self.provider.open(payment, order, amount_minor),
             Event::Pay { payment, captured } => self.pay(payment, captured),

@@ -3,6 +3,7 @@
 use super::super::{
     Decision, Inventory,
     entry::{Entry, EntryLine},
+    orders::CompactLine,
     request::{Answer, HoldState, Refusal},
     seats::SeatRecord,
 };
@@ -26,10 +27,15 @@ impl Inventory {
         }
         let index = self.seats.find(seat).ok_or_else(|| Refusal::UnknownSeat(seat.clone()))?;
         let lines = record.lines.as_slice();
-        if lines.iter().any(|line| line.seats.contains(&index)) {
-            return Ok(Decision::already(Answer::SeatAdded));
+        let is_late = number <= self.orders.last_move(order);
+        if let Some(line) = lines.iter().find(|line| line.seats.contains(&index)) {
+            if is_late {
+                return Ok(Decision::already(Answer::SeatAdded));
+            }
+            // Of a move that nobody went on with. Whoever ends that one knows nothing of this one, and would free the seat.
+            return Ok(Decision::one(Entry::SeatAdded { order, number, line: nothing_of(line) }, Answer::SeatAdded));
         }
-        if number <= self.orders.last_move(order) {
+        if is_late {
             return Err(Refusal::OrderMoved);
         }
         let (ticket_type, _) =
@@ -52,4 +58,10 @@ impl Inventory {
         }
         Ok(Decision::one(Entry::SeatAdded { order, number, line }, Answer::SeatAdded))
     }
+}
+
+/// No more of it than there is.
+fn nothing_of(line: &CompactLine) -> EntryLine {
+    let CompactLine { ticket_type, unit_price_minor, .. } = *line;
+    EntryLine { ticket_type, quantity: 0, unit_price_minor, seats: Vec::new(), breakdown: None }
 }

@@ -32,6 +32,23 @@ fn the_order_has_both_seats_until_it_is_told_which_stays() {
 }
 
 #[test]
+fn a_move_begun_again_keeps_its_seat_when_the_first_attempt_is_ended() {
+    let mut sale = Sale::seated(&["sss"]);
+    let view = sale.hold(1, seats(&["A-1-1", "A-1-2"]));
+    sale.confirm(&view, 1);
+    sale.ask(add(&view, 1, "A-1-3")).expect("free");
+    // Whoever asked has died, and asks again; just then the first attempt is given up by who had not heard of the second.
+    assert_eq!(sale.ask(add(&view, 2, "A-1-3")), Ok(Answer::SeatAdded));
+    assert_eq!(sale.refused(keep(&view, 1, &["A-1-1", "A-1-2"])), Refusal::OrderMoved);
+    assert_eq!(sale.counts("SEAT"), (0, 0, 3, 0), "it is a ticket's by now");
+    sale.ask(keep(&view, 2, &["A-1-2", "A-1-3"])).expect("sold");
+    let order = sale.state.order(view.order).expect("sold");
+    assert_eq!((seat_names(&order), order.total_minor), (vec!["A-1-2".into(), "A-1-3".into()], view.total_minor));
+    assert_eq!(sale.counts("SEAT"), (1, 0, 2, 0));
+    sale.check_replay();
+}
+
+#[test]
 fn given_up_halfway_nothing_has_moved() {
     let mut sale = Sale::seated(&["ss"]);
     let view = sale.hold(1, seats(&["A-1-1"]));

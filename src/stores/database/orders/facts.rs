@@ -141,9 +141,12 @@ fn learn(mut order: Order, facts: &[&OrderFact]) -> Order {
     for fact in facts {
         let is_newest = fact.number > order.known.fact_number;
         order.known.learn(fact);
-        if is_newest {
+        // What tickets were made for changes with them alone: the inventory may know of a seat more, or of what is left.
+        if is_newest && !order.known.settled {
             order.lines.clone_from(&fact.lines);
             order.total.minor = fact.total_minor;
+        }
+        if is_newest {
             order.event_version = fact.version;
             order.expires_at = fact.expires_at;
         }

@@ -13,6 +13,7 @@ use crate::{
         time::EventTime,
     },
     stores::{
+        crash_point::Step,
         database::{
             Write, outbox,
             row::json,
@@ -53,6 +54,8 @@ pub enum NotReplaced {
     Void,
     /// Somebody came in with it.
     Used,
+    /// By another ticket of its order.
+    SeatTaken,
 }
 
 /// Makes id and signed code of an order's ticket at this position.
@@ -66,12 +69,20 @@ pub async fn replace_ticket(
     issue: Issue<'_>,
     now: EventTime,
 ) -> Result<Result<Ticket, NotReplaced>, StoreError> {
+    write.is_step(Step::TicketReplaced);
     let found = tickets::read(write, id).await?.filter(|ticket| of.is_none_or(|fan| ticket.fan == fan));
     let Some(found) = found else { return Ok(Err(NotReplaced::NoSuchTicket)) };
     let mut order = take(write, found.reference).await?;
     let old = tickets::read(write, id).await?.ok_or_else(|| StoreError::Corrupt("a ticket is gone".into()))?;
     if old.state != State::Live || order.state != OrderState::Ticketed {
         return Ok(Err(NotReplaced::Void));
+    }
+    if let Change::Seat(seat) = change {
+        // The inventory knows only that the order has it.
+        let live = tickets::live(write, old.reference).await?;
+        if live.iter().any(|other| other.id != id && other.seat.as_ref() == Some(seat)) {
+            return Ok(Err(NotReplaced::SeatTaken));
+        }
     }
     let position = tickets::last_position(write, old.reference).await? + 1;
     let seat = match change {

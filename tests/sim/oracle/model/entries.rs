@@ -145,7 +145,14 @@ impl Model {
                 self.met.push("a hold is kept for its payment");
                 require(is_once && more <= MOST_AWAITED, || format!("I-8: {order} is kept for {more:?}, or not once"))
             }
-            Entry::SeatAdded { .. } => Err("no ticket moves here".to_owned()),
+            Entry::SeatAdded { order, line, .. } => {
+                let record = self.in_state(*order, &[HoldState::Sold])?;
+                let own = record.lines.iter_mut().find(|own| own.ticket_type == line.ticket_type);
+                let own = own.ok_or_else(|| format!("{order} has a seat of a type that it has not bought"))?;
+                own.quantity += line.quantity;
+                own.seats.extend(&line.seats);
+                require(own.seats.len() == own.quantity as usize, || format!("I-2: {order} has a seat too many"))
+            }
             Entry::Released { order, .. } => {
                 self.fact(*order, FactKind::Released);
                 let record = self.in_state(*order, &[HoldState::Held])?;
