@@ -26,10 +26,11 @@ impl Inventory {
         }
         let index = self.seats.find(seat).ok_or_else(|| Refusal::UnknownSeat(seat.clone()))?;
         let lines = record.lines.as_slice();
-        if lines.iter().any(|line| line.seats.contains(&index)) {
+        let last = self.orders.last_move(order);
+        if number == last && lines.iter().any(|line| line.seats.contains(&index)) {
             return Ok(Decision::already(Answer::SeatAdded));
         }
-        if number <= self.orders.last_move(order) {
+        if number <= last {
             return Err(Refusal::OrderMoved);
         }
         let (ticket_type, _) =
@@ -37,6 +38,7 @@ impl Inventory {
         let of_type = self.seats.get(index).filter(|seat| seat.ticket_type == ticket_type);
         let line = lines.iter().find(|line| line.ticket_type == ticket_type);
         let (Some(free), Some(line)) = (of_type, line) else { return Err(Refusal::OtherTicketType(seat.clone())) };
+        // Also by the order itself, for another ticket or in another move: it would be freed with that one.
         if !SeatRecord::is_unused(free) {
             return Err(Refusal::SeatTaken(seat.clone()));
         }

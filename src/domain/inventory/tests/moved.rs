@@ -76,8 +76,10 @@ fn who_does_not_know_of_the_last_move_frees_nothing_and_no_move_comes_twice() {
     for stale in [reduce, keep(&view, 0, &["A-1-1"])] {
         assert_eq!(sale.refused(stale), Refusal::OrderMoved);
     }
+    assert_eq!(sale.refused(add(&view, 2, "A-1-3")), Refusal::SeatTaken(code("A-1-3")), "it goes with the first move");
     sale.ask(keep(&view, 1, &["A-1-1", "A-1-2"])).expect("given up");
     assert_eq!(sale.refused(add(&view, 1, "A-1-3")), Refusal::OrderMoved, "late");
+    assert_eq!(sale.refused(add(&view, 2, "A-1-2")), Refusal::SeatTaken(code("A-1-2")), "another ticket has it");
     assert_eq!(sale.ask(add(&view, 2, "A-1-4")), Ok(Answer::SeatAdded));
     sale.check_replay();
 }
