@@ -42,7 +42,8 @@ impl World {
             Some(_) => (Walk::wants(), None),
             None => (want, self.rng.percent(20).then(|| code(PRESS))),
         };
-        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel })));
+        let code = self.a_code();
+        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel, code })));
         self.ask_again(index);
     }
 

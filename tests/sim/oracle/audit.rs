@@ -71,6 +71,7 @@ impl World {
         self.audit_orders(&mut wrong);
         self.audit_facts(&mut wrong);
         self.audit_recovery(&mut wrong);
+        self.audit_codes(&mut wrong);
         self.require(wrong.is_empty(), || wrong.join("\n"));
     }
 
@@ -86,6 +87,13 @@ impl World {
             }
         }
         wrong.extend(self.database.misbooked.clone());
+        let mut refunded = BTreeSet::new();
+        for (row, ticket) in self.database.refunds.iter().flat_map(|row| row.tickets.iter().map(move |one| (row, one)))
+        {
+            if !refunded.insert((row.order, ticket)) {
+                wrong.push(format!("I-14: ticket {ticket} of {} is refunded twice", row.order));
+            }
+        }
         let mut situations = BTreeSet::new();
         for (id, order) in &self.model.orders {
             let (captured, refunded) = money.get(id).copied().unwrap_or_default();
@@ -111,6 +119,11 @@ impl World {
             let booked = Account::ALL.map(|account| books.of(account));
             if !books.balance() || booked != [captured, 0, price, 0, refunded] {
                 wrong.push(format!("I-20: order {id} is booked as {booked:?}, {captured} came and {refunded} went"));
+            }
+            let seats = self.database.seats(*id);
+            let of_order = if sold { self.model.seats_of_order(*id) } else { BTreeSet::new() };
+            if seats != of_order {
+                wrong.push(format!("I-2: order {id} has the seats {of_order:?}, its tickets {seats:?}"));
             }
             if tickets != count {
                 wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));

@@ -22,6 +22,7 @@ impl World {
     pub fn relay(&mut self) {
         self.later(400, Event::Relay);
         self.refunds_due();
+        self.moves_due();
         if self.now < self.broker.down_until {
             return;
         }

@@ -96,8 +96,22 @@ pub enum Event {
         message: u64,
         attempt: u64,
     },
+    TakersFound(Told),
     ReduceAnswered {
         order: OrderId,
+        known: usize,
+        told: Told,
+    },
+    /// To whoever moves a ticket,
+    MoveAnswered {
+        order: OrderId,
+        number: u32,
+        told: Told,
+    },
+    /// and to whoever has told what is left of its order.
+    Kept {
+        order: OrderId,
+        number: u32,
         told: Told,
     },
     /// By the script: a payment is opened, and paid some time later.
