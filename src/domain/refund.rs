@@ -148,9 +148,17 @@ pub fn kept(lines: &[Line], given_back: &[GivenBack]) -> Vec<Line> {
     let left = |line: &Line| {
         let same = |back: &&GivenBack| back.ticket_type == line.ticket_type && back.rate.as_ref() == line.rate();
         let of_type = given_back.iter().filter(same);
-        let seats: Vec<_> = of_type.clone().filter_map(|back| back.seat.as_ref()).collect();
+        let mut seats: Vec<_> = of_type.clone().filter_map(|back| back.seat.as_ref()).collect();
         let quantity = line.quantity.saturating_sub(u32::try_from(of_type.count()).unwrap_or(u32::MAX));
-        let seats = line.seats.iter().filter(|seat| !seats.contains(seat)).cloned().collect();
+        // Each once: another ticket of the order may have moved to a seat that was given back.
+        let stays = |seat: &&SeatId| match seats.iter().position(|back| back == seat) {
+            Some(back) => {
+                seats.swap_remove(back);
+                false
+            }
+            None => true,
+        };
+        let seats = line.seats.iter().filter(stays).cloned().collect();
         (quantity > 0).then(|| Line { quantity, seats, ..line.clone() })
     };
     lines.iter().filter_map(left).collect()
@@ -244,5 +252,13 @@ mod tests {
         ] {
             assert_eq!(kept(&bought, &given_back), expected, "{given_back:?}");
         }
+    }
+
+    #[test]
+    fn a_seat_that_was_given_back_is_kept_by_the_ticket_that_has_moved_to_it_since() {
+        let moved = [line("VIP", 2, &["A-1", "A-1"])];
+        let one = back("VIP", Some("A-1"));
+        assert_eq!(kept(&moved, std::slice::from_ref(&one)), [line("VIP", 1, &["A-1"])]);
+        assert_eq!(kept(&moved, &[one.clone(), one]), []);
     }
 }

@@ -77,10 +77,34 @@ pub enum Bug {
     StarveAClass,
     /// After a loss whoever comes back first is called first.
     CallWhileRebuilding,
+    /// An owner believes that a code can be used as often as anybody likes,
+    SellOverCode,
+    /// that each use of it so far was two,
+    CountUsesTwice,
+    /// that the uses of holds that have lapsed are not given back,
+    KeepUsesOfLapsed,
+    /// that a code which was withdrawn is still good,
+    HoldByWithdrawnCode,
+    /// that nothing needs a code,
+    HoldWithoutCode,
+    /// or that another one is named.
+    NameAnotherCode,
+    /// What comes later can be had at once,
+    ReleaseEarly,
+    /// or not when it is time.
+    ReleaseLate,
+    /// Whoever frees places need not know of the order's last move.
+    FreeTheSeatTaken,
+    /// A move is done when the ticket has got there, with nothing said of the seat that is left over.
+    LeaveBothSeats,
+    /// A card's tickets count once they are there, not from the decision on.
+    CountCardOnceTicketed,
+    /// A ticket that somebody has taken is taken once more.
+    TakeReturnTwice,
 }
 
 impl Bug {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 48] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -117,5 +141,17 @@ impl Bug {
         Self::CallBeforeTheDraw,
         Self::StarveAClass,
         Self::CallWhileRebuilding,
+        Self::SellOverCode,
+        Self::CountUsesTwice,
+        Self::KeepUsesOfLapsed,
+        Self::HoldByWithdrawnCode,
+        Self::HoldWithoutCode,
+        Self::NameAnotherCode,
+        Self::ReleaseEarly,
+        Self::ReleaseLate,
+        Self::FreeTheSeatTaken,
+        Self::LeaveBothSeats,
+        Self::CountCardOnceTicketed,
+        Self::TakeReturnTwice,
     ];
 }

@@ -4,6 +4,7 @@
 //! Invariants are named as in the project's reliability notes: `I-5` and so on.
 
 mod bug;
+mod extras;
 mod fan;
 mod node;
 mod oracle;
@@ -24,7 +25,7 @@ const SEEDS: u64 = 3_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 53] = [
+const SITUATIONS: [&str; 72] = [
     "a late payment takes other seats",
     "a hold is kept for its payment",
     "classes wait together, and one of them is called",
@@ -78,6 +79,25 @@ const SITUATIONS: [&str; 53] = [
     "a new owner makes the same draw again",
     "a queue is rebuilt from tickets",
     "a fan comes back by the ticket of a place that was lost",
+    "a ticket is held by a code",
+    "a code that is not there, or withdrawn, is refused",
+    "a code that is used up is refused",
+    "a fan has as many tickets by a code as may be",
+    "a code that is not valid now is refused",
+    "a code for other tickets is refused",
+    "what needs a code is refused without one",
+    "a late payment finds its code used up",
+    "tickets held by a code are given back",
+    "a part of the stock is released",
+    "a new owner releases what came due before its time",
+    "what is not released yet cannot be had",
+    "a ticket moves to another seat",
+    "a ticket is to move to a seat that is taken",
+    "a move is given up",
+    "a refund that was worked out before a move frees nothing",
+    "a card has bought as many as it may",
+    "a ticket is given back for who waits",
+    "a ticket that was to be given back is kept after all",
 ];
 
 fn number_from(name: &str) -> Option<u64> {

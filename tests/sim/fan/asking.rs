@@ -51,10 +51,10 @@ impl World {
                 self.send_to_inventory(request, attempt);
             }
             Doing::Shopping(wish) => {
-                let order = OrderId::from_u128(u128::from(self.rng.next()) | self.takes_others());
+                let order = OrderId::from_u128(u128::from(self.rng.next()));
                 let attempt = self.attempt(index, Some(order), Some(wish.want.clone()));
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
-                    attempt.channel = wish.channel.clone();
+                    (attempt.channel, attempt.code) = (wish.channel.clone(), wish.code.clone());
                 }
                 let hold = Hold {
                     order,
@@ -63,7 +63,7 @@ impl World {
                     want: wish.want.clone(),
                     channel: wish.channel.clone(),
                     seen_version: None,
-                    code: None,
+                    code: wish.code.clone(),
                     rates: Vec::new(),
                 };
                 let identity = self.identity(id, operation, repeat);
@@ -114,7 +114,7 @@ impl World {
     pub fn attempt(&mut self, index: usize, order: Option<OrderId>, wanted: Option<Want>) -> usize {
         let operation = self.fans.get(index).map_or(0, |fan| fan.operation);
         let seq = self.model.seq;
-        let attempt = Attempt { fan: index, operation, leave: false, order, wanted, channel: None, seq };
+        let attempt = Attempt { fan: index, operation, leave: false, order, wanted, channel: None, code: None, seq };
         self.attempts.push(attempt);
         self.attempts.len() - 1
     }

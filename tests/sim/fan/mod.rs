@@ -62,6 +62,7 @@ pub struct Wish {
     admission: Place,
     want: Want,
     channel: Option<Code>,
+    code: Option<Code>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,7 @@ pub struct Attempt {
     /// Tickets wanted and seats named.
     pub wanted: Option<Want>,
     pub channel: Option<Code>,
+    pub code: Option<Code>,
     /// Segments committed when it was sent.
     seq: u64,
 }

@@ -12,6 +12,7 @@ use onsale::domain::{
 
 use crate::{
     fan::{Doing, Plan, Wish},
+    saga::Walk,
     swarm::Fault,
     world::{GALLERY, PRESS, SEATED, STANDING, World, code, seat_id},
 };
@@ -37,11 +38,12 @@ impl World {
                 together: self.rng.percent(50),
             }),
         };
-        let (want, channel) = match &self.script {
-            Some(script) => (script.walk.wants(index), None),
+        let (want, channel) = match self.script {
+            Some(_) => (Walk::wants(), None),
             None => (want, self.rng.percent(20).then(|| code(PRESS))),
         };
-        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel })));
+        let code = self.a_code();
+        self.begin(index, Doing::Shopping(Box::new(Wish { admission, want, channel, code })));
         self.ask_again(index);
     }
 

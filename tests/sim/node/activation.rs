@@ -44,7 +44,7 @@ impl World {
             Err(error) => return self.require(false, || format!("I-29: the journal does not fold: {error}")),
         };
         self.check_recovered(&folded.inventory, folded.seq);
-        let mut inventory = folded.inventory;
+        let mut inventory = self.misread().unwrap_or(folded.inventory);
         self.falsify(&mut inventory);
         let offset = if self.strikes(Fault::ClockJumps) { self.rng.pick(&[-7_200_000, 7_200_000]) } else { 0 };
         let wall = EventTime((WALL_BASE + self.now).saturating_add_signed(offset));
@@ -126,6 +126,14 @@ fn misremembered(bug: Bug, inventory: &Inventory) -> Option<Entry> {
         Bug::AdmitOverCap => changed.queue.slots += 3,
         Bug::SellOverQuota => changed.quotas.first_mut()?.capacity += 3,
         Bug::SellOverStock => changed.ticket_types.first_mut()?.stock = Stock::Quantity(100),
+        Bug::HoldWithoutCode => changed.ticket_types.iter_mut().for_each(|one| {
+            (one.needs_code, one.opens_at) = (false, None);
+        }),
+        Bug::ReleaseEarly => changed.ticket_types.iter_mut().for_each(|one| one.releases.clear()),
+        Bug::ReleaseLate => {
+            let releases = changed.ticket_types.iter_mut().flat_map(|one| &mut one.releases);
+            releases.for_each(|release| release.at = release.at + Millis::minutes(60));
+        }
         Bug::CallBeforeTheDraw if changed.queue.mode == Mode::Draw => changed.queue.mode = Mode::Fifo,
         Bug::SellWhilePaused if changed.phase == Phase::Paused => changed.phase = Phase::Published,
         Bug::SellWhenCancelled if changed.phase == Phase::Cancelled => changed.phase = Phase::Published,

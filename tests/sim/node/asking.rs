@@ -13,7 +13,7 @@ use crate::{
     node::{ASK_DEADLINE_MS, Ask, Caller, Input, Node, ToNode, ToRoom},
     oracle::{asked::Asked, model::Left},
     swarm::Fault,
-    world::{Event, PRESS, Told, World, code},
+    world::{Event, PRESS, Told, World, code, codes},
 };
 
 impl World {
@@ -22,6 +22,17 @@ impl World {
             && let Command::Hold(hold) = &mut request.command
         {
             hold.channel = Some(code(PRESS));
+        }
+        if self.bug == Some(Bug::NameAnotherCode)
+            && let Command::Hold(hold) = &mut request.command
+            && self.codes > 0
+        {
+            hold.code = Some(codes::name(0));
+        }
+        if self.bug == Some(Bug::FreeTheSeatTaken)
+            && let Command::Keep { number, .. } = &mut request.command
+        {
+            *number = u32::MAX;
         }
         let deadline = node.time(self.now) + Millis(ASK_DEADLINE_MS);
         let mut ask = Ask { caller, asked: Asked::of(&request) };
@@ -99,7 +110,10 @@ impl World {
                 self.check_answer(caller, &answer);
                 Told::Answer(answer)
             }
-            batch::Outcome::Refused(refusal) if sure => Told::Refused(refusal),
+            batch::Outcome::Refused(refusal) if sure => {
+                self.check_refusal(node, caller, &refusal);
+                Told::Refused(refusal)
+            }
             batch::Outcome::Readable if sure => match caller {
                 Caller::Begin => return self.begin_room(id, node),
                 Caller::Order => return self.order(id, node),
@@ -130,9 +144,17 @@ impl World {
                 }
             }
             Caller::Settle(message) => self.later(delay, Event::SettleAnswered { message, told }),
-            Caller::Reduce(order) => self.later(delay, Event::ReduceAnswered { order, told }),
-            Caller::AddSeat(order, number) => self.later(delay, Event::SeatAnswered { order, number, told }),
-            Caller::Keep(number) => self.later(delay, Event::KeepAnswered { number, told }),
+            Caller::Reduce(order, known) => self.later(delay, Event::ReduceAnswered { order, known, told }),
+            Caller::Takers => {
+                let late = self.rng.below(1_500);
+                self.later(delay + late, Event::TakersFound(told));
+            }
+            Caller::Move(order, number) => {
+                if !self.strikes(Fault::NetworkLoses) {
+                    self.later(delay, Event::MoveAnswered { order, number, told });
+                }
+            }
+            Caller::Keep(order, number) => self.later(delay, Event::Kept { order, number, told }),
             Caller::Proposal(number) => {
                 let admissions = match told {
                     Told::Answer(Answer::Admitted(admissions)) => Some(admissions),

@@ -66,13 +66,17 @@ impl World {
             Landed::Committed => {
                 let clock = self.nodes.get(&id).map(|node| node.time(self.now));
                 let committed = self.model.commit(bytes, owner, clock);
+                self.note_for_misreading(bytes);
                 self.require(committed.is_ok(), || committed.err().unwrap_or_default());
                 if let Ok(segment) = Segment::from_bytes(bytes) {
                     self.check_asked(&segment.entries);
+                    self.check_freed(&segment.entries);
+                    self.check_cards(&segment.entries);
                 }
                 self.check_overtaking();
                 self.check_entries();
                 self.check_channels();
+                self.check_named();
                 for what in std::mem::take(&mut self.model.met) {
                     self.saw(what);
                 }

@@ -4,6 +4,7 @@ mod activation;
 mod asking;
 mod drawing;
 mod journalling;
+mod misread;
 pub mod room;
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
     bug::Bug,
     oracle::asked::Asked,
     stores::journal::Landed,
-    world::{Event, LEASE_MS, SURE_MS, World, configuration},
+    world::{Event, LEASE_MS, SURE_MS, World},
 };
 
 const PULSE_MS: u64 = 250;
@@ -42,10 +43,14 @@ pub enum Caller {
     Client(usize),
     /// The payment in this message of the bus.
     Settle(u64),
-    Reduce(OrderId),
-    /// The move of a ticket to another seat, of this number; and what stays after it.
-    AddSeat(OrderId, u32),
-    Keep(u32),
+    /// With so many refunds known, of all orders.
+    Reduce(OrderId, usize),
+    /// Who looks for takers of tickets that are given back.
+    Takers,
+    /// A ticket of the order is to move to another seat, by this number;
+    Move(OrderId, u32),
+    /// that is over.
+    Keep(OrderId, u32),
     /// The waiting room's proposal of this number.
     Proposal(u64),
     /// Ends the admission of a fan who leaves.
@@ -155,6 +160,10 @@ impl Node {
         self.base + Millis(now - self.started)
     }
 
+    pub fn durable_seq(&self) -> u64 {
+        self.durable_seq
+    }
+
     pub fn is_sure(&self, now: u64) -> bool {
         !self.is_revoked && now < self.renewed_at + SURE_MS
     }
@@ -220,7 +229,7 @@ impl World {
         if !node.configured {
             let request = Request {
                 identity: None,
-                command: Command::Configure(Box::new(configuration(&self.swarm, node.time(self.now)))),
+                command: Command::Configure(Box::new(self.first_configuration(node.time(self.now)))),
             };
             node.configured = true;
             self.ask(id, node, request, Caller::Configure);

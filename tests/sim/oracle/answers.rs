@@ -8,13 +8,18 @@ use onsale::domain::{
     queue::Place,
 };
 
-use crate::{fan::Attempt, node::Caller, oracle::model::Left, saga, world::World};
+use crate::{
+    fan::Attempt,
+    node::Caller,
+    oracle::model::{Left, Order},
+    world::World,
+};
 
 impl World {
     /// I-6: what is told is durable at that moment.
     pub fn check_answer(&mut self, caller: Caller, answer: &Answer) {
         let durable = match answer {
-            Answer::Held(view) => self.model.orders.get(&view.order).is_some_and(|order| order.fan == view.fan),
+            Answer::Held(view) => self.model.orders.get(&view.order).is_some_and(|order| order.is_as_told(view)),
             Answer::Admitted(admissions) => {
                 admissions.iter().all(|admission| self.model.admissions.contains_key(&admission.place))
             }
@@ -26,22 +31,29 @@ impl World {
                 _ => true,
             },
             Answer::ConfirmRefused(_) => self.model.orders.values().any(|order| !order.refused.is_empty()),
-            // There may have been nothing to free.
-            Answer::Reduced if matches!(caller, Caller::Keep(_)) => true,
             Answer::Voided | Answer::Reduced => {
-                self.model.orders.values().any(|order| order.state == HoldState::Voided || order.is_reduced)
+                let is_less = |order: &Order| order.state == HoldState::Voided || order.is_reduced;
+                match caller {
+                    Caller::Reduce(order, _) => self.model.orders.get(&order).is_some_and(is_less),
+                    // A move that was given up may leave nothing over.
+                    Caller::Keep(order, _) => {
+                        self.model.orders.get(&order).is_some_and(|order| order.payment.is_some())
+                    }
+                    _ => self.model.orders.values().any(is_less),
+                }
             }
-            Answer::SeatAdded => {
-                let orders = self.model.orders.values().filter(|order| order.state == HoldState::Sold);
-                orders.flat_map(|order| &order.lines).any(|line| line.seats.contains(&saga::TO))
-            }
+            Answer::SeatAdded => match caller {
+                Caller::Move(order, number) => self.model.has_moved_by(order, number),
+                _ => false,
+            },
             Answer::Waitlist(WaitlistAnswer::Standing(standing)) => match &**standing {
                 Standing::Waits { order, .. } => self.model.waitlist.joined.contains(order),
                 Standing::Offered(view) => self.model.orders.contains_key(&view.order),
             },
             Answer::Waitlist(WaitlistAnswer::Left | WaitlistAnswer::Wanted(_)) => true,
             Answer::AdmissionEnded | Answer::Released | Answer::Drawn => true,
-            Answer::CodesMade | Answer::CodesWithdrawn { .. } | Answer::Codes(_) => false,
+            Answer::CodesMade | Answer::CodesWithdrawn { .. } => self.codes > 0,
+            Answer::Codes(_) => false,
             Answer::Invited | Answer::InvitesWithdrawn { .. } | Answer::Classified | Answer::MovesCounted => false,
         };
         self.require(durable, || format!("I-6: told before it is durable: {answer:?}"));

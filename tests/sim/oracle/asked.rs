@@ -4,6 +4,7 @@
 //! asked must therefore be committed while somebody who asked for it still has no answer, or was told that it is unknown.
 
 use onsale::domain::{
+    code::Code,
     id::{FanId, OrderId, PaymentId},
     inventory::{
         entry::Entry,
@@ -13,7 +14,7 @@ use onsale::domain::{
     queue::Place,
 };
 
-use crate::world::{World, mark};
+use crate::world::{World, codes, mark};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asked {
@@ -31,9 +32,16 @@ pub enum Asked {
     Confirm(OrderId, PaymentId),
     /// Whole or in part.
     Undo(OrderId),
-    AddSeat(OrderId, u32),
+    /// One ticket of the order, by this number.
+    Move(OrderId, u32),
+    /// The first of some codes, by its own number.
+    MakeCodes(u64),
     Wait(OrderId),
     WaitNoMore(FanId),
+}
+
+fn first_number(of: &[Code]) -> Option<u64> {
+    codes::number(of.first()?)
 }
 
 impl Asked {
@@ -54,14 +62,14 @@ impl Asked {
             Command::Void { order } | Command::Reduce { order, .. } | Command::Keep { order, .. } => {
                 vec![Self::Undo(*order)]
             }
-            Command::AddSeat { order, number, .. } => vec![Self::AddSeat(*order, *number)],
+            Command::AddSeat { order, number, .. } => vec![Self::Move(*order, *number)],
+            Command::MakeCodes { codes, .. } => first_number(codes).map(Self::MakeCodes).into_iter().collect(),
             Command::Waitlist(WaitlistCommand::Join { order, .. }) => vec![Self::Wait(*order)],
             Command::Waitlist(WaitlistCommand::Leave { fan }) => vec![Self::WaitNoMore(*fan)],
             Command::Draw(_)
             | Command::Waitlist(WaitlistCommand::Look { .. } | WaitlistCommand::Wanted(_))
             | Command::UseInvite { .. }
             | Command::WithdrawInvites(_)
-            | Command::MakeCodes { .. }
             | Command::WithdrawCodes(_)
             | Command::ListCodes { .. }
             | Command::Classify { .. }
@@ -87,7 +95,8 @@ impl Asked {
                 Some(Self::Confirm(*order, *payment))
             }
             Entry::Voided { order } | Entry::Reduced { order, .. } => Some(Self::Undo(*order)),
-            Entry::SeatAdded { order, number, .. } => Some(Self::AddSeat(*order, *number)),
+            Entry::SeatAdded { order, number, .. } => Some(Self::Move(*order, *number)),
+            Entry::CodesMade { codes, .. } => first_number(codes).map(Self::MakeCodes),
             Entry::WaitlistJoined { order, .. } => Some(Self::Wait(*order)),
             Entry::WaitlistLeft { fan, why: WaitEnd::Left } => Some(Self::WaitNoMore(*fan)),
             // The model knows when each of these may be.
@@ -103,7 +112,6 @@ impl Asked {
             | Entry::DrawRevealed { .. }
             | Entry::InviteUsed { .. }
             | Entry::InvitesWithdrawn { .. }
-            | Entry::CodesMade { .. }
             | Entry::CodesWithdrawn { .. }
             | Entry::StockReleased { .. }
             | Entry::Classified { .. }

@@ -19,9 +19,8 @@ use onsale::{
 };
 
 use crate::{
-    oracle::model::Order,
     stores::database::PaymentState,
-    world::{Event, World, seat_id},
+    world::{Event, World},
 };
 
 impl World {
@@ -72,6 +71,7 @@ impl World {
         self.audit_orders(&mut wrong);
         self.audit_facts(&mut wrong);
         self.audit_recovery(&mut wrong);
+        self.audit_codes(&mut wrong);
         self.require(wrong.is_empty(), || wrong.join("\n"));
     }
 
@@ -87,6 +87,13 @@ impl World {
             }
         }
         wrong.extend(self.database.misbooked.clone());
+        let mut refunded = BTreeSet::new();
+        for (row, ticket) in self.database.refunds.iter().flat_map(|row| row.tickets.iter().map(move |one| (row, one)))
+        {
+            if !refunded.insert((row.order, ticket)) {
+                wrong.push(format!("I-14: ticket {ticket} of {} is refunded twice", row.order));
+            }
+        }
         let mut situations = BTreeSet::new();
         for (id, order) in &self.model.orders {
             let (captured, refunded) = money.get(id).copied().unwrap_or_default();
@@ -113,12 +120,13 @@ impl World {
             if !books.balance() || booked != [captured, 0, price, 0, refunded] {
                 wrong.push(format!("I-20: order {id} is booked as {booked:?}, {captured} came and {refunded} went"));
             }
+            let seats = self.database.seats(*id);
+            let of_order = if sold { self.model.seats_of_order(*id) } else { BTreeSet::new() };
+            if seats != of_order {
+                wrong.push(format!("I-2: order {id} has the seats {of_order:?}, its tickets {seats:?}"));
+            }
             if tickets != count {
                 wrong.push(format!("I-18: order {id} ({:?}) has {tickets} tickets of {count}", order.state));
-            }
-            let (on_tickets, taken) = (self.seats_on_tickets(*id), seats_of(order));
-            if sold && on_tickets != taken {
-                wrong.push(format!("I-2: order {id} has tickets for {on_tickets:?}, and {taken:?} are taken"));
             }
             match order.state {
                 HoldState::Sold => situations.insert("a payment in time sells its hold"),
@@ -140,11 +148,6 @@ impl World {
                 wrong.push(format!("I-2: seat {seat} is on the tickets {id:?} and {other:?}"));
             }
         }
-    }
-
-    fn seats_on_tickets(&self, order: OrderId) -> BTreeSet<String> {
-        let tickets = self.database.tickets.range((order, 0)..=(order, u32::MAX));
-        tickets.filter(|(id, _)| !self.database.voided.contains(id)).filter_map(|(_, seat)| seat.clone()).collect()
     }
 
     /// I-17, I-18, I-19: every fact arrived, and the order in which they did makes no difference.
@@ -180,10 +183,6 @@ impl World {
             (first, _) => wrong.push(format!("I-29: two recoveries differ, or fail: {:?}", first.err())),
         }
     }
-}
-
-fn seats_of(order: &Order) -> BTreeSet<String> {
-    order.lines.iter().flat_map(|line| &line.seats).map(|seat| seat_id(*seat).to_string()).collect()
 }
 
 fn replay(order: OrderId, fan: FanId, facts: &[(u64, FactKind)], row: Known) -> Known {

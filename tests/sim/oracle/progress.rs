@@ -25,6 +25,7 @@ impl World {
             wrong = Some(format!("I-1: {expected} tickets are free, recovered as {free}"));
         }
         self.require(wrong.is_none(), || wrong.unwrap_or_default());
+        self.check_counted(inventory);
     }
 
     /// I-9 and I-26, once faults are over.
@@ -51,6 +52,8 @@ impl World {
             .values()
             .find(|order| order.state == HoldState::Held && clock.since(order.expires_at).0 > 2_000);
         let late = late.map(|order| order.expires_at);
+        let overdue = self.model.next_release().filter(|at| clock.since(*at).0 > 2_000);
+        self.require(overdue.is_none(), || format!("I-9: stock of {overdue:?} is not released, it is {clock}"));
         self.require(late.is_none(), || format!("I-9: a hold should have ended at {late:?}, it is {clock}"));
     }
 }

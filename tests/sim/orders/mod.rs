@@ -1,8 +1,11 @@
 //! Checkout, webhooks, the two outboxes' readers, refunds: from a hold to a ticket or to the money back.
 
 mod bus;
+mod cards;
 mod checkout;
+mod moving;
 mod refund;
+mod returning;
 mod settle;
 
 pub use self::settle::takes_others;
@@ -53,6 +56,7 @@ impl World {
             !matches!(row.known.state(), OrderState::Ticketed | OrderState::Cancelled | OrderState::Refunded)
         };
         let refunds = self.database.refunds.iter().filter(|row| !row.is_back || row.to.is_some());
-        self.database.orders.values().filter(open).count() + refunds.count() + self.open_moves()
+        let moves = self.database.moves.values().filter(|row| !row.is_done);
+        self.database.orders.values().filter(open).count() + refunds.count() + moves.count()
     }
 }

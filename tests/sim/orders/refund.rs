@@ -2,7 +2,7 @@
 
 use onsale::domain::{
     id::{OrderId, PaymentId},
-    inventory::request::{Answer, Command, Request},
+    inventory::request::{Answer, Command, Refusal, Request},
     ledger::Entry,
     order::OrderState,
     refund::{GivenBack, kept},
@@ -25,26 +25,38 @@ impl World {
         if self.database.refunds.iter().any(|row| row.key == key) {
             return;
         }
+        let tickets = self.database.live(order).take(count).collect();
+        self.refund(key, (payment, order), tickets, restock);
+    }
+
+    /// One transaction: the tickets are good no more, and their money is on its way.
+    pub fn refund(&mut self, key: u128, (payment, order): (PaymentId, OrderId), tickets: Vec<u32>, restock: bool) {
         let Some(row) = self.database.orders.get(&order) else { return };
         let lines = row.lines.clone();
-        let places = lines.iter().flat_map(|line| (0..line.quantity as usize).map(move |n| (line, line.seats.get(n))));
-        let places: Vec<_> = places.collect();
-        let all = places.len();
+        let (count, all) = (tickets.len(), self.database.live_tickets(order));
         let (mut given_back, mut amount_minor) = (Vec::new(), 0);
-        for ((line, seat), position) in places.into_iter().zip(1..).take(count) {
+        for &position in &tickets {
+            let Some(line) = self.database.line_of(order, position) else { continue };
+            let seat = self.database.seat_of((order, position)).map(|seat| seat.parse().expect("a seat"));
             amount_minor += line.unit_price_minor;
-            given_back.push(GivenBack {
-                ticket_type: line.ticket_type.clone(),
-                rate: line.rate().cloned(),
-                seat: seat.cloned(),
-            });
+            given_back.push(GivenBack { ticket_type: line.ticket_type.clone(), rate: None, seat });
             self.database.voided.insert((order, position));
         }
         if count >= all {
             amount_minor += lines.iter().map(|line| line.once().total_minor()).sum::<i64>();
         }
         let to = restock.then(|| kept(&lines, &given_back));
-        self.database.refunds.push(RefundRow { key, payment, order, amount_minor, to, is_back: false });
+        let given_back = if restock { given_back } else { Vec::new() };
+        self.database.refunds.push(RefundRow {
+            key,
+            payment,
+            order,
+            amount_minor,
+            to,
+            tickets,
+            given_back,
+            is_back: false,
+        });
         self.database.book(order, Entry::RefundBegun, amount_minor);
         if count < all {
             self.saw("a part of a sold order is undone");
@@ -75,7 +87,17 @@ impl World {
         row.state = PaymentState::Refunding;
         let (key, amount_minor) = (payment.as_u128() << 1, row.amount_minor);
         self.database.book(order, Entry::ReturnBegun, amount_minor);
-        self.database.refunds.push(RefundRow { key, payment, order, amount_minor, to: None, is_back: false });
+        let (to, tickets, given_back) = (None, Vec::new(), Vec::new());
+        self.database.refunds.push(RefundRow {
+            key,
+            payment,
+            order,
+            amount_minor,
+            to,
+            tickets,
+            given_back,
+            is_back: false,
+        });
     }
 
     /// Every refund that is not done takes its next step.
@@ -83,8 +105,15 @@ impl World {
         for index in 0..self.database.refunds.len() {
             let Some(row) = self.database.refunds.get(index).cloned() else { continue };
             if let Some(to) = row.to {
-                let request = Request { identity: None, command: Command::Reduce { order: row.order, to } };
-                self.restock(row.order, &request);
+                let order = row.order;
+                // Seats under way from one to the other are not to be freed.
+                let command = if self.extras.moves || self.extras.returns {
+                    let (to, number) = self.places(order, None);
+                    Command::Keep { order, number, to }
+                } else {
+                    Command::Reduce { order, to }
+                };
+                self.restock(order, &Request { identity: None, command });
             }
             if !row.is_back {
                 self.ask_provider(index);
@@ -95,9 +124,14 @@ impl World {
     fn restock(&mut self, order: OrderId, request: &Request) {
         let node = self.lease.0;
         let carried = self.carry(Step::RestockAsked);
-        let caller = if carried.heard { Caller::Reduce(order) } else { Caller::Nobody };
+        let known = self.database.refunds.len();
+        let caller = if carried.heard { Caller::Reduce(order, known) } else { Caller::Nobody };
         for late in carried.arrivals {
-            let (delay, request) = (late + self.short_delay(), request.clone());
+            let (mut delay, request) = (late + self.short_delay(), request.clone());
+            // Long enough for a ticket to move meanwhile.
+            if self.extras.moves && self.rng.percent(50) {
+                delay += self.rng.below(2_500);
+            }
             self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));
         }
     }
@@ -147,13 +181,17 @@ impl World {
         }
     }
 
-    pub fn reduce_answered(&mut self, order: OrderId, told: Told) {
+    /// Of the refunds that were known when it was asked.
+    pub fn reduce_answered(&mut self, order: OrderId, known: usize, told: Told) {
         if !matches!(told, Told::Answer(Answer::Reduced)) {
+            if matches!(told, Told::Refused(Refusal::OrderMoved)) {
+                self.saw("a refund that was worked out before a move frees nothing");
+            }
             return;
         }
         let database = self.transaction();
         self.transact(Step::StockBack, database, |world| {
-            for row in world.database.refunds.iter_mut().filter(|row| row.order == order) {
+            for row in world.database.refunds.iter_mut().take(known).filter(|row| row.order == order) {
                 row.to = None;
             }
         });

@@ -31,18 +31,15 @@ impl World {
         if self.bug == Some(Bug::ConfirmUnderAnotherPayment) && attempt > 1 {
             asked = PaymentId::from_u128(payment.as_u128() + 16);
         }
-        let tickets = lines.iter().map(|line| line.quantity).sum();
-        let Some(is_beyond) = self.is_beyond_card(order, tickets) else { return self.again(message) };
+        let Some(is_beyond) = self.is_beyond_card(payment, order) else { return self.again(message) };
         let confirm = Confirm { order, payment: asked, fan, lines };
         let carried = self.carry(Step::ConfirmAsked);
         let is_deaf = !carried.heard && !carried.arrivals.is_empty();
         self.settling.insert(message, Settling { payment, order, row, attempt, is_deaf });
-        let command = if is_beyond {
-            Command::RefuseInstrument(confirm)
-        } else if takes_others(order) {
-            Command::ConfirmOrOthers(confirm)
-        } else {
-            Command::Confirm(confirm)
+        let command = match (is_beyond, takes_others(order)) {
+            (true, _) => Command::RefuseInstrument(confirm),
+            (false, true) => Command::ConfirmOrOthers(confirm),
+            (false, false) => Command::Confirm(confirm),
         };
         let request = Request { identity: None, command };
         let node = self.lease.0;
@@ -75,17 +72,18 @@ impl World {
             Told::Answer(Answer::ConfirmedAs(lines)) => (HoldFact::Sold, Some(lines)),
             Told::Answer(Answer::ConfirmRefused(why)) => {
                 self.saw_refusal(why);
+                if !self.free_claim(order, why) {
+                    return self.again(message);
+                }
                 (HoldFact::Refused, None)
             }
             // Later: the timeout has it delivered again.
             _ => return,
         };
-        if outcome == HoldFact::Refused && !self.free_card(order) {
-            return self.again(message);
-        }
         let database = self.transaction();
         let write = |world: &mut Self| {
-            if let (Some(lines), Some(row)) = (&lines, world.database.orders.get_mut(&order)) {
+            let row = world.database.orders.get_mut(&order).filter(|row| !row.known.settled);
+            if let (Some(lines), Some(row)) = (&lines, row) {
                 row.lines.clone_from(lines);
             }
             world.write_settlement(payment, order, outcome);
@@ -133,6 +131,7 @@ impl World {
         let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
         let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
         self.database.issue_tickets(order, &lines, first);
+        self.check_one_ticket_a_seat();
         let refunds = self.database.refunds.iter().any(|row| row.order == order && row.payment == payment);
         if !refunds && self.script.is_none() && self.rng.percent(5) {
             let tickets = self.tickets_to_refund(order);

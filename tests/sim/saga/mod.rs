@@ -5,20 +5,14 @@
 
 mod carry;
 mod coverage;
-mod late;
-mod moved;
 mod walk;
 
 use std::collections::BTreeMap;
 
-use onsale::domain::{
-    id::OrderId,
-    inventory::entry::{Entry, Segment},
-};
+use onsale::domain::inventory::entry::{Entry, Segment};
 
 pub use self::{
     carry::Carried,
-    moved::{SeatMove, TO},
     walk::{Act, Walk},
 };
 use crate::world::World;
@@ -29,9 +23,6 @@ pub enum Step {
     /// Segments of the journal: the hold, its end unpaid, the decision about a payment, what is left after a refund.
     Held,
     Ended,
-    /// The hold lasts longer, for its payment is under way.
-    AwaitAsked,
-    Awaited,
     Decided,
     Reduced,
     FactsPublished,
@@ -52,9 +43,6 @@ pub enum Step {
     /// Between its confirm and its acknowledgement.
     KeptByBus,
     ConfirmAsked,
-    /// A part of the card's limit is the order's; and is not any more.
-    InstrumentClaimed,
-    InstrumentFreed,
     /// Order, tickets and books; or the refund begun.
     Settled,
     OutboxDone,
@@ -65,13 +53,6 @@ pub enum Step {
     RefundDone,
     RestockAsked,
     StockBack,
-    /// A ticket moves to another seat: the row, the order's second seat, the other ticket, and the seat that is left over.
-    MoveBegun,
-    SeatAsked,
-    SeatAdded,
-    TicketMoved,
-    KeepAsked,
-    MoveDone,
 }
 
 /// What a step is made of: that says what can happen to it.
@@ -122,7 +103,7 @@ impl Harm {
 }
 
 impl Step {
-    const ALL: [(Self, &'static str, Kind); 37] = [
+    const ALL: [(Self, &'static str, Kind); 27] = [
         (Self::Held, "hold committed", Kind::Append),
         (Self::FactsPublished, "facts published", Kind::Message),
         (Self::CursorMoved, "published cursor moved", Kind::Call),
@@ -133,17 +114,13 @@ impl Step {
         (Self::SessionOpened, "checkout: provider's session", Kind::Call),
         (Self::CheckedOut, "checkout: answer", Kind::Transaction),
         (Self::Captured, "captured or declined", Kind::Call),
-        (Self::AwaitAsked, "inventory asked to wait", Kind::Call),
-        (Self::Awaited, "longer hold committed", Kind::Append),
         (Self::WebhookSent, "webhook sent", Kind::Foreign),
         (Self::WebhookStored, "webhook stored", Kind::Transaction),
         (Self::PaymentRelayed, "payment relayed", Kind::Message),
         (Self::MarkedSent, "payment marked as sent", Kind::Transaction),
         (Self::KeptByBus, "payment kept by the bus", Kind::Keeping),
-        (Self::InstrumentClaimed, "card's limit claimed", Kind::Transaction),
         (Self::ConfirmAsked, "inventory asked", Kind::Call),
         (Self::Decided, "decision committed", Kind::Append),
-        (Self::InstrumentFreed, "card's limit freed", Kind::Transaction),
         (Self::Settled, "settled", Kind::Transaction),
         (Self::OutboxDone, "outbox done", Kind::Transaction),
         (Self::PaymentAcknowledged, "payment acknowledged", Kind::Acknowledgement),
@@ -154,12 +131,6 @@ impl Step {
         (Self::RestockAsked, "inventory told what is left", Kind::Call),
         (Self::Reduced, "reduction committed", Kind::Append),
         (Self::StockBack, "stock back", Kind::Transaction),
-        (Self::MoveBegun, "move to a seat begun", Kind::Transaction),
-        (Self::SeatAsked, "inventory asked for a seat", Kind::Call),
-        (Self::SeatAdded, "second seat committed", Kind::Append),
-        (Self::TicketMoved, "ticket replaced", Kind::Transaction),
-        (Self::KeepAsked, "inventory told what stays", Kind::Call),
-        (Self::MoveDone, "move to a seat done", Kind::Transaction),
     ];
 
     fn kind(self) -> Kind {
@@ -190,8 +161,6 @@ impl Step {
         segment.entries.iter().find_map(|entry| match entry {
             Entry::Held { .. } => Some(Self::Held),
             Entry::Released { .. } | Entry::Expired { .. } => Some(Self::Ended),
-            Entry::PaymentAwaited { .. } => Some(Self::Awaited),
-            Entry::SeatAdded { .. } => Some(Self::SeatAdded),
             Entry::Confirmed { .. } | Entry::ConfirmRefused { .. } => Some(Self::Decided),
             Entry::Reduced { .. } | Entry::Voided { .. } => Some(Self::Reduced),
             _ => None,
@@ -216,25 +185,11 @@ pub struct Script {
     struck: bool,
     /// When the world last did something to the walk of its own accord.
     pub stirred_at: u64,
-    /// Tickets that each order has of its card's limit.
-    claims: BTreeMap<OrderId, u32>,
-    moves: Vec<SeatMove>,
-    /// When the organizer last asked for the move.
-    moving_since: Option<u64>,
 }
 
 impl Script {
     pub fn new(walk: Walk, strike: Option<Strike>) -> Self {
-        Self {
-            walk,
-            strike,
-            met: BTreeMap::new(),
-            struck: false,
-            stirred_at: 0,
-            claims: BTreeMap::new(),
-            moves: Vec::new(),
-            moving_since: None,
-        }
+        Self { walk, strike, met: BTreeMap::new(), struck: false, stirred_at: 0 }
     }
 }
 

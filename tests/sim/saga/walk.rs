@@ -18,7 +18,7 @@ use crate::{
     saga::Step,
     stores::database::PaymentState,
     swarm::Swarm,
-    world::{Event, STANDING, World, code, seat_id},
+    world::{Event, STANDING, World, code},
 };
 
 const HOLD_MS: u64 = 10_000;
@@ -36,12 +36,6 @@ pub enum Walk {
     DeclinedThenPaid,
     LateStockFree,
     LateStockGone,
-    /// Of two seats one is another fan's when the money comes.
-    LateOtherSeats,
-    /// The money is under way when the hold would end.
-    Awaited,
-    /// The second fan pays with the first one's card.
-    BeyondCard,
     PaidTwice,
     RefundedInPart,
     RefundedWhole,
@@ -49,8 +43,6 @@ pub enum Walk {
     CancelledUnpaid,
     CancelledSold,
     NeverPaid,
-    /// One of two tickets.
-    MovedToAnotherSeat,
 }
 
 /// What the organizer does, once it can be done.
@@ -60,9 +52,6 @@ pub enum Act {
     Cancel,
     /// When the order has tickets.
     CancelSold,
-    /// The provider says that the money is under way, again and again: the inventory is asked to wait for it.
-    Await,
-    Move,
     Refund {
         tickets: usize,
         restock: bool,
@@ -70,31 +59,27 @@ pub enum Act {
 }
 
 impl Walk {
-    pub const ALL: [(Self, &'static str, OrderState); 14] = [
+    pub const ALL: [(Self, &'static str, OrderState); 10] = [
         (Self::InTime, "paid in time", OrderState::Ticketed),
         (Self::DeclinedThenPaid, "declined, then paid", OrderState::Ticketed),
         (Self::LateStockFree, "paid late, stock free", OrderState::Ticketed),
         (Self::LateStockGone, "paid late, stock gone", OrderState::Refunded),
-        (Self::LateOtherSeats, "paid late, other seats", OrderState::Ticketed),
-        (Self::Awaited, "payment under way", OrderState::Ticketed),
-        (Self::BeyondCard, "beyond the card's limit", OrderState::Ticketed),
         (Self::PaidTwice, "paid twice", OrderState::Ticketed),
         (Self::RefundedInPart, "refunded in part", OrderState::Ticketed),
         (Self::RefundedWhole, "refunded as a whole", OrderState::Refunded),
         (Self::CancelledUnpaid, "event cancelled, then paid", OrderState::Refunded),
         (Self::CancelledSold, "event cancelled after the sale", OrderState::Refunded),
         (Self::NeverPaid, "never paid", OrderState::Cancelled),
-        (Self::MovedToAnotherSeat, "moved to another seat", OrderState::Ticketed),
     ];
 
     pub fn swarm(self) -> Swarm {
         Swarm {
             faults: BTreeMap::new(),
-            fans: if self.has_two_fans() { 2 } else { 1 },
+            fans: if self == Self::LateStockGone { 2 } else { 1 },
             rounds: 1,
-            standing: if self == Self::BeyondCard { 2 * TICKETS } else { TICKETS },
+            standing: TICKETS,
             gallery: 0,
-            seats: if self.is_seated() { 6 } else { 0 },
+            seats: 0,
             press: 0,
             hall: None,
             hall_holds_seats: false,
@@ -119,37 +104,8 @@ impl Walk {
         fan as u64 * SECOND_FAN_MS
     }
 
-    fn has_two_fans(self) -> bool {
-        matches!(self, Self::LateStockGone | Self::LateOtherSeats | Self::Awaited | Self::BeyondCard)
-    }
-
-    fn is_seated(self) -> bool {
-        matches!(self, Self::LateOtherSeats | Self::MovedToAnotherSeat)
-    }
-
-    /// Seats of two fans overlap.
-    pub fn wants(self, fan: usize) -> Want {
-        if !self.is_seated() {
-            return Want::Quantities(vec![(code(STANDING), TICKETS)]);
-        }
-        let first = u32::try_from(fan).expect("few");
-        Want::Seats((first..first + TICKETS).map(seat_id).collect())
-    }
-
-    /// Tickets that one card buys.
-    pub fn per_card(self) -> Option<u32> {
-        (self == Self::BeyondCard).then_some(TICKETS)
-    }
-
-    /// What must be met when nothing happens.
-    pub fn shows(self) -> Option<&'static str> {
-        match self {
-            Self::LateOtherSeats => Some("a late payment takes other seats"),
-            Self::Awaited => Some("a hold is kept for its payment"),
-            Self::BeyondCard => Some("a card has bought as many as it may"),
-            Self::MovedToAnotherSeat => Some("a ticket moves to another seat"),
-            _ => None,
-        }
+    pub fn wants() -> Want {
+        Want::Quantities(vec![(code(STANDING), TICKETS)])
     }
 
     pub fn plan(self) -> Plan {
@@ -162,9 +118,7 @@ impl Walk {
             Self::NeverPaid => &[],
             Self::DeclinedThenPaid => &[(1, 300, false), (2, 2_500, true)],
             Self::PaidTwice => &[(1, 300, true), (2, 350, true)],
-            Self::LateStockFree | Self::LateStockGone | Self::LateOtherSeats => &[(1, LATE_MS, true)],
-            // After the second fan has come for what is left.
-            Self::Awaited => &[(1, SECOND_FAN_MS + 2_000, true)],
+            Self::LateStockFree | Self::LateStockGone => &[(1, LATE_MS, true)],
             Self::CancelledUnpaid => &[(1, 5_000, true)],
             _ => &[(1, 300, true)],
         }
@@ -176,8 +130,6 @@ impl Walk {
             Self::RefundedWhole => Some(Act::Refund { tickets: TICKETS as usize, restock: true }),
             Self::CancelledUnpaid => Some(Act::Cancel),
             Self::CancelledSold => Some(Act::CancelSold),
-            Self::Awaited => Some(Act::Await),
-            Self::MovedToAnotherSeat => Some(Act::Move),
             _ => None,
         }
     }
@@ -224,12 +176,6 @@ impl World {
                 }
                 cancelled
             }
-            Act::Await if matches!(state, OrderState::Pending | OrderState::Paying) => {
-                self.ask_to_wait(order, first);
-                false
-            }
-            Act::Await => true,
-            Act::Move => self.move_ticket(order, state),
             // Begun, and the answer was lost: the same request again gets it.
             Act::Refund { .. } if self.database.refunds.iter().any(|refund| refund.by_organizer()) => true,
             Act::Refund { .. } if state != OrderState::Ticketed => false,

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::domain::{
+    code::{Code, SeatId},
     id::{FanId, OrderId, PaymentId},
     inventory::request::Line,
     ledger::{Books, Entry},
     money::{Currency, Money},
     order::Known,
+    refund::GivenBack,
 };
 
 #[derive(Debug, Clone)]
@@ -42,6 +44,10 @@ pub struct RefundRow {
     pub order: OrderId,
     pub amount_minor: i64,
     pub to: Option<Vec<Line>>,
+    /// Tickets, by position.
+    pub tickets: Vec<u32>,
+    /// Their places, if they go back.
+    pub given_back: Vec<GivenBack>,
     pub is_back: bool,
 }
 
@@ -50,6 +56,33 @@ impl RefundRow {
     pub fn by_organizer(&self) -> bool {
         self.key & 1 == 1
     }
+}
+
+/// A ticket on its way to another seat.
+#[derive(Debug, Clone)]
+pub struct SeatMove {
+    pub position: u32,
+    pub to: SeatId,
+    /// When somebody looks what is left over; as it was begun until the ticket has got there, or is given up.
+    pub next_at: u64,
+    pub begun_until: u64,
+    pub is_done: bool,
+}
+
+/// Of a ticket whose holder would give it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReturnState {
+    /// Good, until somebody takes it.
+    Wanted,
+    Taken,
+    Withdrawn,
+    Void,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    pub card: u64,
+    pub tickets: u32,
 }
 
 /// Kept until what it asks for is done.
@@ -69,6 +102,11 @@ pub struct Database {
     /// (order, position) to the seat; `None` when it is void.
     pub tickets: BTreeMap<(OrderId, u32), Option<String>>,
     pub voided: BTreeSet<(OrderId, u32)>,
+    /// By order and number within it.
+    pub moves: BTreeMap<(OrderId, u32), SeatMove>,
+    pub returns: BTreeMap<(OrderId, u32), ReturnState>,
+    /// What each order takes of its card's limit.
+    pub claims: BTreeMap<OrderId, Claim>,
     /// Webhooks seen.
     pub webhooks: BTreeSet<u64>,
     /// By the webhook that it follows from.
@@ -88,8 +126,46 @@ impl Database {
     }
 
     pub fn live_tickets(&self, order: OrderId) -> usize {
+        self.live(order).count()
+    }
+
+    /// Positions of the tickets that are good.
+    pub fn live(&self, order: OrderId) -> impl Iterator<Item = u32> {
         let of_order = self.tickets.range((order, 0)..=(order, u32::MAX));
-        of_order.filter(|(id, _)| !self.voided.contains(id)).count()
+        of_order.filter(|(id, _)| !self.voided.contains(id)).map(|((_, position), _)| *position)
+    }
+
+    /// Whether a ticket that is good is for this seat, whosever it is.
+    pub fn is_for(&self, seat: &SeatId) -> bool {
+        let good = self.tickets.iter().filter(|(id, _)| !self.voided.contains(id));
+        good.into_iter().any(|(_, on)| on.as_deref() == Some(seat.as_str()))
+    }
+
+    /// On the tickets that are good.
+    pub fn seats(&self, order: OrderId) -> BTreeSet<SeatId> {
+        let seats = self.live(order).filter_map(|position| self.seat_of((order, position)));
+        seats.map(|seat| seat.parse().expect("a seat")).collect()
+    }
+
+    pub fn seat_of(&self, ticket: (OrderId, u32)) -> Option<&String> {
+        self.tickets.get(&ticket)?.as_ref()
+    }
+
+    pub fn type_of(&self, (order, position): (OrderId, u32)) -> Option<Code> {
+        self.line_of(order, position).map(|line| line.ticket_type.clone())
+    }
+
+    /// Of a ticket that has moved, too: it has the type that it had.
+    pub fn line_of(&self, order: OrderId, position: u32) -> Option<&Line> {
+        let lines = &self.orders.get(&order)?.lines;
+        if self.seat_of((order, position)).is_some() {
+            return lines.iter().find(|line| !line.seats.is_empty());
+        }
+        let mut before = 0;
+        lines.iter().find(|line| {
+            before += line.quantity;
+            position <= before
+        })
     }
 
     /// One for each ticket of the order; those that are there stay.

@@ -96,17 +96,21 @@ pub enum Event {
         message: u64,
         attempt: u64,
     },
+    TakersFound(Told),
     ReduceAnswered {
         order: OrderId,
+        known: usize,
         told: Told,
     },
-    /// Of moves to other seats.
-    SeatAnswered {
+    /// To whoever moves a ticket,
+    MoveAnswered {
         order: OrderId,
         number: u32,
         told: Told,
     },
-    KeepAnswered {
+    /// and to whoever has told what is left of its order.
+    Kept {
+        order: OrderId,
         number: u32,
         told: Told,
     },

@@ -1,5 +1,6 @@
 //! The world of one run: virtual time, everything in it, and what happens next.
 
+pub mod codes;
 mod event;
 mod nemesis;
 mod organizer;
@@ -8,15 +9,16 @@ mod setting;
 pub use self::{
     event::{Event, Told, ToldByRoom},
     organizer::mark,
-    setting::{GALLERY, PRESS, SEATED, STANDING, code, configuration, seat_id},
+    setting::{GALLERY, PRESS, SEATED, STANDING, code, seat_id},
 };
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale::domain::{id::FanId, queue::Place};
+use onsale::domain::{id::FanId, inventory::entry::Segment, queue::Place};
 
 use crate::{
     bug::Bug,
+    extras::Extras,
     fan::{Attempt, Fan},
     node::{Node, ToNode},
     oracle::{asked::Asked, model::Model},
@@ -33,6 +35,8 @@ pub const WALL_BASE: u64 = 1_700_000_000_000;
 pub const LEASE_MS: u64 = 5_000;
 /// and its owner is unsure of it a second earlier.
 pub const SURE_MS: u64 = 4_000;
+/// Sets their dice apart.
+const EXTRAS: u64 = 0x6578_7472_6173;
 /// A run has some thousand events.
 const MAX_EVENTS: u64 = 200_000;
 /// Everything must be settled so long after the faults have stopped.
@@ -44,6 +48,7 @@ pub struct World {
     pub now: u64,
     pub rng: Rng,
     pub swarm: Swarm,
+    pub extras: Extras,
     pub bug: Option<Bug>,
     pub trace: Trace,
     /// Situations and faults that were met.
@@ -58,14 +63,18 @@ pub struct World {
     pub restart_at: u64,
     pub journal: Journal,
     pub model: Model,
+    /// All segments, where a bug has owners misread them.
+    pub log: Vec<Segment>,
     pub store: QueueStore,
     pub broker: Broker,
     pub database: Database,
     pub provider: Provider,
     /// How many who asked for each have no answer, or do not know.
     pub open: BTreeMap<Asked, u32>,
-    /// Changes of the configuration that the organizer has asked for.
+    /// Changes of the configuration that the organizer has asked for,
     pub changes: u64,
+    /// and codes.
+    pub codes: u64,
     pub fans: Vec<Fan>,
     pub attempts: Vec<Attempt>,
     pub settling: BTreeMap<u64, Settling>,
@@ -94,20 +103,22 @@ impl World {
     pub fn new(seed: u64, bug: Option<Bug>, print: bool) -> Self {
         let mut rng = Rng::new(seed);
         let swarm = Swarm { list: List::of(&mut Rng::new(!seed)), ..Swarm::of(&mut rng) };
-        Self::of(rng, swarm, None, bug, print)
+        let extras = Extras::of(&mut Rng::new(seed ^ EXTRAS), &swarm);
+        Self::of(rng, (swarm, extras), None, bug, print)
     }
 
     pub fn scripted(script: Script, bug: Option<Bug>, print: bool) -> Self {
         let swarm = script.walk.swarm();
-        Self::of(Rng::new(1), swarm, Some(script), bug, print)
+        Self::of(Rng::new(1), (swarm, Extras::default()), Some(script), bug, print)
     }
 
-    fn of(rng: Rng, swarm: Swarm, script: Option<Script>, bug: Option<Bug>, print: bool) -> Self {
+    fn of(rng: Rng, (swarm, extras): (Swarm, Extras), script: Option<Script>, bug: Option<Bug>, print: bool) -> Self {
         let fans = (0..swarm.fans).map(|index| Fan::new(index, swarm.rounds)).collect();
         let mut world = Self {
             now: 0,
             rng,
             swarm,
+            extras,
             bug,
             trace: Trace::new(print),
             seen: BTreeSet::new(),
@@ -120,12 +131,14 @@ impl World {
             restart_at: 0,
             journal: Journal::default(),
             model: Model::default(),
+            log: Vec::new(),
             store: QueueStore::default(),
             broker: Broker::default(),
             database: Database::default(),
             provider: Provider::default(),
             open: BTreeMap::new(),
             changes: 0,
+            codes: 0,
             fans,
             attempts: Vec::new(),
             settling: BTreeMap::new(),
@@ -142,7 +155,7 @@ impl World {
             kept_back: None,
             finished: false,
         };
-        world.trace.say(|| format!("{:?}", world.swarm));
+        world.trace.say(|| format!("{:?} {:?}", world.swarm, world.extras));
         world.later(0, Event::Watch);
         world.later(500, Event::Relay);
         world.later(1_000, Event::Nemesis);
@@ -231,9 +244,10 @@ impl World {
             Event::Deliver(message) => self.deliver(message),
             Event::SettleAnswered { message, told } => self.settle_answered(message, told),
             Event::SettleTimeout { message, attempt } => self.settle_timeout(message, attempt),
-            Event::ReduceAnswered { order, told } => self.reduce_answered(order, told),
-            Event::SeatAnswered { order, number, told } => self.seat_answered(order, number, told),
-            Event::KeepAnswered { number, told } => self.keep_answered(number, told),
+            Event::ReduceAnswered { order, known, told } => self.reduce_answered(order, known, told),
+            Event::TakersFound(told) => self.takers_found(told),
+            Event::MoveAnswered { order, number, told } => self.move_answered(order, number, told),
+            Event::Kept { order, number, told } => self.kept(order, number, told),
             Event::CheckOut { view, number, after, captured } => self.check_out_at(*view, number, after, captured),
             Event::OpenSession { payment, order, amount_minor } => self.provider.open(payment, order, amount_minor),
             Event::Pay { payment, captured } => self.pay(payment, captured),

@@ -57,6 +57,9 @@ impl World {
             self.change_mode();
         }
         self.tell_beacon();
+        self.deal_in_codes();
+        self.move_something();
+        self.give_tickets_back();
         if rare && self.rng.percent(30) && self.strikes(Fault::StoreLost) {
             self.trace.note(self.now, "store lost", &[]);
             self.store.lose_all();

@@ -3,9 +3,10 @@
 use onsale::domain::{
     event::Phase,
     inventory::{
-        configuration::{Configuration, Kept, Mode, Stock},
+        configuration::{Configuration, Kept, Mode, Release, Stock},
         request::{Command, DrawCommand, Request},
     },
+    time::Millis,
 };
 
 use crate::{
@@ -23,8 +24,35 @@ impl World {
     /// Changes one thing of what the journal says: the rules that hold for it are the inventory's business.
     pub fn organize(&mut self) {
         let Some(mut changed) = self.model.configuration.clone() else { return };
-        change_something(&mut self.rng, &mut changed);
+        if self.extras.codes && self.rng.percent(20) {
+            self.close_or_open(&mut changed);
+        } else if self.extras.has_releases() && self.rng.percent(30) {
+            self.release_otherwise(&mut changed);
+        } else {
+            change_something(&mut self.rng, &mut changed);
+        }
         self.reconfigure(changed);
+    }
+
+    /// A ticket type needs a code from now on, or does not any more.
+    fn close_or_open(&mut self, changed: &mut Configuration) {
+        let index = self.rng.below(changed.ticket_types.len() as u64) as usize;
+        if let Some(ticket_type) = changed.ticket_types.get_mut(index) {
+            ticket_type.needs_code = !ticket_type.needs_code;
+            ticket_type.opens_at = None;
+        }
+    }
+
+    /// What is still to come comes at another time, or there is one more part, or none: also more than is left.
+    fn release_otherwise(&mut self, changed: &mut Configuration) {
+        let index = self.rng.below(2) as usize;
+        let Some(ticket_type) = changed.ticket_types.get_mut(index) else { return };
+        ticket_type.releases.clear();
+        let mut at = self.model.at;
+        for _ in 0..self.rng.below(3) {
+            at = at + Millis(self.rng.between(500, 20_000));
+            ticket_type.releases.push(Release { at, quantity: self.rng.between(1, 4) as u32 });
+        }
     }
 
     /// After the faults a sale that stands still goes on: otherwise nothing more could be seen of it.

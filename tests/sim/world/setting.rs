@@ -11,7 +11,7 @@ use onsale::domain::{
     time::{EventTime, Millis},
 };
 
-use crate::swarm::Swarm;
+use crate::{swarm::Swarm, world::World};
 
 pub const STANDING: &str = "STANDING";
 pub const GALLERY: &str = "GALLERY";
@@ -30,6 +30,15 @@ pub fn seat_id(number: u32) -> SeatId {
     code(&format!("A-{}-{}", number / 5 + 1, number % 5 + 1))
 }
 
+impl World {
+    /// As the event begins.
+    pub fn first_configuration(&self, now: EventTime) -> Configuration {
+        let mut first = configuration(&self.swarm, now);
+        self.extras.add_to(&mut first, now);
+        first
+    }
+}
+
 /// Whose parts are seldom whole: the books must agree all the same.
 fn charges() -> Charges {
     let fee = |per, minor, basis_points| Fee { name: "a fee".to_owned(), per, minor, basis_points };
@@ -41,7 +50,7 @@ fn charges() -> Charges {
 }
 
 /// Two ticket types by quantity and one by seat; they may share a hall, and some seats are kept for the press.
-pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
+fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
     let in_hall = |drawn: bool| if drawn && swarm.hall.is_some() { vec![code(HALL)] } else { Vec::new() };
     let ticket_type = |name: &str, price_minor, stock, in_quotas| TicketType {
         code: code(name),
@@ -52,8 +61,8 @@ pub fn configuration(swarm: &Swarm, now: EventTime) -> Configuration {
         opens_at: None,
         needs_code: false,
         releases: Vec::new(),
-        rates: Vec::new(),
         seat_releases: Vec::new(),
+        rates: Vec::new(),
     };
     let seat = |number: u32| Seat {
         id: seat_id(number),

@@ -63,5 +63,6 @@ impl Inventory {
 /// No more of it than there is.
 fn nothing_of(line: &CompactLine) -> EntryLine {
     let CompactLine { ticket_type, unit_price_minor, .. } = *line;
-    EntryLine { ticket_type, quantity: 0, unit_price_minor, seats: Vec::new(), breakdown: None }
+    let breakdown = line.breakdown.as_deref().map(Breakdown::without_once);
+    EntryLine { ticket_type, quantity: 0, unit_price_minor, seats: Vec::new(), breakdown }
 }

@@ -145,6 +145,10 @@ impl Inventory {
         let mut wanted = Vec::new();
         for Returning { ticket_type: code, tickets, coming } in returning {
             let Some((ticket_type, stock)) = self.stock.offered(code).filter(|_| on) else { continue };
+            // It could be offered to nobody.
+            if self.is_for_all(now, ticket_type).is_err() {
+                continue;
+            }
             let here = self.stock.available(ticket_type).saturating_add(*coming);
             let mut left = here.saturating_add(*tickets);
             let mut used = 0;

@@ -347,6 +347,10 @@ fn as_many_returning_tickets_are_wanted_as_serve_somebody() {
     assert_eq!(wanted(&mut sale, 5, 0), 4);
     assert_eq!(wanted(&mut sale, 5, 3), 1, "three are on their way");
     assert_eq!(wanted(&mut sale, 5, 4), 0);
+    for needs_code in [true, false] {
+        sale.reconfigure(|c| c.ticket_types[0].needs_code = needs_code).expect("configured");
+        assert_eq!(wanted(&mut sale, 5, 0), if needs_code { 0 } else { 4 }, "with a code it is offered to nobody");
+    }
     sale.now = EventTime(5_001);
     assert_eq!(wanted(&mut sale, 5, 0), 0, "it is too late");
 }

@@ -9,20 +9,20 @@ use onsale::domain::{
         configuration::{Configuration, Kept},
         entry::{Entry, EntryLine, SeatPlan},
         fact::FactKind,
-        request::{AdmissionEnd, HoldState, MOST_AWAITED},
+        request::{AdmissionEnd, ConfirmRefusal, HoldState, MOST_AWAITED},
     },
     price::{Charges, Parts},
     time::{EventTime, Millis},
 };
 
 use crate::{
-    oracle::model::{Admission, Checked, Model, Order, require},
+    oracle::model::{Admission, Checked, Model, Order, codes::code_of, require},
     orders::takes_others,
 };
 
 /// But for the seats.
-fn as_good(lines: &[EntryLine]) -> impl Iterator<Item = (u16, u32, i64, usize)> {
-    lines.iter().map(|line| (line.ticket_type, line.quantity, line.unit_price_minor, line.seats.len()))
+fn as_good(lines: &[EntryLine]) -> impl Iterator<Item = (EntryLine, usize)> {
+    lines.iter().map(|line| (EntryLine { seats: Vec::new(), ..line.clone() }, line.seats.len()))
 }
 
 impl Model {
@@ -30,7 +30,7 @@ impl Model {
         match entry {
             Entry::Activated { term } => {
                 self.staged.clear();
-                self.term = *term;
+                (self.term, self.activated_at) = (*term, at);
                 self.draw_goes_on();
                 Ok(())
             }
@@ -56,6 +56,7 @@ impl Model {
                     SeatPlan::Unchanged => before,
                 };
                 self.configuration = Some(Configuration { seats, ..(**configuration).clone() });
+                self.released_until = at;
                 Ok(())
             }
             Entry::Admitted { place, fan, claim_by, until } => {
@@ -99,7 +100,8 @@ impl Model {
             }
             Entry::Held { order, fan, admission, lines, expires_at, identity, .. } => {
                 self.must_sell(|| format!("{order} is held"))?;
-                self.check_lines(*order, lines)?;
+                self.check_released(at)?;
+                self.check_lines(at, *order, lines)?;
                 self.check_not_past_the_list(lines)?;
                 self.check_once(*order, lines)?;
                 let live = self.live(*admission)?;
@@ -122,10 +124,14 @@ impl Model {
                     lapsed: false,
                     is_reduced: false,
                     is_awaited: false,
+                    bought: 0,
+                    last_move: 0,
                 };
                 let quantity = record.quantity();
                 let before = self.orders.insert(*order, record);
                 require(before.is_none(), || format!("order {order} is held twice"))?;
+                self.held_last.push((*order, lines.iter().find_map(code_of)));
+                self.check_uses(*fan, lines)?;
                 self.check_limits(*fan, quantity)
             }
             Entry::Extended { order, expires_at, .. } => {
@@ -145,14 +151,7 @@ impl Model {
                 self.met.push("a hold is kept for its payment");
                 require(is_once && more <= MOST_AWAITED, || format!("I-8: {order} is kept for {more:?}, or not once"))
             }
-            Entry::SeatAdded { order, line, .. } => {
-                let record = self.in_state(*order, &[HoldState::Sold])?;
-                let own = record.lines.iter_mut().find(|own| own.ticket_type == line.ticket_type);
-                let own = own.ok_or_else(|| format!("{order} has a seat of a type that it has not bought"))?;
-                own.quantity += line.quantity;
-                own.seats.extend(&line.seats);
-                require(own.seats.len() == own.quantity as usize, || format!("I-2: {order} has a seat too many"))
-            }
+            Entry::SeatAdded { order, number, line } => self.seat_added(*order, *number, line),
             Entry::Released { order, .. } => {
                 self.fact(*order, FactKind::Released);
                 let record = self.in_state(*order, &[HoldState::Held])?;
@@ -188,11 +187,22 @@ impl Model {
                     (_, false, false) => "a payment comes in time",
                 };
                 (record.state, record.payment) = (HoldState::Sold, Some(*payment));
+                record.bought = record.quantity();
                 self.met.push(met);
+                match taken_again {
+                    Some(lines) => self.check_uses(*fan, lines)?,
+                    // One more of them may be on its way from seat to seat.
+                    None if self.has_moved(*fan) => return Ok(()),
+                    None => {}
+                }
                 self.check_limits(*fan, 0)
             }
             Entry::ConfirmRefused { order, payment, why, .. } => {
                 self.fact(*order, FactKind::ConfirmRefused { payment: *payment, why: *why });
+                let record = self.orders.get(order).ok_or_else(|| format!("{order} is refused, never held"))?;
+                if *why == ConfirmRefusal::CodeUsedUp && record.refused.is_empty() {
+                    self.check_used_up(*order, record)?;
+                }
                 let record = self.orders.get_mut(order).ok_or_else(|| format!("{order} is refused, never held"))?;
                 let before = record.refused.insert(*payment, *why);
                 require(before.is_none(), || format!("I-16: payment {payment} is refused twice"))?;
@@ -203,10 +213,15 @@ impl Model {
             }
             Entry::Voided { order } => {
                 self.fact(*order, FactKind::Voided);
-                self.in_state(*order, &[HoldState::Sold])?.state = HoldState::Voided;
+                let record = self.in_state(*order, &[HoldState::Sold])?;
+                record.state = HoldState::Voided;
+                let by_code = record.lines.iter().find_map(code_of);
+                self.met.extend(by_code.map(|_| "tickets held by a code are given back"));
                 Ok(())
             }
             Entry::Reduced { order, back } => {
+                let by_code = back.iter().find_map(code_of);
+                self.met.extend(by_code.map(|_| "tickets held by a code are given back"));
                 let record = self.in_state(*order, &[HoldState::Sold])?;
                 record.is_reduced = true;
                 for gone in back {
@@ -226,8 +241,9 @@ impl Model {
             | Entry::DrawBeacon { .. }
             | Entry::DrawRevealed { .. } => self.apply_draw(entry),
             Entry::Classified { .. } | Entry::QueueMoved { .. } => Err("nobody asks for this here".to_owned()),
-            Entry::StockReleased { .. } => Err("nothing is released here".to_owned()),
-            Entry::CodesMade { .. } | Entry::CodesWithdrawn { .. } => Err("nobody has codes here".to_owned()),
+            Entry::StockReleased { until } => self.stock_released(at, *until),
+            Entry::CodesMade { terms, codes } => self.codes_made(terms, codes),
+            Entry::CodesWithdrawn { codes } => self.codes_withdrawn(codes),
             Entry::InviteUsed { .. } | Entry::InvitesWithdrawn { .. } => Err("nobody is invited here".to_owned()),
             Entry::WaitlistJoined { .. }
             | Entry::WaitlistLeft { .. }
@@ -259,21 +275,23 @@ impl Model {
     }
 
     /// What the order costs once, on its first line.
-    fn check_once(&self, order: OrderId, lines: &[EntryLine]) -> Checked {
+    pub fn check_once(&self, order: OrderId, lines: &[EntryLine]) -> Checked {
         let breakdowns = || lines.iter().filter_map(|line| Some((line, line.breakdown.as_ref()?)));
-        let face = breakdowns().map(|(line, breakdown)| breakdown.each.face_minor * i64::from(line.quantity)).sum();
-        let price = self.charges().map(|charges| charges.of_order(face));
+        let paid = |parts: &Parts| parts.face_minor - parts.discount_minor;
+        let paid = breakdowns().map(|(line, breakdown)| paid(&breakdown.each) * i64::from(line.quantity)).sum();
+        let price = self.charges().map(|charges| charges.of_order(paid));
         let found = breakdowns().next().map(|(_, breakdown)| breakdown.once);
         let others = breakdowns().skip(1).all(|(_, breakdown)| breakdown.once == Parts::default());
         require(others && price == found, || format!("I-20: {order} costs {found:?} once, the list says {price:?}"))
     }
 
     /// Prices of the list in force, and no seat that is withdrawn; who may have those kept for a channel is asked outside.
-    fn check_lines(&mut self, order: OrderId, lines: &[EntryLine]) -> Checked {
+    pub fn check_lines(&mut self, at: EventTime, order: OrderId, lines: &[EntryLine]) -> Checked {
         self.must_not_be_withdrawn(lines)?;
         for line in lines {
+            let discount = self.discount(at, order, line)?;
             let face = self.ticket_type(line.ticket_type).map(|ticket_type| ticket_type.price_minor);
-            let price = face.zip(self.charges()).map(|(face, charges)| charges.of_ticket(face, None));
+            let price = face.zip(self.charges()).map(|(face, charges)| charges.of_ticket(face, discount));
             let found = line.breakdown.as_ref().map(|breakdown| breakdown.each);
             require(price == found, || format!("I-20: {order} costs {found:?} each, the list says {price:?}"))?;
             let (total, unit) = (price.map(|parts| parts.total_minor()), line.unit_price_minor);

@@ -2,8 +2,11 @@
 //!
 //! Knows entries only, nothing of the inventory's own code, so that the two cannot be wrong together.
 
+mod codes;
 pub mod draw;
 mod entries;
+mod moves;
+mod releases;
 mod stock;
 pub mod waitlist;
 
@@ -17,7 +20,7 @@ use onsale::domain::{
         configuration::{Configuration, Seat},
         entry::{EntryLine, Segment},
         fact::FactKind,
-        request::{ConfirmRefusal, HoldState},
+        request::{ConfirmRefusal, HoldState, HoldView},
     },
     queue::Place,
     time::EventTime,
@@ -36,6 +39,10 @@ pub struct Order {
     /// Some of it was given back after it was sold.
     pub is_reduced: bool,
     is_awaited: bool,
+    /// Tickets, when it was sold.
+    pub bought: u32,
+    /// Number of the last move of one of them to another seat.
+    last_move: u32,
 }
 
 impl Order {
@@ -46,6 +53,13 @@ impl Order {
     pub fn total_minor(&self) -> i64 {
         let once = |line: &EntryLine| line.breakdown.as_ref().map_or(0, |breakdown| breakdown.once.total_minor());
         self.lines.iter().map(|line| i64::from(line.quantity) * line.unit_price_minor + once(line)).sum()
+    }
+
+    /// What is held is told as it is held; what became of a part since it was sold shows later.
+    pub fn is_as_told(&self, view: &HoldView) -> bool {
+        let told = view.lines.iter().map(|line| (line.quantity, line.unit_price_minor, &line.breakdown));
+        let held = self.lines.iter().map(|line| (line.quantity, line.unit_price_minor, &line.breakdown));
+        self.fan == view.fan && (self.state != HoldState::Held || told.eq(held))
     }
 
     /// It takes stock.
@@ -79,8 +93,15 @@ pub struct Model {
     pub left_after: Vec<Left>,
     /// Places admitted by the last segment, in its order.
     pub admitted_last: Vec<Place>,
-    /// Holds of the last segment on seats that are kept for a channel.
+    /// Holds of the last segment on seats that are kept for a channel,
     pub kept_last: Vec<(OrderId, Code)>,
+    /// and all of them, with the number of the code by which each was held.
+    pub held_last: Vec<(OrderId, Option<u32>)>,
+    codes: Vec<codes::Made>,
+    /// Stock that comes later is let go up to here.
+    pub released_until: EventTime,
+    /// When the present owner began.
+    activated_at: EventTime,
     pub draw: draw::Draw,
     pub waitlist: waitlist::Waitlist,
     pub term: u32,
@@ -123,6 +144,7 @@ impl Model {
         (self.seq, self.epoch, self.at) = (segment.seq, segment.epoch, segment.at);
         self.admitted_last.clear();
         self.kept_last.clear();
+        self.held_last.clear();
         for entry in &segment.entries {
             let spared = self.spared();
             self.apply(segment.at, entry)?;

@@ -47,8 +47,10 @@ impl Model {
             }
         }
         for (index, used) in self.used() {
-            let capacity = self.capacity(index);
-            require(used <= capacity, || format!("I-1: {used} of {capacity} tickets of type {index} are taken"))?;
+            let (capacity, later) = (self.capacity(index), self.still_to_come(index));
+            require(used + later <= capacity, || {
+                format!("I-1: {used} of {capacity} tickets of type {index} are taken, {later} come later")
+            })?;
         }
         for quota in self.configuration.iter().flat_map(|configuration| &configuration.quotas) {
             let drawn = self.drawn(&quota.code);
@@ -106,7 +108,8 @@ impl Model {
         let free = |index| {
             let kept = |(number, seat): &(u32, &Seat)| seat.kept != Kept::Free && !taken.contains(number);
             let kept = self.seats_of(index).filter(kept).count() as u64;
-            self.capacity(index).saturating_sub(used.get(&index).copied().unwrap_or_default() + kept)
+            let used = used.get(&index).copied().unwrap_or_default();
+            self.capacity(index).saturating_sub(used + kept + self.withheld(index))
         };
         (0..types).map(|index| (index, free(index))).collect()
     }

@@ -15,7 +15,7 @@ use onsale::domain::{
     time::EventTime,
 };
 
-use crate::oracle::model::{Checked, Model, Order, require};
+use crate::oracle::model::{Checked, Model, Order, codes::code_of, require};
 
 #[derive(Default)]
 pub struct Waitlist {
@@ -42,6 +42,7 @@ impl Model {
             Entry::WaitlistJoined { order, fan, ticket_types, wish } => {
                 let again = self.waitlist.line.iter().any(|waiting| waiting.fan == *fan);
                 require(!again, || format!("{fan} waits twice"))?;
+                self.check_released(at)?;
                 let free = self.free();
                 let enough = ticket_types.iter().any(|&one| {
                     !self.is_seated(one) && !self.keeps(one) && self.room(one, &free) >= u64::from(wish.quantity)
@@ -81,6 +82,10 @@ impl Model {
     ) -> Checked {
         require(self.list_mode() != ListMode::Off, || "something is offered by a list that is off".to_owned())?;
         let [line] = lines else { return Err(format!("{order} offers {} types", lines.len())) };
+        self.check_released(at)?;
+        self.check_lines(at, order, lines)?;
+        self.check_once(order, lines)?;
+        require(code_of(line).is_none(), || format!("{order} is offered by a code"))?;
         self.check_waiters(at, fan, line)?;
         let waiting = self.waits_no_more(fan)?;
         require(waiting.order == order, || format!("{order} is offered to who waits for {}", waiting.order))?;
@@ -101,6 +106,8 @@ impl Model {
             lapsed: false,
             is_reduced: false,
             is_awaited: false,
+            bought: 0,
+            last_move: 0,
         };
         self.met.push("something is offered to who waits");
         let before = self.orders.insert(order, record);
@@ -173,7 +180,8 @@ impl Model {
 
     pub fn keeps(&self, ticket_type: u16) -> bool {
         let waited_for = self.waitlist.line.iter().any(|waiting| waiting.ticket_types.contains(&ticket_type));
-        self.list_mode() != ListMode::Off && waited_for && !self.waitlist.spared.contains(&ticket_type)
+        let needs_code = self.ticket_type(ticket_type).is_some_and(|ticket_type| ticket_type.needs_code);
+        self.list_mode() != ListMode::Off && waited_for && !needs_code && !self.waitlist.spared.contains(&ticket_type)
     }
 
     fn list_mode(&self) -> ListMode {

@@ -1,0 +1,79 @@
+//! A card buys so many tickets and no more. Before the inventory sells anything for a payment, its order takes its part of the
+//! card's limit, once; what is beyond is refused.
+
+use onsale::domain::{
+    id::{OrderId, PaymentId},
+    inventory::{entry::Entry, request::ConfirmRefusal},
+};
+
+use crate::{bug::Bug, stores::database::Claim, world::World};
+
+impl World {
+    /// As its provider tells it. One card for all payments of an order: by several at once more can be bought than the limit says, for
+    /// the first of them takes the order's part, whichever of them the order is sold to in the end.
+    pub fn card_of(&self, payment: PaymentId) -> u64 {
+        ((payment.as_u128() >> 8) % u128::from(self.extras.cards.max(1))) as u64
+    }
+
+    /// Whether more would be bought with the payment's card than the event allows; `None`: the database has not answered.
+    pub fn is_beyond_card(&mut self, payment: PaymentId, order: OrderId) -> Option<bool> {
+        let Some(most) = self.extras.per_card else { return Some(false) };
+        let row = self.database.orders.get(&order)?;
+        let tickets = row.lines.iter().map(|line| line.quantity).sum();
+        let card = self.card_of(payment);
+        let database = self.transaction();
+        if !database.done {
+            return None;
+        }
+        let is_beyond = !self.claim(order, Claim { card, tickets }, u32::from(most));
+        database.heard.then_some(is_beyond)
+    }
+
+    fn claim(&mut self, order: OrderId, claim: Claim, most: u32) -> bool {
+        if self.database.claims.contains_key(&order) {
+            return true;
+        }
+        let counts = |(other, claim): (&OrderId, &Claim)| claim.tickets.saturating_sub(self.refunded(*other));
+        let others = self.database.claims.iter().filter(|(_, other)| other.card == claim.card);
+        let settled = |id: &OrderId| self.database.orders.get(id).is_some_and(|row| row.known.settled);
+        let others = others.filter(|(id, _)| self.bug != Some(Bug::CountCardOnceTicketed) || settled(id));
+        if others.map(counts).sum::<u32>() + claim.tickets > most {
+            return false;
+        }
+        self.database.claims.insert(order, claim);
+        true
+    }
+
+    /// How many of its tickets were given back.
+    fn refunded(&self, order: OrderId) -> u32 {
+        let refunds = self.database.refunds.iter().filter(|row| row.order == order);
+        refunds.map(|row| row.tickets.len() as u32).sum()
+    }
+
+    /// Nothing is sold for it. Says whether the database has answered.
+    pub fn free_claim(&mut self, order: OrderId, why: ConfirmRefusal) -> bool {
+        if self.extras.per_card.is_none() || why == ConfirmRefusal::AlreadyPaid {
+            return true;
+        }
+        let database = self.transaction();
+        if database.done {
+            self.database.claims.remove(&order);
+        }
+        database.heard
+    }
+
+    /// Whatever is sold, by whomever: those who were given their money back count no more.
+    pub fn check_cards(&mut self, entries: &[Entry]) {
+        let Some(most) = self.extras.per_card else { return };
+        for entry in entries {
+            let Entry::Confirmed { order, payment, .. } = entry else { continue };
+            let card = self.card_of(*payment);
+            let by_card = |payment: PaymentId| self.card_of(payment) == card;
+            let sold = self.model.orders.iter().filter(|(_, order)| order.payment.is_some_and(by_card));
+            let tickets: u32 = sold.map(|(id, order)| order.bought.saturating_sub(self.refunded(*id))).sum();
+            self.require(tickets <= most.into(), || {
+                format!("card {card} buys {tickets} tickets of {most}, {order} by {payment} among them")
+            });
+        }
+    }
+}
