@@ -26,6 +26,8 @@ impl Shop {
         let reference = hold["reference"].as_str().expect("reference").to_owned();
         let opened = self.act(&format!("/orders/{reference}/checkout"), fan, &self.key(), Some(checkout)).await;
         let page = opened.expect(StatusCode::ACCEPTED)["payment_url"].as_str().expect("a URL").to_owned();
+        // The other's hold lasts.
+        self.change(event, json!({"limits": {"hold_seconds": 600}})).await;
         let quick = self.fan(&format!("quick-{}", self.key())).await;
         let admission = self.admitted(event, &quick).await;
         let wanted = json!({"seats": ["A-1-2"]});

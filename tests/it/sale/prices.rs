@@ -37,7 +37,7 @@ impl Shop {
         event
     }
 
-    async fn change(&self, event: &str, mut body: Value) -> Value {
+    pub(super) async fn change(&self, event: &str, mut body: Value) -> Value {
         let path = format!("/api/v1/events/{event}");
         let now = self.served.get(&path, None).await.expect(StatusCode::OK);
         body["version"] = now["version"].clone();
