@@ -29,7 +29,7 @@ mod proofs;
 mod providers;
 mod queue_tickets;
 mod rebuilding;
-mod receiver;
+pub mod receiver;
 mod refunds;
 pub mod shop;
 mod sockets;
