@@ -103,7 +103,7 @@ impl Shop {
         let entry = self.ask(self.fan(waits), Method::PUT, &list, Some(wish)).await.body;
         assert_eq!(entry["state"], "waiting", "{entry}");
         let path = format!("/tickets/{}/return", given_back["id"].as_str().expect("an id"));
-        self.ask(self.fan(buyer), Method::PUT, &path, None).await;
+        self.offer_back(buyer, &path).await;
         let offer = eventually("an offer", async || {
             let entry = self.ask(self.fan(waits), Method::GET, &list, None).await.body;
             Some(entry["hold"].clone()).filter(|_| entry["state"] == "offered")

@@ -168,6 +168,13 @@ impl Shop {
         self.ask_by(&self.client, (access, None), method, path, body).await
     }
 
+    /// Who asks again may hear that somebody has the ticket by now.
+    pub async fn offer_back(&self, fan: usize, path: &str) {
+        let headers = Headers { access: Some(self.fan(fan)), ..Headers::default() };
+        let reply = self.client.send(Method::PUT, path, headers, None).await.expect("an answer");
+        assert!(reply.status.is_success() || reply.body["why"] == "void", "{reply:?}");
+    }
+
     pub async fn ask_admin(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         self.ask_by(&self.admin, (&self.organizer, None), method, path, body).await
     }
