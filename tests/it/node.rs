@@ -10,6 +10,7 @@ use std::{
 use onsale::{
     config::{self, Config},
     demo::fans::{Client, Headers, Reply},
+    stores,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -63,15 +64,13 @@ impl Site {
     /// On the servers that other tests use too: with tables of its own, and whatever goes by an event's id. One site at a
     /// time, for all nodes on one broker are taken for one shop, and get each other's messages.
     pub async fn on_servers() -> Option<Self> {
-        static ONE: Mutex<()> = Mutex::const_new(());
-        let servers = ["ONSALE_TEST_ETCD", "ONSALE_TEST_REDIS", "ONSALE_TEST_RABBITMQ"];
-        let [etcd, redis, rabbitmq] = servers.map(address);
+        let servers = servers().await?;
         let mut site = Self::embedded()
-            .set("stores.etcd", &etcd?)
-            .set("stores.redis", &redis?)
-            .set("stores.rabbitmq", &rabbitmq?)
-            .set("stores.database", &database_of_its_own().await?);
-        site.alone = Some(ONE.lock().await);
+            .set("stores.etcd", &servers.etcd.join(","))
+            .set("stores.redis", &servers.redis)
+            .set("stores.rabbitmq", &servers.rabbitmq)
+            .set("stores.database", &servers.database);
+        site.alone = Some(alone().await);
         Some(site)
     }
 
@@ -315,6 +314,25 @@ impl Drop for Node {
             println!("the node's log:\n{}", self.log());
         }
     }
+}
+
+/// Real ones, with tables of their own.
+pub async fn servers() -> Option<stores::config::Config> {
+    let servers = ["ONSALE_TEST_ETCD", "ONSALE_TEST_REDIS", "ONSALE_TEST_RABBITMQ"];
+    let [etcd, redis, rabbitmq] = servers.map(address);
+    Some(stores::config::Config {
+        etcd: etcd?.split(',').map(str::to_owned).collect(),
+        redis: redis?,
+        rabbitmq: rabbitmq?,
+        database: database_of_its_own().await?,
+        ..Default::default()
+    })
+}
+
+/// The one shop on these servers, for as long as this is held.
+pub async fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    ONE.lock().await
 }
 
 pub fn free_address() -> String {

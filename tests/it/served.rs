@@ -7,7 +7,7 @@ use onsale::{
     actors::{
         self,
         codes::Codes,
-        directory::{LocalDirectory, Part},
+        directory::{Directory, LocalDirectory, Part},
         letters::Letters,
         mailer::Mailer,
         notes::Notes,
@@ -39,9 +39,10 @@ use onsale::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::PASSWORD;
+use crate::{harness::PASSWORD, node};
 
 pub struct Served {
     pub app: Arc<App>,
@@ -61,6 +62,7 @@ struct Home {
     directory: Arc<LocalDirectory>,
     stores: stores::Stores,
     folder: tempfile::TempDir,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 /// Cheap password hashes, free ports, and the limits of a demonstration.
@@ -109,15 +111,44 @@ impl Served {
         payments: provider::config::Config,
         webhooks: egress::config::Config,
     ) -> Self {
+        Self::start_on(stores::config::Config::default(), None, config, payments, webhooks).await
+    }
+
+    /// On the servers that other tests use too, one shop at a time.
+    pub async fn start_on_servers(config: Config) -> Option<Self> {
+        let (servers, alone) = (node::servers().await?, node::alone().await);
+        let (payments, webhooks) = (provider::config::Config::default(), egress::config::Config::default());
+        Some(Self::start_on(servers, Some(alone), config, payments, webhooks).await)
+    }
+
+    async fn start_on(
+        stores_config: stores::config::Config,
+        alone: Option<MutexGuard<'static, ()>>,
+        config: Config,
+        payments: provider::config::Config,
+        webhooks: egress::config::Config,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..Default::default() };
-        let mut stores = stores::open(&stores_config, "n1").await.expect("stores");
+        let stores_config = stores::config::Config { data_dir: folder.path().join("data"), ..stores_config };
+        // No two nodes on one etcd may have the same.
+        let node = if alone.is_some() { format!("test-{:08x}", rand::random::<u32>()) } else { "n1".into() };
+        let mut stores = stores::open(&stores_config, &node).await.expect("stores");
         stores.providers = Providers::open(&payments, &stores.database).expect("a good configuration");
         stores.database.migrate().await.expect("migrated");
         let secret_text = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
         let keys = open_keys(&secret_text, &stores.keys).await;
-        let directory = LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors");
-        let operations = Alone::start("n1".into(), "public".into(), "admin".into(), directory.clone());
+        let directory = match alone {
+            None => LocalDirectory::start(&stores, Arc::clone(&keys), actors_config()).await.expect("actors"),
+            // Of the events that are active on the servers only its own are this shop's.
+            Some(_) => {
+                let member = LocalDirectory::start_member(&stores, Arc::clone(&keys), actors_config()).await;
+                let member = member.expect("actors");
+                let asked: Arc<dyn Directory> = member.clone();
+                member.begin(Arc::downgrade(&asked));
+                member
+            }
+        };
+        let operations = Alone::start(node, "public".into(), "admin".into(), directory.clone());
         let papers = Papers::new(stores.database.clone(), Fonts::built_in(), &documents::config::Config::default());
         let codes = Codes::new(keys.secret());
         let notes = Notes::new(stores.database.clone(), papers.clone(), codes, "https://shop.example".into());
@@ -138,7 +169,7 @@ impl Served {
             wallets: Wallets::default(),
             egress: Arc::new(Egress::open(&webhooks).expect("a good configuration")),
         };
-        let home = Arc::new(Home { directory, stores, folder });
+        let home = Arc::new(Home { directory, stores, folder, _alone: alone });
         Self::on(config, below, keys, secret_text, home).await
     }
 

@@ -4,7 +4,11 @@
 //! The steps are `stores::crash_point`'s. A node is told by its environment where to die; when it has, the next one is told the
 //! next place, while the fans go on with whatever they were at.
 
+mod after_sale;
 mod books;
+mod kind;
+mod late;
+mod told;
 mod walk;
 
 use std::{
@@ -18,14 +22,14 @@ use onsale::stores::{
     crash_point::{self, Side, Step},
     data_dir::DataDir,
 };
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use tokio::process::Command;
 
-use self::walk::{Kind, Shop};
+use self::{kind::Kind, walk::Shop};
 use crate::{
     harness::until,
     listener::Listener,
     node::{Node, Site},
+    sale::receiver::{Authority, Receiver},
 };
 
 const SIDES: [Side; 2] = [Side::Before, Side::After];
@@ -37,18 +41,22 @@ const MOST_DEATHS: usize = 8;
 const LIFE: Duration = Duration::from_secs(600);
 
 /// On such walks.
-const HEARD: [&str; 8] = [
+const HEARD: [&str; 10] = [
     "order.created",
     "order.released",
+    "order.offered",
     "order.confirmed",
     "order.confirm-refused",
     "order.payment-success",
     "ticket.issued",
+    "ticket.replaced",
     "refund.begun",
     "refund.done",
 ];
 
 type Cell = (Step, Side);
+/// How often a node died at each place of each walk.
+type Died = BTreeMap<(Kind, Cell), u32>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn y5_a_node_on_embedded_stores_that_dies_at_each_step_leaves_no_order_half_done() {
@@ -61,10 +69,11 @@ async fn y5_a_node_on_real_servers_that_dies_at_each_step_leaves_no_order_half_d
     die_everywhere(site).await;
 }
 
-/// Where nodes have yet to die, and where they did.
+/// Where nodes have yet to die on one kind of walk, and where they did.
 struct Deaths {
+    kind: Kind,
     ahead: VecDeque<Cell>,
-    died: BTreeMap<Cell, u32>,
+    died: Died,
 }
 
 impl Deaths {
@@ -73,24 +82,30 @@ impl Deaths {
     }
 
     fn has_died(&mut self) {
-        self.died.extend(self.ahead.pop_front().map(|cell| (cell, 1)));
+        self.died.extend(self.ahead.pop_front().map(|cell| ((self.kind, cell), 1)));
     }
 }
 
 async fn die_everywhere(site: Site) {
+    let authority = Authority::new();
+    let receiver = Receiver::start(&authority).await;
+    let site = site
+        .set("webhooks.ports", &receiver.address.port().to_string())
+        .set("webhooks.allow_networks", "127.0.0.0/8,::1")
+        .set("webhooks.ca_file", &authority.file().display().to_string());
     let node = site.start().await;
     let listener = Listener::bind(&site.config().stores.rabbitmq).await;
     let mut shop = Shop::open(&site).await;
-    let endpoint = books::listen(&site, shop.event).await;
+    let endpoint = told::listen(&site, shop.standing.event, receiver.url()).await;
     shop.buy_with_cards().await;
     node.kill().await;
     let dead_letters = books::dead_letters(&site).await;
-    let mut died = BTreeMap::new();
-    for kind in [Kind::Refunded, Kind::Cancelled] {
-        let ahead = Step::ALL.into_iter().filter(|(step, _)| kind.has(*step));
-        let ahead: Vec<Cell> = ahead.flat_map(|(step, _)| SIDES.map(|side| (step, side))).collect();
+    let mut died = Died::new();
+    for (kind, _) in Kind::ALL {
+        let ahead: Vec<Cell> = kind.steps().iter().flat_map(|step| SIDES.map(|side| (*step, side))).collect();
         for some in ahead.chunks(MOST_DEATHS) {
-            let deaths = RefCell::new(Deaths { ahead: some.iter().copied().collect(), died: BTreeMap::new() });
+            let ahead = some.iter().copied().collect();
+            let deaths = RefCell::new(Deaths { kind, ahead, died: BTreeMap::new() });
             tokio::select! {
                 () = walk_until_all_have_died(&mut shop, kind, &deaths) => {}
                 () = live_and_die(&site, &deaths) => {}
@@ -102,27 +117,33 @@ async fn die_everywhere(site: Site) {
         }
     }
     print(&died);
+    books::time_passes(&site).await;
     let node = site.start().await;
     shop.come_to_rest().await;
+    shop.try_codes().await;
     end(node).await;
     books::publish_again(&site, &shop).await;
     let node = site.start().await;
     shop.come_to_rest().await;
     books::check(&site, &shop).await;
     end(node).await;
-    books::check_told(&site, &shop, endpoint).await;
+    told::check(&site, &shop, endpoint, &receiver).await;
     assert_eq!(books::dead_letters(&site).await, dead_letters);
     if let Some(listener) = listener {
         let heard = listener.heard().await;
         let missing: Vec<_> = HEARD.iter().filter(|key| !heard.contains_key(**key)).collect();
         assert!(missing.is_empty(), "{heard:?}");
     }
-    for (step, name) in Step::ALL {
-        for side in SIDES {
-            let times = died.get(&(step, side)).copied().unwrap_or_default();
-            // Checkout finds the row there: the facts are faster. The simulation has the other order.
-            assert!(times == 1 || step == Step::OrderEnsured, "{side:?} {name}: {times}");
+    for (kind, name) in Kind::ALL {
+        for cell in kind.steps().iter().flat_map(|step| SIDES.map(|side| (*step, side))) {
+            let times = died.get(&(kind, cell)).copied().unwrap_or_default();
+            assert_eq!(times, 1, "{name}: {cell:?}");
         }
+    }
+    for (step, name) in Step::ALL {
+        // Checkout finds the row there: the facts are faster. The simulation has the other order.
+        let has_it = |(kind, _): &(Kind, _)| kind.steps().contains(&step);
+        assert!(Kind::ALL.iter().any(has_it) || step == Step::OrderEnsured, "no walk has {name}");
     }
 }
 
@@ -147,26 +168,8 @@ async fn live_and_die(site: &Site, deaths: &RefCell<Deaths>) {
         let (status, log) = site.spawn_by(command).ended(LIFE).await;
         assert!(next.is_some() && status.signal() == Some(ABORTED), "{next:?}: {status}: {log}");
         deaths.borrow_mut().has_died();
-        time_passes(site).await;
+        books::time_passes(site).await;
     }
-}
-
-/// With no node running: what a node had taken up, and a request that was cut off, is not waited for as long as it would be.
-async fn time_passes(site: &Site) {
-    sqlx::any::install_default_drivers();
-    let config = site.config().stores;
-    let url = match config.database.as_str() {
-        "" => format!("sqlite://{}", config.data_dir.join("database.db").display()),
-        url => url.to_owned(),
-    };
-    let mut connection = AnyConnection::connect(&url).await.expect("connect");
-    for earlier in [
-        "UPDATE idempotency_keys SET created_at = created_at - 60000 WHERE status IS NULL",
-        "UPDATE refunds SET next_at = next_at - 60000",
-    ] {
-        connection.execute(AssertSqlSafe(earlier.to_owned())).await.expect("changed");
-    }
-    connection.close().await.expect("closed");
 }
 
 async fn end(node: Node) {
@@ -175,11 +178,14 @@ async fn end(node: Node) {
     assert!(status.success(), "{status}: {log}");
 }
 
-/// How often a node died at each place.
-fn print(died: &BTreeMap<Cell, u32>) {
-    println!("{:30}{:>15}{:>15}", "step", "died before", "died after");
-    for (step, name) in Step::ALL {
-        let [before, after] = SIDES.map(|side| died.get(&(step, side)).copied().unwrap_or_default());
-        println!("{name:30}{before:>15}{after:>15}");
+fn print(died: &Died) {
+    println!("{:26}{:30}{:>15}{:>15}", "walk", "step", "died before", "died after");
+    for (kind, walk) in Kind::ALL {
+        for step in kind.steps() {
+            let times = |side| died.get(&(kind, (*step, side))).copied().unwrap_or_default();
+            let [before, after] = SIDES.map(times);
+            println!("{walk:26}{:30}{before:>15}{after:>15}", step.name());
+        }
     }
+    println!("{} deaths", died.values().sum::<u32>());
 }

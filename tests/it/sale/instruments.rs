@@ -32,7 +32,16 @@ impl Shop {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_paid_beyond_goes_back_and_its_stock_with_it_and_a_refund_gives_room() {
-    let shop = Shop::open().await;
+    pay_beyond(Shop::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_real_servers_what_is_paid_beyond_goes_back_and_its_stock_with_it_and_a_refund_gives_room() {
+    let Some(shop) = Shop::open_on_servers().await else { return };
+    pay_beyond(shop).await;
+}
+
+async fn pay_beyond(shop: Shop) {
     let event = shop.limited().await;
     let told = shop.served.get(&format!("/api/v1/events/{event}"), None).await.expect(StatusCode::OK);
     assert_eq!(told["limits"]["per_instrument"], 2);
@@ -60,7 +69,16 @@ async fn what_is_paid_beyond_goes_back_and_its_stock_with_it_and_a_refund_gives_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_who_pay_with_one_card_at_once_as_many_get_tickets_as_may() {
-    let shop = Shop::open().await;
+    pay_at_once(Shop::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_real_servers_of_many_who_pay_with_one_card_at_once_as_many_get_tickets_as_may() {
+    let Some(shop) = Shop::open_on_servers().await else { return };
+    pay_at_once(shop).await;
+}
+
+async fn pay_at_once(shop: Shop) {
     let event = shop.limited().await;
     let orders = join_all((0..8).map(|n| {
         let (shop, event) = (&shop, event.as_str());

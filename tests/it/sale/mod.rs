@@ -30,7 +30,7 @@ mod providers;
 mod queue_tickets;
 mod rates;
 mod rebuilding;
-mod receiver;
+pub mod receiver;
 mod refunds;
 mod seat_releases;
 pub mod shop;

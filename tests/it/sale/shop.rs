@@ -38,6 +38,11 @@ impl Shop {
         Self::on(Served::start(config).await).await
     }
 
+    /// On real servers; `None` where there are none.
+    pub async fn open_on_servers() -> Option<Self> {
+        Some(Self::on(Served::start_on_servers(config()).await?).await)
+    }
+
     /// With these payment providers.
     pub async fn open_paying(payments: provider::config::Config) -> Self {
         Self::on(Served::start_paying(config(), payments).await).await
