@@ -121,7 +121,8 @@ impl World {
 
 /// A configuration that only this owner believes in.
 fn misremembered(bug: Bug, inventory: &Inventory) -> Option<Entry> {
-    let mut changed = Configuration::clone(inventory.configuration()?);
+    let before = inventory.configuration()?;
+    let mut changed = Configuration::clone(before);
     match bug {
         Bug::AdmitOverCap => changed.queue.slots += 3,
         Bug::SellOverQuota => changed.quotas.first_mut()?.capacity += 3,
@@ -138,6 +139,9 @@ fn misremembered(bug: Bug, inventory: &Inventory) -> Option<Entry> {
         Bug::SellWhilePaused if changed.phase == Phase::Paused => changed.phase = Phase::Published,
         Bug::SellWhenCancelled if changed.phase == Phase::Cancelled => changed.phase = Phase::Published,
         _ => return None,
+    }
+    if changed == **before {
+        return None;
     }
     changed.version += 1;
     changed.seats = Vec::new();

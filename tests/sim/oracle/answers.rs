@@ -34,9 +34,11 @@ impl World {
             Answer::Voided | Answer::Reduced => {
                 let is_less = |order: &Order| order.state == HoldState::Voided || order.is_reduced;
                 match caller {
-                    Caller::Reduce(order, _) => self.model.orders.get(&order).is_some_and(is_less),
-                    // A move that was given up may leave nothing over.
-                    Caller::Keep(order, _) => {
+                    Caller::Reduce(order, _) if !self.extras.moves => {
+                        self.model.orders.get(&order).is_some_and(is_less)
+                    }
+                    // A move that was given up may leave nothing over; one that is not may keep what is given back for a while.
+                    Caller::Keep(order, _) | Caller::Reduce(order, _) => {
                         self.model.orders.get(&order).is_some_and(|order| order.payment.is_some())
                     }
                     _ => self.model.orders.values().any(is_less),
