@@ -95,7 +95,7 @@ fn nobody_gets_a_seat_before_its_release_by_another_way() {
     let sold = sale.hold(1, seats(&["A-1-1"]));
     sale.confirm(&sold, 1);
     let (ticket_type, seat) = (code("SEAT"), code("B-1-1"));
-    let moved = sale.refused(Command::AddSeat { order: sold.order, number: 1, ticket_type, seat });
+    let moved = sale.refused(Command::AddSeat { order: sold.order, number: 1, ticket_type, rate: None, seat });
     assert_eq!(moved, Refusal::SeatTaken(code("B-1-1")));
     // Paid for after its hold has lapsed, and withheld since.
     let late = sale.hold(2, seats(&["A-1-2"]));
