@@ -9,11 +9,12 @@ use onsale::{
         codes::Codes,
         directory::{Directory, LocalDirectory, Part},
         letters::Letters,
-        mailer::Mailer,
+        mailer,
         notes::Notes,
         operations::Alone,
         papers::Papers,
-        webhooks::WebhookSender,
+        webhooks,
+        worker::Worker,
     },
     documents::{self, fonts::Fonts},
     domain::{
@@ -220,19 +221,19 @@ impl Served {
     }
 
     /// Sends mails, which nobody does otherwise; files lie in the folder.
-    pub fn mailer(&self, config: &stores::post::config::Config, folder: &Path) -> Mailer {
+    pub fn mailer(&self, config: &stores::post::config::Config, folder: &Path) -> Worker {
         let post = stores::post::open(config, folder).expect("a good configuration");
         self.mailer_by(post, config)
     }
 
-    pub fn mailer_by(&self, post: Arc<dyn Post>, config: &stores::post::config::Config) -> Mailer {
+    pub fn mailer_by(&self, post: Arc<dyn Post>, config: &stores::post::config::Config) -> Worker {
         let Below { database, letters, .. } = self.below.clone();
-        Mailer::start(&self.home.directory, database, letters, post, config)
+        mailer::start(&self.home.directory, database, letters, post, config)
     }
 
     /// Delivers webhooks, which nobody does otherwise.
-    pub fn webhooks(&self, egress: Arc<Egress>, config: &egress::config::Config) -> WebhookSender {
-        WebhookSender::start(self.below.database.clone(), egress, self.app.keys.clone(), config)
+    pub fn webhooks(&self, egress: Arc<Egress>, config: &egress::config::Config) -> Worker {
+        webhooks::start(self.below.database.clone(), egress, self.app.keys.clone(), config)
     }
 
     /// Goes down and waits for the end.

@@ -1,7 +1,7 @@
 //! Messages to fans, in the app and by mail to a real SMTP server: of orders and refunds, codes and links of accounts, changed events,
 //! and what organizers have to say.
 
-use onsale::{actors::mailer::Mailer, domain::account::Role, http::config::Config};
+use onsale::{actors::worker::Worker, domain::account::Role, http::config::Config};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
@@ -18,7 +18,7 @@ use crate::{
 struct Scene {
     shop: Shop,
     smtpd: Smtpd,
-    _mailer: Mailer,
+    _mailer: Worker,
 }
 
 impl Scene {

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use onsale::{
-    actors::webhooks::WebhookSender,
+    actors::worker::Worker,
     demo::fans::Headers,
     domain::account::Role,
     http::{payments::signature, tokens::unix_now},
@@ -72,7 +72,7 @@ impl Scene {
         Self { shop, event, authority, receiver, config, endpoint, secret }
     }
 
-    fn sender(&self) -> WebhookSender {
+    fn sender(&self) -> Worker {
         self.shop.served.webhooks(self.shop.served.below.egress.clone(), &self.config)
     }
 
