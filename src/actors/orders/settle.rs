@@ -20,7 +20,8 @@ use crate::{
     },
     stores::{
         database::{
-            Database, instruments,
+            Database,
+            instruments::{self, Paid},
             orders::{self, Order},
             payments,
         },
@@ -111,7 +112,8 @@ impl Settler {
         let Some(instrument) = instrument else { return Ok(false) };
         let tickets = order.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
         let instrument = self.hashed(&payment.provider, &instrument);
-        let claimed = instruments::claim(&self.database, (fact.reference, tickets), &instrument, most, wall()).await;
+        let paid = Paid { payment: fact.payment, reference: fact.reference, tickets };
+        let claimed = instruments::claim(&self.database, paid, &instrument, most, wall()).await;
         Ok(!claimed.map_err(store_error)?)
     }
 
@@ -132,8 +134,8 @@ impl Settler {
     }
 
     async fn give_back(&self, fact: &PaymentFact, why: ConfirmRefusal) -> Result<(), SettleError> {
-        if why != ConfirmRefusal::AlreadyPaid && self.inventory.configuration().limits.per_instrument.is_some() {
-            instruments::free(&self.database, fact.reference).await.map_err(store_error)?;
+        if self.inventory.configuration().limits.per_instrument.is_some() {
+            instruments::free(&self.database, fact.payment).await.map_err(store_error)?;
         }
         let refused = orders::settle_refused(&self.database, fact.reference, fact.payment, why, wall()).await;
         refused.map_err(store_error)?;

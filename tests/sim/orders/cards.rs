@@ -1,18 +1,19 @@
-//! A card buys so many tickets and no more. Before the inventory sells anything for a payment, its order takes its part of the
+//! A card buys so many tickets and no more. Before the inventory sells anything for a payment, that takes its order's part of the
 //! card's limit, once; what is beyond is refused.
+
+use std::collections::BTreeMap;
 
 use onsale::domain::{
     id::{OrderId, PaymentId},
-    inventory::{entry::Entry, request::ConfirmRefusal},
+    inventory::entry::Entry,
 };
 
 use crate::{bug::Bug, stores::database::Claim, world::World};
 
 impl World {
-    /// As its provider tells it. One card for all payments of an order: by several at once more can be bought than the limit says, for
-    /// the first of them takes the order's part, whichever of them the order is sold to in the end.
+    /// As its provider tells it: an order that is paid twice may be paid by two cards.
     pub fn card_of(&self, payment: PaymentId) -> u64 {
-        ((payment.as_u128() >> 8) % u128::from(self.extras.cards.max(1))) as u64
+        ((payment.as_u128() >> 8).wrapping_add(payment.as_u128() & 0xff) % u128::from(self.extras.cards.max(1))) as u64
     }
 
     /// Whether more would be bought with the payment's card than the event allows; `None`: the database has not answered.
@@ -25,22 +26,26 @@ impl World {
         if !database.done {
             return None;
         }
-        let is_beyond = !self.claim(order, Claim { card, tickets }, u32::from(most));
+        let is_beyond = !self.claim(payment, Claim { order, card, tickets }, u32::from(most));
         database.heard.then_some(is_beyond)
     }
 
-    fn claim(&mut self, order: OrderId, claim: Claim, most: u32) -> bool {
-        if self.database.claims.contains_key(&order) {
+    fn claim(&mut self, payment: PaymentId, claim: Claim, most: u32) -> bool {
+        if self.database.claims.contains_key(&payment) {
             return true;
         }
-        let counts = |(other, claim): (&OrderId, &Claim)| claim.tickets.saturating_sub(self.refunded(*other));
-        let others = self.database.claims.iter().filter(|(_, other)| other.card == claim.card);
         let settled = |id: &OrderId| self.database.orders.get(id).is_some_and(|row| row.known.settled);
-        let others = others.filter(|(id, _)| self.bug != Some(Bug::CountCardOnceTicketed) || settled(id));
-        if others.map(counts).sum::<u32>() + claim.tickets > most {
+        let others = self.database.claims.values();
+        let others = others.filter(|other| other.card == claim.card && other.order != claim.order);
+        // Each order once, however often it was paid by the card.
+        let others: BTreeMap<OrderId, u32> = others
+            .filter(|other| self.bug != Some(Bug::CountCardOnceTicketed) || settled(&other.order))
+            .map(|other| (other.order, other.tickets.saturating_sub(self.refunded(other.order))))
+            .collect();
+        if others.values().sum::<u32>() + claim.tickets > most {
             return false;
         }
-        self.database.claims.insert(order, claim);
+        self.database.claims.insert(payment, claim);
         true
     }
 
@@ -51,13 +56,13 @@ impl World {
     }
 
     /// Nothing is sold for it. Says whether the database has answered.
-    pub fn free_claim(&mut self, order: OrderId, why: ConfirmRefusal) -> bool {
-        if self.extras.per_card.is_none() || why == ConfirmRefusal::AlreadyPaid {
+    pub fn free_claim(&mut self, payment: PaymentId) -> bool {
+        if self.extras.per_card.is_none() {
             return true;
         }
         let database = self.transaction();
         if database.done {
-            self.database.claims.remove(&order);
+            self.database.claims.remove(&payment);
         }
         database.heard
     }

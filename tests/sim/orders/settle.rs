@@ -72,7 +72,7 @@ impl World {
             Told::Answer(Answer::ConfirmedAs(lines)) => (HoldFact::Sold, Some(lines)),
             Told::Answer(Answer::ConfirmRefused(why)) => {
                 self.saw_refusal(why);
-                if !self.free_claim(order, why) {
+                if !self.free_claim(payment) {
                     return self.again(message);
                 }
                 (HoldFact::Refused, None)

@@ -81,6 +81,7 @@ pub enum ReturnState {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
+    pub order: OrderId,
     pub card: u64,
     pub tickets: u32,
 }
@@ -105,8 +106,8 @@ pub struct Database {
     /// By order and number within it.
     pub moves: BTreeMap<(OrderId, u32), SeatMove>,
     pub returns: BTreeMap<(OrderId, u32), ReturnState>,
-    /// What each order takes of its card's limit.
-    pub claims: BTreeMap<OrderId, Claim>,
+    /// What each payment takes of its card's limit.
+    pub claims: BTreeMap<PaymentId, Claim>,
     /// Webhooks seen.
     pub webhooks: BTreeSet<u64>,
     /// By the webhook that it follows from.
