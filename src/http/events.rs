@@ -236,8 +236,9 @@ pub async fn update(
         let (is_draft, before) = (configuration.phase == Phase::Draft, configuration.prices());
         let charges = configuration.charges.clone();
         let (details, configuration) = body.applied(details, configuration, shortest)?;
-        let is_repriced = configuration.charges != charges
-            || configuration.prices().iter().any(|now| before.iter().any(|was| was.0 == now.0 && was != now));
+        // Also by a rate that is new: anybody can take it.
+        let is_new = |price: &(_, _)| !before.contains(price) && before.iter().any(|was| was.0.0 == price.0.0);
+        let is_repriced = configuration.charges != charges || configuration.prices().iter().any(is_new);
         if !is_draft && is_repriced {
             acting.with_password()?;
         }

@@ -79,8 +79,6 @@ pub enum Bug {
     CallWhileRebuilding,
     /// An owner believes that a code can be used as often as anybody likes,
     SellOverCode,
-    /// that each use of it so far was two,
-    CountUsesTwice,
     /// that the uses of holds that have lapsed are not given back,
     KeepUsesOfLapsed,
     /// that a code which was withdrawn is still good,
@@ -104,7 +102,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 47] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -142,7 +140,6 @@ impl Bug {
         Self::StarveAClass,
         Self::CallWhileRebuilding,
         Self::SellOverCode,
-        Self::CountUsesTwice,
         Self::KeepUsesOfLapsed,
         Self::HoldByWithdrawnCode,
         Self::HoldWithoutCode,

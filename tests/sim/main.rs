@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, env, thread};
 use self::{bug::Bug, swarm::Fault, world::World};
 
 /// Seeds of the ordinary run.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 /// A planted bug is found within so many seeds.
 const SEEDS_PER_BUG: u64 = 300;
 

@@ -258,10 +258,15 @@ fn longer(time: Millis, needs_more_time: bool) -> Millis {
 }
 
 impl Configuration {
-    /// Of each ticket type, all in.
-    pub fn prices(&self) -> Vec<(Code, i64)> {
+    /// Of each ticket type, and of each of its rates: all in.
+    pub fn prices(&self) -> Vec<((Code, Option<Code>), i64)> {
         let price = |face_minor| self.charges.of_ticket(face_minor, None).total_minor();
-        self.ticket_types.iter().map(|t| (t.code.clone(), price(t.price_minor))).collect()
+        let mut prices = Vec::new();
+        for TicketType { code, price_minor, rates, .. } in &self.ticket_types {
+            prices.push(((code.clone(), None), price(*price_minor)));
+            prices.extend(rates.iter().map(|r| ((code.clone(), Some(r.code.clone())), price(r.price_minor))));
+        }
+        prices
     }
 
     /// Checks everything that does not depend on what is held or sold.

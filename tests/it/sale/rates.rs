@@ -123,6 +123,16 @@ async fn rates_that_are_not_there_are_refused_and_nothing_is_held() {
     let hold = shop.hold(&event, &fan, &admission, &shop.key(), &wanted).await.expect(StatusCode::CREATED);
     assert_eq!(hold["total"], eur(2 * 4_950));
 
+    // Of what is published, a rate is a price.
+    let path = format!("/api/v1/events/{event}");
+    let now = shop.served.get(&path, None).await.expect(StatusCode::OK);
+    let mut types = now["ticket_types"].clone();
+    types[0]["rates"] = json!([{"code": "friend", "name": "A friend", "price": eur(0)}]);
+    let body = json!({"version": now["version"], "ticket_types": types});
+    let refreshed = shop.served.refresh(&shop.organizer.refresh).await.expect(StatusCode::OK);
+    let refused = shop.served.call(Method::PATCH, &path, refreshed["access_token"].as_str(), Some(body)).await;
+    assert_eq!(refused.problem(), (403, "step_up_needed".into()));
+
     let mut wrong = family();
     wrong["ticket_types"][1]["rates"][1]["code"] = json!("child");
     wrong["ticket_types"][1]["rates"][0]["price"]["currency"] = json!("USD");

@@ -13,8 +13,8 @@ use crate::{bug::Bug, world::World};
 
 impl World {
     fn misreads(&self) -> Option<Bug> {
-        use Bug::{CountUsesTwice, HoldByWithdrawnCode, KeepUsesOfLapsed, SellOverCode};
-        self.bug.filter(|bug| matches!(bug, CountUsesTwice | HoldByWithdrawnCode | KeepUsesOfLapsed | SellOverCode))
+        use Bug::{HoldByWithdrawnCode, KeepUsesOfLapsed, SellOverCode};
+        self.bug.filter(|bug| matches!(bug, HoldByWithdrawnCode | KeepUsesOfLapsed | SellOverCode))
     }
 
     pub fn note_for_misreading(&mut self, bytes: &[u8]) {
@@ -40,15 +40,11 @@ impl World {
         match (bug, entry) {
             (Bug::HoldByWithdrawnCode, Entry::CodesWithdrawn { codes }) => codes.clear(),
             (Bug::SellOverCode, Entry::CodesMade { terms, .. }) => (terms.max_uses, terms.per_fan) = (None, None),
-            (_, Entry::CodesMade { terms, codes }) => {
-                let number = codes.first().and_then(|code| self.model.find_code(code)).map(|(number, _)| number);
-                let (Some(number), Some(most)) = (number, terms.max_uses) else { return };
-                let used = match bug {
-                    Bug::CountUsesTwice => self.model.uses(number, None),
-                    Bug::KeepUsesOfLapsed => self.model.lapsed(number),
-                    _ => 0,
-                };
-                terms.max_uses = Some(most.saturating_sub(used));
+            (Bug::KeepUsesOfLapsed, Entry::CodesMade { terms, codes }) => {
+                let numbers = codes.iter().filter_map(|code| self.model.find_code(code)).map(|(number, _)| number);
+                // They have their terms together: for all of them as for the one whose holds have lapsed most.
+                let kept = numbers.map(|number| self.model.lapsed(number)).max().unwrap_or_default();
+                terms.max_uses = terms.max_uses.map(|most| most.saturating_sub(kept));
             }
             _ => {}
         }

@@ -109,10 +109,10 @@ impl World {
         };
         let live: Vec<u32> = self.database.live(order).collect();
         let Some(from) = self.database.seat_of((order, position)).cloned() else { return true };
-        let Some(row) = self.database.orders.get_mut(&order) else { return true };
-        let is_there = live.contains(&position) && row.known.state() == OrderState::Ticketed;
         // The database has one ticket that is good for each seat.
         let is_another = self.database.is_for(&to);
+        let Some(row) = self.database.orders.get_mut(&order) else { return true };
+        let is_there = live.contains(&position) && row.known.state() == OrderState::Ticketed;
         if !database.done || !is_there || is_another || next_at != begun_until {
             return false;
         }
@@ -162,10 +162,15 @@ impl World {
                 let (to, as_of) = self.places(order, Some(number));
                 let command = Command::Keep { order, number: as_of, to };
                 let request = Request { identity: None, command };
-                let (node, delay) = (self.lease.0, self.short_delay());
+                let (node, delay) = (self.lease.0, self.short_delay() + self.late_by_bug());
                 self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Keep(order, number) }));
             }
         }
+    }
+
+    /// What must not matter comes late where it does.
+    pub fn late_by_bug(&mut self) -> u64 {
+        if self.bug == Some(Bug::FreeTheSeatTaken) { self.rng.below(4_000) } else { 0 }
     }
 
     pub fn kept(&mut self, order: OrderId, number: u32, told: Told) {
