@@ -306,7 +306,7 @@ async fn a_change_made_at_another_node_is_seen_there_at_once_and_so_are_all_seat
     let inventory = other.event(event).await.inventory;
     let request = Request { identity: None, command: Command::Configure(Box::new(hall.clone())) };
     inventory.ask(request).await.expect("configured");
-    assert_eq!(*inventory.configuration(), hall, "who has changed it sees it");
+    until("who has changed it sees it", async || *inventory.configuration() == hall).await;
     let seats = inventory.seats().await.expect("answered");
     assert_eq!(seats, owner.event(event).await.inventory.seats().await.expect("answered"));
     assert_eq!(seats.len(), 20_000);
