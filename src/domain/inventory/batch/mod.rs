@@ -36,6 +36,7 @@ const MAX_DUE_ENTRIES: usize = MAX_FINISHING_ENTRIES / 2;
 const MAX_OFFER_ENTRIES: usize = MAX_DUE_ENTRIES / 2;
 
 /// `Reply` is whatever the shell answers through: a channel in production, a number in simulation.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them ask: a box for each would cost more")]
 pub enum Input<Reply> {
     /// An attempt; dropped unanswered-for when the batch is formed after `deadline`.
     Ask { request: Request, reply: Reply, deadline: EventTime },

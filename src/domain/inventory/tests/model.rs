@@ -80,7 +80,7 @@ impl Run {
             hold.admission = admission.place;
             hold.code = by.map(code);
             // Every other fan comes with a child.
-            hold.rates = if n % 2 == 0 { with_a_child(&hold.want) } else { Vec::new() };
+            hold.rates = if n.is_multiple_of(2) { with_a_child(&hold.want) } else { Vec::new() };
         }
         if let Ok(Answer::Held(view)) = self.ask(command) {
             assert!(admission.claim_by.is_none() && admission.until > self.sale.now);

@@ -23,7 +23,7 @@ impl Run {
             named.sort();
             named.dedup();
             releases.insert(0, SeatRelease { at, part: Part::Seats(named) });
-            releases.truncate(if seconds % 2 == 0 { 2 } else { 1 });
+            releases.truncate(if seconds.is_multiple_of(2) { 2 } else { 1 });
         }
         let wait = |seat: &Code| waits(&releases, seat, self.sale.now);
         let fits = !self.model.seats().iter().any(wait);
