@@ -70,7 +70,7 @@ impl Shop {
         };
         let new = accept().await;
         assert_eq!(accept().await, new, "again");
-        assert_eq!(self.tickets(other, reference).await, [new.clone()]);
+        assert_eq!(self.tickets(other, reference).await, std::slice::from_ref(&new));
         self.is_replaced(fan, &old, &new).await;
         self.bought.push(Bought::ticketed(reference, 2, 0));
     }
