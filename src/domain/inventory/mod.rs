@@ -24,6 +24,7 @@ mod orders;
 mod orphans;
 mod outbox;
 mod outcomes;
+mod refusal;
 pub mod request;
 mod sealed;
 mod seats;

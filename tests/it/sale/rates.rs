@@ -58,11 +58,12 @@ async fn a_family_pays_by_rate_and_each_ticket_keeps_its_own() {
 
     // A child's ticket moves, another goes back: each is what it was.
     let tickets = shop.tickets(&fan).await;
-    moved(&shop, &tickets[1], "A-2-5").await.expect(StatusCode::OK);
+    let of = |seat: &str| tickets.iter().find(|ticket| ticket["seat"] == seat).expect("a seat");
+    moved(&shop, of("A-1-2"), "A-2-5").await.expect(StatusCode::OK);
     until("A-1-2 is free", async || shop.stock(&event).await["ticket_types"][1]["sold"] == 3).await;
     let now = shop.tickets(&fan).await;
     assert!(seen(&now).contains(&("A-2-5", "child", 4_950)), "{now:?}");
-    let body = json!({"tickets": [tickets[2]["id"]], "restock": true, "reason": "the measles"});
+    let body = json!({"tickets": [of("A-1-3")["id"]], "restock": true, "reason": "the measles"});
     let refund = shop.refund(&reference, body).await.expect(StatusCode::CREATED);
     assert_eq!(refund["amount"], eur(4_950));
     until("its place is free", async || shop.stock(&event).await["ticket_types"][1]["sold"] == 2).await;
@@ -109,11 +110,7 @@ async fn rates_that_are_not_there_are_refused_and_nothing_is_held() {
             "invalid_body",
         ),
         (json!({"best_available": {"ticket_type": "VIP", "quantity": 1, "rates": {"child": 2}}}), 422, "invalid_body"),
-        (
-            json!({"best_available": {"ticket_type": "VIP", "quantity": 1, "rates": {"child": -1}}}),
-            400,
-            "malformed_body",
-        ),
+        (json!({"best_available": {"ticket_type": "VIP", "quantity": 1, "rates": {"child": -1}}}), 422, "invalid_body"),
     ] {
         let refused = shop.hold(&event, &fan, &admission, &shop.key(), &wanted).await;
         assert_eq!(refused.problem(), (status, code.into()), "{wanted}");
