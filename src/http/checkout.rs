@@ -34,7 +34,6 @@ use crate::{
     },
     stores::{
         database::{
-            events,
             orders::{self, Opening},
             payments::{
                 self, Payment,
@@ -267,10 +266,9 @@ pub fn failed(app: &App, provider: &str, error: PaymentError) -> Problem {
 
 /// What the fan reads on the provider's page.
 async fn describe(app: &App, order: &OrderAnswer) -> Result<String, Problem> {
-    let event = events::by_id(&app.database, order.event).await?;
+    let billing = app.papers.billing(order.event).await?;
     let lines: Vec<_> = order.lines.iter().map(|line| format!("{} × {}", line.quantity, line.name)).collect();
-    let title = event.map(|event| event.details.title).unwrap_or_default();
-    Ok(format!("{title}: {}", lines.join(", ")).chars().take(MOST_DESCRIPTION).collect())
+    Ok(format!("{}: {}", billing.programme.title, lines.join(", ")).chars().take(MOST_DESCRIPTION).collect())
 }
 
 /// A page that leads anywhere lends our name to anybody.
