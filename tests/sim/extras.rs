@@ -60,6 +60,11 @@ impl Extras {
         }
     }
 
+    /// As a walk has it.
+    pub fn of_walk(moves: bool, per_card: Option<u16>, returns: bool) -> Self {
+        Self { moves, per_card, returns, ..Self::default() }
+    }
+
     pub fn has_releases(&self) -> bool {
         !self.releases.is_empty()
     }

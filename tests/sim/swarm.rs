@@ -136,9 +136,9 @@ pub struct Swarm {
 
 #[derive(Debug, Clone, Copy)]
 pub struct List {
-    offer_ms: u64,
-    gather_ms: u64,
-    entries: u32,
+    pub offer_ms: u64,
+    pub gather_ms: u64,
+    pub entries: u32,
 }
 
 impl List {

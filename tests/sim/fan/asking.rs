@@ -51,7 +51,7 @@ impl World {
                 self.send_to_inventory(request, attempt);
             }
             Doing::Shopping(wish) => {
-                let order = OrderId::from_u128(u128::from(self.rng.next()));
+                let order = self.new_order();
                 let attempt = self.attempt(index, Some(order), Some(wish.want.clone()));
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
                     (attempt.channel, attempt.code) = (wish.channel.clone(), wish.code.clone());
@@ -86,6 +86,13 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    pub fn new_order(&mut self) -> OrderId {
+        let number = u128::from(self.rng.next());
+        let takes_others = self.script.as_ref().map(|script| script.walk.takes_others());
+        // See `orders::takes_others`.
+        OrderId::from_u128(takes_others.map_or(number, |others| number & !1 | u128::from(others)))
     }
 
     pub fn identity(&self, fan: FanId, operation: u64, repeat: bool) -> Option<Identity> {

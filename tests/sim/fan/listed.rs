@@ -10,6 +10,7 @@ use onsale::domain::{
 
 use crate::{
     fan::{Doing, Plan},
+    saga::Walk,
     world::{GALLERY, SEATED, STANDING, Told, World, code},
 };
 
@@ -27,27 +28,31 @@ pub struct Listed {
 impl World {
     /// Or tries to.
     pub fn goes_on_the_list(&mut self, index: usize) -> bool {
-        if self.swarm.list.is_none() || self.script.is_some() || !self.rng.percent(70) {
+        if self.swarm.list.is_none() || self.script.is_none() && !self.rng.percent(70) {
             return false;
         }
+        let (types, wish) = if self.script.is_some() { Walk::waits_for() } else { self.wish() };
+        let order = self.new_order();
+        self.begin(index, Doing::Listed(Box::new(Listed { order, types, wish, joined: false })));
+        self.ask_the_list(index);
+        true
+    }
+
+    fn wish(&mut self) -> (Vec<&'static str>, waitlist::Wish) {
         let types = match self.rng.below(4) {
             0 => vec![STANDING],
             1 => vec![STANDING, GALLERY],
             2 => vec![GALLERY],
             _ => vec![SEATED],
         };
-        let order = OrderId::from_u128(u128::from(self.rng.next()));
         let quantity = self.rng.between(1, 3) as u8;
-        let wish = waitlist::Wish { quantity, any_seat: self.rng.percent(50), fewer: self.rng.percent(30) };
-        self.begin(index, Doing::Listed(Box::new(Listed { order, types, wish, joined: false })));
-        self.ask_the_list(index);
-        true
+        (types, waitlist::Wish { quantity, any_seat: self.rng.percent(50), fewer: self.rng.percent(30) })
     }
 
     pub fn wait_on_the_list(&mut self, index: usize, listed: &Listed) {
         let Some(fan) = self.fans.get(index) else { return };
         let (id, since) = (fan.id, fan.first_asked);
-        let is_tired = self.now > since + PATIENCE_MS || self.rng.percent(2);
+        let is_tired = self.now > since + PATIENCE_MS || self.script.is_none() && self.rng.percent(2);
         if !is_tired {
             return self.ask_the_list(index);
         }
@@ -94,7 +99,9 @@ impl World {
             Standing::Offered(view) if view.order != listed.order && !listed.joined => {}
             Standing::Offered(view) if view.state == HoldState::Held => {
                 self.saw("who waited has an offer and takes it up");
-                let plan = self.rng.pick(&[Plan::Pay, Plan::Pay, Plan::ExtendAndPay, Plan::Release, Plan::Lapse]);
+                let plans = [Plan::Pay, Plan::Pay, Plan::ExtendAndPay, Plan::Release, Plan::Lapse];
+                let plan = self.script.as_ref().map(|script| script.walk.plan());
+                let plan = plan.unwrap_or_else(|| self.rng.pick(&plans));
                 if let Some(fan) = self.fans.get_mut(index) {
                     fan.doing = Doing::Holding { view: Box::new(view), plan };
                 }

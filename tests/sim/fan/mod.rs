@@ -177,6 +177,10 @@ impl World {
                 if self.is_cancelled() {
                     return self.next_round(index);
                 }
+                // By the script all is sold by then, and nobody is let in.
+                if self.script.is_some() && index > 0 && self.goes_on_the_list(index) {
+                    return;
+                }
                 self.begin(index, Doing::Joining);
                 self.ask_again(index);
             }

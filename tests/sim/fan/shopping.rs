@@ -12,7 +12,6 @@ use onsale::domain::{
 
 use crate::{
     fan::{Doing, Plan, Wish},
-    saga::Walk,
     swarm::Fault,
     world::{GALLERY, PRESS, SEATED, STANDING, World, code, seat_id},
 };
@@ -38,8 +37,8 @@ impl World {
                 together: self.rng.percent(50),
             }),
         };
-        let (want, channel) = match self.script {
-            Some(_) => (Walk::wants(), None),
+        let (want, channel) = match &self.script {
+            Some(script) => (script.walk.wants(index), None),
             None => (want, self.rng.percent(20).then(|| code(PRESS))),
         };
         let code = self.a_code();

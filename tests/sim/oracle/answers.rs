@@ -41,11 +41,13 @@ impl World {
                     Caller::Keep(order, _) | Caller::Reduce(order, _) => {
                         self.model.orders.get(&order).is_some_and(|order| order.payment.is_some())
                     }
+                    Caller::Nobody if self.extras.moves => true,
                     _ => self.model.orders.values().any(is_less),
                 }
             }
             Answer::SeatAdded => match caller {
                 Caller::Move(order, number) => self.model.has_moved_by(order, number),
+                Caller::Nobody => true,
                 _ => false,
             },
             Answer::Waitlist(WaitlistAnswer::Standing(standing)) => match &**standing {

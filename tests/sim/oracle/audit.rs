@@ -72,6 +72,7 @@ impl World {
         self.audit_facts(&mut wrong);
         self.audit_recovery(&mut wrong);
         self.audit_codes(&mut wrong);
+        self.audit_claims(&mut wrong);
         self.require(wrong.is_empty(), || wrong.join("\n"));
     }
 

@@ -8,7 +8,7 @@ use onsale::domain::{
     inventory::entry::Entry,
 };
 
-use crate::{bug::Bug, stores::database::Claim, world::World};
+use crate::{bug::Bug, saga::Step, stores::database::Claim, world::World};
 
 impl World {
     /// As its provider tells it: an order that is paid twice may be paid by two cards.
@@ -23,11 +23,10 @@ impl World {
         let tickets = row.lines.iter().map(|line| line.quantity).sum();
         let card = self.card_of(payment);
         let database = self.transaction();
-        if !database.done {
-            return None;
-        }
-        let is_beyond = !self.claim(payment, Claim { order, card, tickets }, u32::from(most));
-        database.heard.then_some(is_beyond)
+        let (claim, mut is_beyond) = (Claim { order, card, tickets }, false);
+        let work = |world: &mut Self| is_beyond = !world.claim(payment, claim, most.into());
+        let claimed = self.transact(Step::InstrumentClaimed, database, work);
+        claimed.heard.then_some(is_beyond)
     }
 
     fn claim(&mut self, payment: PaymentId, claim: Claim, most: u32) -> bool {
@@ -61,10 +60,20 @@ impl World {
             return true;
         }
         let database = self.transaction();
-        if database.done {
-            self.database.claims.remove(&payment);
+        let freed = self.transact(Step::InstrumentFreed, database, |world| {
+            world.database.claims.remove(&payment);
+        });
+        freed.heard
+    }
+
+    /// When all has come to rest: what bought nothing takes nothing of its card's limit.
+    pub fn audit_claims(&self, wrong: &mut Vec<String>) {
+        for (payment, Claim { order, card, tickets }) in &self.database.claims {
+            let bought_by = self.model.orders.get(order).and_then(|order| order.payment);
+            if bought_by != Some(*payment) {
+                wrong.push(format!("card {card} is left with {tickets} tickets of {order}, bought by {bought_by:?}"));
+            }
         }
-        database.heard
     }
 
     /// Whatever is sold, by whomever: those who were given their money back count no more.

@@ -23,6 +23,8 @@ use crate::{
 
 /// Whoever hears nothing tries again after so long.
 const AGAIN_MS: u64 = 1_500;
+/// Between two looks at a payment that is under way.
+pub const LOOK_MS: u64 = 4_000;
 
 impl World {
     /// The row, the payment, then the provider: each of them any number of times.
@@ -34,7 +36,8 @@ impl World {
             if late { self.rng.between(self.swarm.hold_ttl_ms - 1_500, self.swarm.hold_ttl_ms * 3) } else { 300 };
         self.later(delay, Event::Pay { payment, captured: !declined });
         if self.rng.percent(10) {
-            self.keep_hold(view);
+            let delay = self.rng.between(0, self.swarm.hold_ttl_ms);
+            self.keep_hold(view, delay);
         }
         if declined && self.rng.percent(50) {
             // Tries again on the same page.
@@ -43,11 +46,24 @@ impl World {
     }
 
     /// The provider says that the money is under way.
-    fn keep_hold(&mut self, view: &HoldView) {
+    fn keep_hold(&mut self, view: &HoldView, delay: u64) {
         let command = Command::AwaitPayment { order: view.order, fan: view.fan, more: Millis(self.swarm.hold_ttl_ms) };
-        let ask = ToNode::Ask { request: Request { identity: None, command }, caller: Caller::Nobody };
-        let (delay, node) = (self.rng.between(0, self.swarm.hold_ttl_ms), self.lease.0);
-        self.later(delay, Event::ToNode(node, ask));
+        let request = Request { identity: None, command };
+        let node = self.lease.0;
+        for late in self.carry(Step::AwaitAsked).arrivals {
+            let request = request.clone();
+            self.later(delay + late, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Nobody }));
+        }
+    }
+
+    /// By the script: it says so at every look, until the money is there.
+    pub fn look(&mut self, view: HoldView) {
+        let mut of_order = self.provider.sessions.values().filter(|session| session.order == view.order);
+        if of_order.any(|session| session.captured_minor > 0) {
+            return;
+        }
+        self.keep_hold(&view, 0);
+        self.later(LOOK_MS, Event::Look(Box::new(view)));
     }
 
     /// By the script. Whoever hears nothing asks again under the same key.

@@ -8,7 +8,7 @@ mod refund;
 mod returning;
 mod settle;
 
-pub use self::settle::takes_others;
+pub use self::{checkout::LOOK_MS, settle::takes_others};
 use onsale::domain::{
     id::{OrderId, PaymentId},
     order::OrderState,
@@ -32,22 +32,24 @@ pub struct Settling {
 pub struct Transaction {
     pub done: bool,
     pub heard: bool,
+    /// Its author dies.
+    pub crashed: bool,
 }
 
 impl Transaction {
-    pub const GOOD: Self = Self { done: true, heard: true };
+    pub const GOOD: Self = Self { done: true, heard: true, crashed: false };
 }
 
 impl World {
     fn transaction(&mut self) -> Transaction {
         if self.strikes(Fault::DatabaseFails) {
-            return Transaction { done: false, heard: false };
+            return Transaction { done: false, heard: false, crashed: false };
         }
         let heard = !self.strikes(Fault::DatabaseReplyLost);
         if !heard {
             self.saw("a transaction is done and nobody knows");
         }
-        Transaction { done: true, heard }
+        Transaction { done: true, heard, crashed: false }
     }
 
     /// The row, the payment, then the provider: each of them any number of times.

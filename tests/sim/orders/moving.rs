@@ -2,6 +2,7 @@
 //! inventory is told what the order has, so that what is left over is free: whether the ticket has got there or not.
 
 use onsale::domain::{
+    code::SeatId,
     id::{OrderId, PaymentId},
     inventory::request::{Answer, Command, Line, Refusal, Request},
     order::OrderState,
@@ -11,7 +12,7 @@ use onsale::domain::{
 use crate::{
     bug::Bug,
     node::{Caller, ToNode},
-    orders::Transaction,
+    saga::Step,
     stores::database::SeatMove,
     swarm::Fault,
     world::{Event, SEATED, Told, World, code, seat_id},
@@ -19,6 +20,8 @@ use crate::{
 
 /// A move that nobody goes on with is given up after so long: longer than the inventory may take to answer.
 const GIVEN_UP_AFTER_MS: u64 = 20_000;
+/// By the script: whoever asked for one and hears nothing asks again after so long.
+const PATIENCE_MS: u64 = 3_000;
 /// Whoever looks after one has it for so long.
 const TAKEN_UP_MS: u64 = 3_000;
 
@@ -38,31 +41,54 @@ impl World {
         }
         let (order, position) = self.rng.pick(&seated);
         if self.rng.percent(80) {
-            self.begin_move(order, position);
+            let to = seat_id(self.rng.below(self.swarm.seats.into()) as u32);
+            self.begin_move((order, position), to);
         }
         if self.rng.percent(25) {
             self.give_some_back(order);
         }
     }
 
-    fn begin_move(&mut self, order: OrderId, position: u32) {
-        let to = seat_id(self.rng.below(self.swarm.seats.into()) as u32);
-        let database = self.transaction();
-        if !database.done {
-            return;
+    /// By the script: asked for again and again, until a ticket is there. Says whether one is, and nobody waits for an answer.
+    pub fn move_one(&mut self, order: OrderId, to: SeatId) -> bool {
+        if let Some(last) = self.database.moves.get(&(order, self.last_move(order))) {
+            let asks_again_at = last.begun_until - GIVEN_UP_AFTER_MS + PATIENCE_MS;
+            if last.next_at == last.begun_until && self.now < asks_again_at {
+                return false;
+            }
+            if self.database.is_for(&to) {
+                return true;
+            }
         }
-        let number = 1 + self.last_move(order);
+        let first = self.database.live(order).next();
+        if let Some(position) = first {
+            self.begin_move((order, position), to);
+        }
+        false
+    }
+
+    fn begin_move(&mut self, (order, position): (OrderId, u32), to: SeatId) {
+        let database = self.transaction();
         let until = self.now + GIVEN_UP_AFTER_MS;
-        let begun = SeatMove { position, to: to.clone(), next_at: until, begun_until: until, is_done: false };
-        self.database.moves.insert((order, number), begun);
-        self.trace.note(self.now, "move", &[order.as_u128() as u64, number.into(), database.heard.into()]);
-        if !database.heard || self.strikes(Fault::NetworkLoses) {
+        let row = SeatMove { position, to: to.clone(), next_at: until, begun_until: until, is_done: false };
+        let mut number = 0;
+        let begun = self.transact(Step::MoveBegun, database, |world| {
+            number = 1 + world.last_move(order);
+            world.database.moves.insert((order, number), row.clone());
+        });
+        self.trace.note(self.now, "move", &[order.as_u128() as u64, number.into(), begun.heard.into()]);
+        if !begun.heard || self.strikes(Fault::NetworkLoses) {
             return;
         }
         let command = Command::AddSeat { order, number, ticket_type: code(SEATED), rate: None, seat: to };
         let request = Request { identity: None, command };
-        let (node, delay) = (self.a_node(), self.short_delay());
-        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Move(order, number) }));
+        let node = self.a_node();
+        let carried = self.carry(Step::SeatAsked);
+        let caller = if carried.heard { Caller::Move(order, number) } else { Caller::Nobody };
+        for late in carried.arrivals {
+            let (delay, request) = (late + self.short_delay(), request.clone());
+            self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));
+        }
     }
 
     fn give_some_back(&mut self, order: OrderId) {
@@ -82,8 +108,10 @@ impl World {
     pub fn move_answered(&mut self, order: OrderId, number: u32, told: Told) {
         match told {
             Told::Answer(Answer::SeatAdded) => {
-                let database = self.transaction();
-                if !self.moved((order, number), database) {
+                let (database, mut may) = (self.transaction(), true);
+                let replace = |world: &mut Self| may = world.replace(order, number);
+                let replaced = self.transact(Step::TicketReplaced, database, replace);
+                if !replaced.crashed && !(may && replaced.heard) {
                     self.give_up(order, number);
                 }
             }
@@ -100,8 +128,8 @@ impl World {
         }
     }
 
-    /// The order has both seats. One transaction: another ticket takes the ticket's place. Says whether whoever wanted it knows.
-    fn moved(&mut self, (order, number): (OrderId, u32), database: Transaction) -> bool {
+    /// The order has both seats. One transaction: another ticket takes the ticket's place, if it may.
+    fn replace(&mut self, order: OrderId, number: u32) -> bool {
         let Some(SeatMove { position, to, next_at, begun_until, .. }) =
             self.database.moves.get(&(order, number)).cloned()
         else {
@@ -113,7 +141,7 @@ impl World {
         let is_another = self.database.is_for(&to);
         let Some(row) = self.database.orders.get_mut(&order) else { return true };
         let is_there = live.contains(&position) && row.known.state() == OrderState::Ticketed;
-        if !database.done || !is_there || is_another || next_at != begun_until {
+        if !is_there || is_another || next_at != begun_until {
             return false;
         }
         let seats = row.lines.iter_mut().flat_map(|line| &mut line.seats);
@@ -132,19 +160,20 @@ impl World {
         let has = self.model.seats_of_order(order).contains(&to);
         self.require(has, || format!("I-6: a ticket of {order} is for {to}, which is not the order's"));
         self.check_one_ticket_a_seat();
-        database.heard
+        true
     }
 
     /// The new seat is what is left over, unless the ticket has got there after all.
     fn give_up(&mut self, order: OrderId, number: u32) {
-        let database = self.transaction();
-        let now = self.now;
-        if let Some(row) = self.database.moves.get_mut(&(order, number)).filter(|_| database.done)
-            && row.next_at == row.begun_until
-        {
-            row.next_at = now;
-            self.saw("a move is given up");
-        }
+        let (database, now) = (self.transaction(), self.now);
+        self.transact(Step::MoveGivenUp, database, |world| {
+            if let Some(row) = world.database.moves.get_mut(&(order, number))
+                && row.next_at == row.begun_until
+            {
+                row.next_at = now;
+                world.saw("a move is given up");
+            }
+        });
     }
 
     /// Moves that are over, one way or the other.
@@ -159,12 +188,20 @@ impl World {
                 row.is_done = self.bug == Some(Bug::LeaveBothSeats);
             }
             if database.heard && self.bug != Some(Bug::LeaveBothSeats) {
-                let (to, as_of) = self.places(order, Some(number));
-                let command = Command::Keep { order, number: as_of, to };
-                let request = Request { identity: None, command };
-                let (node, delay) = (self.lease.0, self.short_delay() + self.late_by_bug());
-                self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Keep(order, number) }));
+                self.tell_what_is_left(order, number);
             }
+        }
+    }
+
+    fn tell_what_is_left(&mut self, order: OrderId, number: u32) {
+        let (to, as_of) = self.places(order, Some(number));
+        let request = Request { identity: None, command: Command::Keep { order, number: as_of, to } };
+        let node = self.lease.0;
+        let carried = self.carry(Step::KeepAsked);
+        let caller = if carried.heard { Caller::Keep(order, number) } else { Caller::Nobody };
+        for late in carried.arrivals {
+            let (delay, request) = (late + self.short_delay() + self.late_by_bug(), request.clone());
+            self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));
         }
     }
 
@@ -181,9 +218,11 @@ impl World {
             return;
         }
         let database = self.transaction();
-        if let Some(row) = self.database.moves.get_mut(&(order, number)).filter(|_| database.done) {
-            row.is_done = true;
-        }
+        self.transact(Step::MoveDone, database, |world| {
+            if let Some(row) = world.database.moves.get_mut(&(order, number)) {
+                row.is_done = true;
+            }
+        });
     }
 
     /// What the order has, and the last move that this knows of: its lines without what goes back to stock, and the seats of moves

@@ -47,16 +47,8 @@ impl World {
         }
         let to = restock.then(|| kept(&lines, &given_back));
         let given_back = if restock { given_back } else { Vec::new() };
-        self.database.refunds.push(RefundRow {
-            key,
-            payment,
-            order,
-            amount_minor,
-            to,
-            tickets,
-            given_back,
-            is_back: false,
-        });
+        let begun = RefundRow::begun(key, (payment, order), amount_minor);
+        self.database.refunds.push(RefundRow { to, tickets, given_back, ..begun });
         self.database.book(order, Entry::RefundBegun, amount_minor);
         if count < all {
             self.saw("a part of a sold order is undone");
@@ -87,17 +79,7 @@ impl World {
         row.state = PaymentState::Refunding;
         let (key, amount_minor) = (payment.as_u128() << 1, row.amount_minor);
         self.database.book(order, Entry::ReturnBegun, amount_minor);
-        let (to, tickets, given_back) = (None, Vec::new(), Vec::new());
-        self.database.refunds.push(RefundRow {
-            key,
-            payment,
-            order,
-            amount_minor,
-            to,
-            tickets,
-            given_back,
-            is_back: false,
-        });
+        self.database.refunds.push(RefundRow::begun(key, (payment, order), amount_minor));
     }
 
     /// Every refund that is not done takes its next step.
@@ -129,7 +111,7 @@ impl World {
         for late in carried.arrivals {
             let (mut delay, request) = (late + self.short_delay(), request.clone());
             // Long enough for a ticket to move meanwhile.
-            if self.extras.moves && self.rng.percent(50) {
+            if self.extras.moves && self.script.is_none() && self.rng.percent(50) {
                 delay += self.rng.below(2_500);
             }
             self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));

@@ -4,7 +4,7 @@
 
 use onsale::domain::{
     code::Code,
-    id::OrderId,
+    id::{OrderId, PaymentId},
     inventory::{
         request::{Answer, Command, Request},
         waitlist::{Returning, WaitlistAnswer, WaitlistCommand},
@@ -15,6 +15,8 @@ use onsale::domain::{
 use crate::{
     bug::Bug,
     node::{Caller, ToNode},
+    orders::Transaction,
+    saga::Step,
     stores::database::ReturnState,
     swarm::Fault,
     world::{Event, Told, World},
@@ -63,6 +65,17 @@ impl World {
         }
     }
 
+    /// By the script: one of the order's tickets, the same one each time. Says whether its holder knows.
+    pub fn put_up_one(&mut self, order: OrderId) -> bool {
+        let before = self.database.returns.keys().next().copied();
+        let first = self.database.live(order).next().map(|position| (order, position));
+        let Some(ticket) = before.or(first) else { return false };
+        let put = self.transact(Step::OfferedBack, Transaction::GOOD, |world| {
+            world.database.returns.entry(ticket).or_insert(ReturnState::Wanted);
+        });
+        put.heard
+    }
+
     fn offered_back(&self) -> Vec<((OrderId, u32), Code)> {
         let wanted = self.database.returns.iter().filter(|(_, state)| **state == ReturnState::Wanted);
         let of_type = |(ticket, _): (&(OrderId, u32), _)| Some((*ticket, self.database.type_of(*ticket)?));
@@ -79,8 +92,13 @@ impl World {
         }
         let command = Command::Waitlist(WaitlistCommand::Wanted(returning));
         let request = Request { identity: None, command };
-        let (node, delay) = (self.lease.0, self.short_delay());
-        self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller: Caller::Takers }));
+        let node = self.lease.0;
+        let carried = self.carry(Step::TakersAsked);
+        let caller = if carried.heard { Caller::Takers } else { Caller::Nobody };
+        for late in carried.arrivals {
+            let (delay, request) = (late + self.short_delay(), request.clone());
+            self.later(delay, Event::ToNode(node, ToNode::Ask { request, caller }));
+        }
     }
 
     /// Places that will be free, and are not yet.
@@ -105,17 +123,26 @@ impl World {
         }
     }
 
-    fn take_back(&mut self, (order, position): (OrderId, u32)) {
+    fn take_back(&mut self, ticket: (OrderId, u32)) {
         let database = self.transaction();
-        let Some(payment) = self.paid_by(order).filter(|_| database.done) else { return };
+        let Some(payment) = self.paid_by(ticket.0) else { return };
+        self.transact(Step::TakenBack, database, |world| world.take(ticket, payment));
+    }
+
+    /// If it is still to be given back.
+    fn take(&mut self, (order, position): (OrderId, u32), payment: PaymentId) {
+        let before = self.database.returns.get(&(order, position)).copied();
+        let is_again = before == Some(ReturnState::Taken) && self.bug == Some(Bug::TakeReturnTwice);
+        if before != Some(ReturnState::Wanted) && !is_again {
+            return;
+        }
         let is_good = self.database.live(order).any(|live| live == position);
         let state = if is_good { ReturnState::Taken } else { ReturnState::Void };
-        let before = self.database.returns.insert((order, position), state);
-        if is_good || before == Some(ReturnState::Taken) {
+        self.database.returns.insert((order, position), state);
+        if is_good || is_again {
             self.saw("a ticket is given back for who waits");
             let key = payment.as_u128() << 1 | u128::from(position + 1) << 100 | 1;
-            let key = key + (u128::from(before == Some(ReturnState::Taken)) << 110);
-            self.refund(key, (payment, order), vec![position], true);
+            self.refund(key + (u128::from(is_again) << 110), (payment, order), vec![position], true);
         }
     }
 }

@@ -88,7 +88,8 @@ impl World {
             }
             world.write_settlement(payment, order, outcome);
         };
-        let transaction = self.transact(Step::Settled, database, write);
+        let step = if outcome == HoldFact::Sold { Step::Settled } else { Step::ReturnBegun };
+        let transaction = self.transact(step, database, write);
         self.trace.note(self.now, "settle", &[message, outcome as u64, transaction.done.into()]);
         if transaction.heard && !self.strikes(Fault::ConsumerCrashes) {
             self.settling.remove(&message);

@@ -50,18 +50,19 @@ impl World {
             return database;
         }
         let harm = self.harm(step);
-        if matches!(harm, Some(Harm::CrashBefore | Harm::CrashAfter)) {
+        let crashed = matches!(harm, Some(Harm::CrashBefore | Harm::CrashAfter));
+        if crashed {
             self.later(0, Event::Crash);
         }
         if matches!(harm, Some(Harm::CrashBefore | Harm::Lost)) {
-            return Transaction { done: false, heard: false };
+            return Transaction { done: false, heard: false, crashed };
         }
         work(self);
         if harm == Some(Harm::Twice) {
             work(self);
         }
-        let heard = database.heard && !matches!(harm, Some(Harm::CrashAfter | Harm::Unheard));
-        Transaction { done: true, heard }
+        let heard = database.heard && !crashed && harm != Some(Harm::Unheard);
+        Transaction { done: true, heard, crashed }
     }
 
     pub fn acknowledge(&mut self, message: u64, step: Step) {
@@ -84,6 +85,12 @@ impl World {
             self.restart_at = self.now + RESTART_MS;
         }
         self.settling.clear();
+        self.forget(|event| {
+            matches!(
+                event,
+                Event::ReduceAnswered { .. } | Event::MoveAnswered { .. } | Event::Kept { .. } | Event::TakersFound(_)
+            )
+        });
         let unanswered: Vec<u64> = self.broker.messages.keys().copied().collect();
         for message in unanswered {
             let delay = RESTART_MS + self.short_delay();

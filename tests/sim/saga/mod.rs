@@ -20,11 +20,19 @@ use crate::world::World;
 /// Whatever makes something durable, or tells somebody of it, on the way from a hold to tickets or to the money back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Segments of the journal: the hold, its end unpaid, the decision about a payment, what is left after a refund.
+    /// Segments of the journal: the hold, its end unpaid, its longer life while its payment is under way; the decision about a
+    /// payment: sold, sold after the hold had lapsed, or not; what is left after a refund or a move, the second seat of a ticket
+    /// that moves, a place in the waiting list, what is offered to who waits.
     Held,
     Ended,
+    Awaited,
     Decided,
+    TakenAgain,
+    Refused,
     Reduced,
+    SeatAdded,
+    WaitlistJoined,
+    Offered,
     FactsPublished,
     CursorMoved,
     FactTakenIn,
@@ -36,15 +44,22 @@ pub enum Step {
     CheckedOut,
     /// The fan has decided at the provider.
     Captured,
+    /// The money is under way.
+    AwaitAsked,
     WebhookSent,
     WebhookStored,
     PaymentRelayed,
     MarkedSent,
     /// Between its confirm and its acknowledgement.
     KeptByBus,
+    /// A part of the card's limit is the order's; and is not any more.
+    InstrumentClaimed,
+    InstrumentFreed,
     ConfirmAsked,
-    /// Order, tickets and books; or the refund begun.
+    /// Order, tickets and books;
     Settled,
+    /// or the refund begun.
+    ReturnBegun,
     OutboxDone,
     PaymentAcknowledged,
     /// By an organizer.
@@ -53,6 +68,17 @@ pub enum Step {
     RefundDone,
     RestockAsked,
     StockBack,
+    /// A ticket moves to another seat: what is to be done about it is written, and done; or it does not get there.
+    MoveBegun,
+    SeatAsked,
+    TicketReplaced,
+    MoveGivenUp,
+    KeepAsked,
+    MoveDone,
+    /// To who waits; and somebody takes it.
+    OfferedBack,
+    TakersAsked,
+    TakenBack,
 }
 
 /// What a step is made of: that says what can happen to it.
@@ -103,7 +129,7 @@ impl Harm {
 }
 
 impl Step {
-    const ALL: [(Self, &'static str, Kind); 27] = [
+    const ALL: [(Self, &'static str, Kind); 46] = [
         (Self::Held, "hold committed", Kind::Append),
         (Self::FactsPublished, "facts published", Kind::Message),
         (Self::CursorMoved, "published cursor moved", Kind::Call),
@@ -114,17 +140,36 @@ impl Step {
         (Self::SessionOpened, "checkout: provider's session", Kind::Call),
         (Self::CheckedOut, "checkout: answer", Kind::Transaction),
         (Self::Captured, "captured or declined", Kind::Call),
+        (Self::AwaitAsked, "longer hold asked for", Kind::Call),
+        (Self::Awaited, "longer hold committed", Kind::Append),
         (Self::WebhookSent, "webhook sent", Kind::Foreign),
         (Self::WebhookStored, "webhook stored", Kind::Transaction),
         (Self::PaymentRelayed, "payment relayed", Kind::Message),
         (Self::MarkedSent, "payment marked as sent", Kind::Transaction),
         (Self::KeptByBus, "payment kept by the bus", Kind::Keeping),
+        (Self::InstrumentClaimed, "card's limit claimed", Kind::Transaction),
         (Self::ConfirmAsked, "inventory asked", Kind::Call),
         (Self::Decided, "decision committed", Kind::Append),
-        (Self::Settled, "settled", Kind::Transaction),
+        (Self::TakenAgain, "late sale committed", Kind::Append),
+        (Self::Refused, "refusal committed", Kind::Append),
+        (Self::Settled, "settled by tickets", Kind::Transaction),
+        (Self::InstrumentFreed, "card's limit freed", Kind::Transaction),
+        (Self::ReturnBegun, "settled by a refund", Kind::Transaction),
         (Self::OutboxDone, "outbox done", Kind::Transaction),
         (Self::PaymentAcknowledged, "payment acknowledged", Kind::Acknowledgement),
         (Self::Ended, "end of hold committed", Kind::Append),
+        (Self::MoveBegun, "move to a seat begun", Kind::Transaction),
+        (Self::SeatAsked, "second seat asked for", Kind::Call),
+        (Self::SeatAdded, "second seat committed", Kind::Append),
+        (Self::TicketReplaced, "ticket replaced", Kind::Transaction),
+        (Self::MoveGivenUp, "move to a seat given up", Kind::Transaction),
+        (Self::KeepAsked, "inventory told of the move", Kind::Call),
+        (Self::MoveDone, "move to a seat done", Kind::Transaction),
+        (Self::WaitlistJoined, "place in list committed", Kind::Append),
+        (Self::OfferedBack, "ticket offered back", Kind::Transaction),
+        (Self::TakersAsked, "takers asked for", Kind::Call),
+        (Self::TakenBack, "refund begun by a return", Kind::Transaction),
+        (Self::Offered, "offer committed", Kind::Append),
         (Self::RefundBegun, "refund begun by organizer", Kind::Transaction),
         (Self::RefundAsked, "provider asked for refund", Kind::Call),
         (Self::RefundDone, "refund done", Kind::Transaction),
@@ -158,11 +203,20 @@ impl Step {
     /// Of a segment's entries, if it moves an order.
     pub fn of_segment(bytes: &[u8]) -> Option<Self> {
         let segment = Segment::from_bytes(bytes).ok()?;
+        // With what has made room for it.
+        if segment.entries.iter().any(|entry| matches!(entry, Entry::Offered { .. })) {
+            return Some(Self::Offered);
+        }
         segment.entries.iter().find_map(|entry| match entry {
             Entry::Held { .. } => Some(Self::Held),
             Entry::Released { .. } | Entry::Expired { .. } => Some(Self::Ended),
-            Entry::Confirmed { .. } | Entry::ConfirmRefused { .. } => Some(Self::Decided),
+            Entry::PaymentAwaited { .. } => Some(Self::Awaited),
+            Entry::Confirmed { taken_again: None, .. } => Some(Self::Decided),
+            Entry::Confirmed { taken_again: Some(_), .. } => Some(Self::TakenAgain),
+            Entry::ConfirmRefused { .. } => Some(Self::Refused),
             Entry::Reduced { .. } | Entry::Voided { .. } => Some(Self::Reduced),
+            Entry::SeatAdded { .. } => Some(Self::SeatAdded),
+            Entry::WaitlistJoined { .. } => Some(Self::WaitlistJoined),
             _ => None,
         })
     }

@@ -52,6 +52,12 @@ pub struct RefundRow {
 }
 
 impl RefundRow {
+    /// Of money that bought nothing, or with more said of the tickets.
+    pub fn begun(key: u128, (payment, order): (PaymentId, OrderId), amount_minor: i64) -> Self {
+        let (to, tickets, given_back) = (None, Vec::new(), Vec::new());
+        Self { key, payment, order, amount_minor, to, tickets, given_back, is_back: false }
+    }
+
     /// Payments that bought nothing go back under even keys.
     pub fn by_organizer(&self) -> bool {
         self.key & 1 == 1

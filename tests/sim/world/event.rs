@@ -121,6 +121,8 @@ pub enum Event {
         after: u64,
         captured: bool,
     },
+    /// By the script: the provider is asked how far the payment is.
+    Look(Box<HoldView>),
     /// What a provider is asked for arrives late.
     OpenSession {
         payment: PaymentId,

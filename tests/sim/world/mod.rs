@@ -24,7 +24,7 @@ use crate::{
     oracle::{asked::Asked, model::Model},
     orders::Settling,
     rng::{Rng, Trace},
-    saga::{Script, Walk},
+    saga::Script,
     stores::{broker::Broker, database::Database, journal::Journal, provider::Provider, queue_store::QueueStore},
     swarm::{Fault, List, Swarm},
 };
@@ -108,8 +108,8 @@ impl World {
     }
 
     pub fn scripted(script: Script, bug: Option<Bug>, print: bool) -> Self {
-        let swarm = script.walk.swarm();
-        Self::of(Rng::new(1), (swarm, Extras::default()), Some(script), bug, print)
+        let (swarm, extras) = (script.walk.swarm(), script.walk.extras());
+        Self::of(Rng::new(1), (swarm, extras), Some(script), bug, print)
     }
 
     fn of(rng: Rng, (swarm, extras): (Swarm, Extras), script: Option<Script>, bug: Option<Bug>, print: bool) -> Self {
@@ -160,11 +160,14 @@ impl World {
         world.later(500, Event::Relay);
         world.later(1_000, Event::Nemesis);
         for index in 0..world.fans.len() {
-            let start = if world.script.is_some() { Walk::begins_at(index) } else { world.rng.below(8_000) };
+            let start = match &world.script {
+                Some(script) => script.walk.begins_at(index),
+                None => world.rng.below(8_000),
+            };
             world.later(start, Event::Fan(index));
         }
-        if let Some(act) = world.script.as_ref().and_then(|script| script.walk.acts()) {
-            world.later(1_000, Event::Act(act));
+        for act in world.script.as_ref().map_or(&[][..], |script| script.walk.acts()) {
+            world.later(1_000, Event::Act(*act));
         }
         world
     }
@@ -187,6 +190,10 @@ impl World {
     pub fn later(&mut self, delay: u64, event: Event) {
         self.scheduled += 1;
         self.agenda.insert((self.now + delay, self.scheduled), event);
+    }
+
+    pub fn forget(&mut self, what: impl Fn(&Event) -> bool) {
+        self.agenda.retain(|_, event| !what(event));
     }
 
     pub fn agenda_has(&self, what: impl Fn(&Event) -> bool) -> bool {
@@ -253,6 +260,7 @@ impl World {
             Event::Pay { payment, captured } => self.pay(payment, captured),
             Event::Paid { payment, captured } => self.paid(payment, captured),
             Event::GiveBack { payment, key, amount_minor } => self.provider.refund(payment, key, amount_minor),
+            Event::Look(view) => self.look(*view),
             Event::Act(act) => self.act(act),
             Event::Crash => self.crash(),
             Event::Webhook(id) => self.webhook(id),
