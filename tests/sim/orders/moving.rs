@@ -111,7 +111,8 @@ impl World {
                 let (database, mut may) = (self.transaction(), true);
                 let replace = |world: &mut Self| may = world.replace(order, number);
                 let replaced = self.transact(Step::TicketReplaced, database, replace);
-                if !replaced.crashed && !(may && replaced.heard) {
+                let is_known = may && replaced.heard;
+                if !replaced.crashed && !is_known {
                     self.give_up(order, number);
                 }
             }
