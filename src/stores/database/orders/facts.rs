@@ -1,6 +1,6 @@
 //! What the inventory tells of orders: any number of times, in any order, and the row comes out the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Order, refunding::undo, table};
 use crate::{
@@ -73,7 +73,11 @@ async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)
         let references: Vec<_> = new.iter().map(|order| order.reference).collect();
         stored.extend(table::select(&mut write, &references).await?);
     }
-    teach_all(&mut write, by_order, stored).await?;
+    for (reference, facts) in by_order {
+        if let Some(order) = stored.remove(reference) {
+            teach(&mut write, order, facts).await?;
+        }
+    }
     void_tickets(&mut write, by_order).await?;
     let latest = by_order.iter().flat_map(|(_, facts)| facts).map(|fact| fact.at).max();
     announce(&mut write, by_order, latest.unwrap_or_default()).await?;
@@ -90,40 +94,25 @@ async fn announce(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)], now: 
     messages::write(write, &offers.collect::<Vec<_>>(), now).await
 }
 
-/// Writes what the orders that are there learn from the facts; reads those again that somebody changed in between.
-async fn teach_all(
-    write: &mut Write,
-    by_order: &[(OrderRef, Vec<&OrderFact>)],
-    mut stored: HashMap<OrderRef, Order>,
-) -> Result<(), StoreError> {
+/// Writes what the order learns from the facts; reads it again if somebody was in between.
+async fn teach(write: &mut Write, mut order: Order, facts: &[&OrderFact]) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
-        let (mut learned, mut ended) = (Vec::with_capacity(stored.len()), Vec::new());
-        for (reference, facts) in by_order {
-            let Some(before) = stored.remove(reference) else { continue };
-            let order = learn(before.clone(), facts);
-            if order.known.checkout_open
-                && order.state == OrderState::Cancelled
-                && before.state != OrderState::Cancelled
-            {
-                ended.push((order.reference, order.updated_at));
-            }
-            if order != before {
-                learned.push(order);
-            }
-        }
-        let written = table::updated(write, &mut learned).await?;
-        for (reference, at) in ended.into_iter().filter(|(reference, _)| written.contains(reference)) {
-            outstanding::close_now(write, reference, at).await?;
-        }
-        let left = learned.iter().map(|order| order.reference).filter(|reference| !written.contains(reference));
-        let left: Vec<_> = left.collect();
-        if left.is_empty() {
+        let learned = learn(order.clone(), facts);
+        if learned == order {
             return Ok(());
         }
-        stored = table::select(write, &left).await?;
-        if let Some(gone) = left.iter().find(|reference| !stored.contains_key(reference)) {
-            return Err(StoreError::Corrupt(format!("order {gone} has gone")));
+        if table::update(write, &learned).await? {
+            let is_ended = learned.state == OrderState::Cancelled && order.state != OrderState::Cancelled;
+            if is_ended && learned.known.checkout_open {
+                outstanding::close_now(write, learned.reference, learned.updated_at).await?;
+            }
+            return Ok(());
         }
+        let reference = order.reference;
+        let Some(now) = table::select(write, &[reference]).await?.remove(&reference) else {
+            return Err(StoreError::Corrupt(format!("order {reference} has gone")));
+        };
+        order = now;
     }
     Err(fault::contended())
 }

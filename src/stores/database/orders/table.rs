@@ -1,9 +1,10 @@
 //! Rows of orders: reading, adding and writing many in one statement, each over the revision that was read.
 //!
-//! Several are updated in one statement, by reference, so that two batches take the rows they share in the same order; should they
-//! wait for each other all the same, the database makes one give way.
+//! Several are updated in one statement where nobody else changes the same ones at the same time, as a rule: it may take rows in an
+//! order of its own, and of two batches that wait for each other the database makes one give way. Order facts, which come to all
+//! consumers at once, are written one by one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{COLUMNS, Order, of_row, quantity, state_name};
 use crate::{
@@ -33,7 +34,7 @@ static UPDATE: Many = Many::new(|| {
          total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
          updated_at = v.column11, once_minor = v.column12, revision = orders.revision + 1 FROM (VALUES ",
         12,
-        ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2 RETURNING orders.reference",
+        ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2",
     )
 });
 
@@ -89,23 +90,15 @@ pub(super) async fn insert(write: &mut Write, orders: &[Order]) -> Result<bool, 
 
 /// [`update`] for many, which must be different ones; `false` if any row is at another revision: the others are written.
 pub(super) async fn update_many(write: &mut Write, orders: &mut [Order]) -> Result<bool, StoreError> {
-    let updated = updated(write, orders).await?;
-    Ok(updated.len() == orders.len())
-}
-
-/// The same: which of them are written.
-pub(super) async fn updated(write: &mut Write, orders: &mut [Order]) -> Result<HashSet<OrderRef>, StoreError> {
     orders.sort_by_key(|order| order.reference);
-    let mut updated = HashSet::with_capacity(orders.len());
+    let mut updated = 0;
     for orders in orders.chunks(ROWS) {
         let update = UPDATE.bound(orders, |query, order| {
             bind_changing(query.bind(order.reference.to_string()).bind(revision(order)), order)
         });
-        for row in write.fetch_all(update).await? {
-            updated.insert(row.parsed("reference")?);
-        }
+        updated += write.execute(update).await?;
     }
-    Ok(updated)
+    Ok(updated == orders.len() as u64)
 }
 
 /// Writes the order over its revision, which becomes one higher; `false` if the row is at another one.
