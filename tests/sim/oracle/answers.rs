@@ -41,13 +41,14 @@ impl World {
                     Caller::Keep(order, _) | Caller::Reduce(order, _) => {
                         self.model.orders.get(&order).is_some_and(|order| order.payment.is_some())
                     }
-                    Caller::Nobody if self.extras.moves => true,
+                    Caller::Nobody if self.extras.moves && self.script.is_some() => true,
                     _ => self.model.orders.values().any(is_less),
                 }
             }
             Answer::SeatAdded => match caller {
                 Caller::Move(order, number) => self.model.has_moved_by(order, number),
-                Caller::Nobody => true,
+                // Whom it reached is cut off by the script alone.
+                Caller::Nobody => self.script.is_some(),
                 _ => false,
             },
             Answer::Waitlist(WaitlistAnswer::Standing(standing)) => match &**standing {
