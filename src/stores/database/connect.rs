@@ -31,7 +31,9 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_LIMITS: &str =
     "SET statement_timeout = '5s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '15s'";
 /// Every statement goes by keys. A plan that was made while a table was small, and is kept, would read all of it when it is large.
-const POSTGRES_PLANS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+/// None is worth compiling; PostgreSQL would compile those that do what is switched off, for their cost is thought immense.
+const POSTGRES_PLANS: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 const IN_RECOVERY: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END";
 
 #[derive(Debug, thiserror::Error)]

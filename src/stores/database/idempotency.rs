@@ -127,8 +127,8 @@ pub async fn finish(write: &mut Write, key: &str, status: u16, response: &str) -
 }
 
 static FINISH: Many = Many::new(|| {
-    let before = "UPDATE idempotency_keys SET status = v.column2, response = v.column3 FROM (VALUES ";
-    Texts::rows(before, 3, ") AS v WHERE idempotency_keys.key = v.column1 AND idempotency_keys.status IS NULL")
+    let before = "UPDATE idempotency_keys SET status = v.column2, response = v.column3";
+    Texts::updates(before, 3, "idempotency_keys.key", " AND idempotency_keys.status IS NULL")
 });
 
 /// [`finish`] for many, of different keys; `false` if any of them is not running.

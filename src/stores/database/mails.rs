@@ -232,7 +232,7 @@ pub async fn attempts(database: &Database, id: Uuid) -> Result<Vec<Attempt>, Sto
 /// For one attempt: until then nobody else takes it. `None` if somebody has.
 pub async fn take(database: &Database, mail: Mail, until: EventTime) -> Result<Option<Mail>, StoreError> {
     let update = sqlx::query(
-        "UPDATE mails SET next_at = $3, attempts = attempts + 1 WHERE id = $1 AND attempts = $2 AND state = 'waiting'",
+        "UPDATE mails SET next_at = $3, attempts = attempts + 1 WHERE id = $1 AND attempts = $2 AND state NOT IN ('sent', 'failed')",
     )
     .bind(mail.id.simple().to_string())
     .bind(i64::from(mail.attempts))
@@ -254,7 +254,7 @@ pub async fn record(
 ) -> Result<(), StoreError> {
     let update = sqlx::query(
         "UPDATE mails SET state = $3, next_at = $4, last_outcome = $5, sent_at = COALESCE($6, sent_at) \
-         WHERE id = $1 AND attempts = $2 AND state = 'waiting'",
+         WHERE id = $1 AND attempts = $2 AND state NOT IN ('sent', 'failed')",
     )
     .bind(mail.id.simple().to_string())
     .bind(i64::from(mail.attempts))

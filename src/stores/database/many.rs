@@ -8,8 +8,8 @@ use std::{iter, sync::LazyLock};
 use super::Query;
 
 /// Most rows in one statement.
-pub(super) const ROWS: usize = 32;
-const ROOM: [usize; 5] = [1, 4, 8, 16, ROWS];
+pub(super) const ROWS: usize = 64;
+const ROOM: [usize; 6] = [1, 4, 8, 16, 32, ROWS];
 
 pub(super) type Many = LazyLock<Texts>;
 
@@ -19,6 +19,15 @@ impl Texts {
     /// `before ($1, $2), ($3, $4) after` for rows of two columns.
     pub fn rows(before: &str, columns: usize, after: &str) -> Self {
         Self(ROOM.map(|rows| [before, &places(rows, columns), after].concat()))
+    }
+
+    /// `before FROM (VALUES ($1, $2), ($3, $4)) AS v WHERE key is v.column1 after`: of each row, what its key finds.
+    ///
+    /// Not by `=`: of a table that it has seen empty PostgreSQL would read all, look for each row among the values, and keep that
+    /// plan while the table grows. What is in a range it can only look up.
+    pub fn updates(before: &str, columns: usize, key: &str, after: &str) -> Self {
+        let before = [before, " FROM (VALUES "].concat();
+        Self::rows(&before, columns, &[") AS v WHERE ", key, " BETWEEN v.column1 AND v.column1", after].concat())
     }
 
     /// `before ($1, $2, $3) after`: a list.

@@ -5,7 +5,9 @@
 //! must be one transaction of their own take a [`Database`] and are durable when they return. Decides nothing about stock.
 //!
 //! The one text works under these rules: times are BIGINT milliseconds, ids and JSON are TEXT, no BOOLEAN, `$1` for
-//! parameters, sums are cast, rows are guarded by conditions and by the number of rows affected and not by locks.
+//! parameters, sums are cast, rows are guarded by conditions and by the number of rows affected, and locked only where many
+//! change the same. What finds a row by its key does not repeat the condition of a partial index (`delivered_at IS NULL`):
+//! PostgreSQL, which has seen that index empty at rest, would read all of it in a sale.
 
 mod connect;
 mod fault;

@@ -90,10 +90,7 @@ pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Res
     write.commit().await
 }
 
-static MARK_SENT: Many = Many::new(|| {
-    let before = "UPDATE outbox SET sent_at = v.column2 FROM (VALUES ";
-    Texts::rows(before, 2, ") AS v WHERE outbox.id = v.column1")
-});
+static MARK_SENT: Many = Many::new(|| Texts::updates("UPDATE outbox SET sent_at = v.column2", 2, "outbox.id", ""));
 
 /// How many wait.
 pub async fn count_unsent(database: &Database) -> Result<u64, StoreError> {

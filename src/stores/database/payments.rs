@@ -189,8 +189,8 @@ pub async fn set_state(write: &mut Write, id: PaymentId, to: State, now: EventTi
 
 static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM payments WHERE id IN "].concat(), ""));
 static CAPTURE: Many = Many::new(|| {
-    let before = "UPDATE payments SET state = 'captured', updated_at = v.column2, look_at = NULL FROM (VALUES ";
-    Texts::rows(before, 2, ") AS v WHERE payments.id = v.column1 AND payments.state IN ('open', 'declined')")
+    let before = "UPDATE payments SET state = 'captured', updated_at = v.column2, look_at = NULL";
+    Texts::updates(before, 2, "payments.id", " AND payments.state IN ('open', 'declined')")
 });
 
 /// [`read`] for many: those that are there.

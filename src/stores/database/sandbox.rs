@@ -191,7 +191,7 @@ pub async fn delivered(database: &Database, id: &str, now: EventTime) -> Result<
 
 async fn delivered_alone(database: &Database, id: String, now: EventTime) -> Result<(), StoreError> {
     let update = sqlx::query(
-        "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
+        "UPDATE sandbox_webhooks SET delivered_at = $2, attempts = attempts + 1 WHERE id = $1 AND COALESCE(delivered_at, 0) = 0",
     );
     let mut write = database.begin().await?;
     write.is_step(Step::WebhookDelivered);
@@ -202,7 +202,7 @@ async fn delivered_alone(database: &Database, id: String, now: EventTime) -> Res
 /// Counts the attempt.
 pub async fn deliver_later(database: &Database, id: &str, next_at: EventTime) -> Result<(), StoreError> {
     let update = sqlx::query(
-        "UPDATE sandbox_webhooks SET next_at = $2, attempts = attempts + 1 WHERE id = $1 AND delivered_at IS NULL",
+        "UPDATE sandbox_webhooks SET next_at = $2, attempts = attempts + 1 WHERE id = $1 AND COALESCE(delivered_at, 0) = 0",
     );
     let mut write = database.begin().await?;
     write.execute(update.bind(id.to_owned()).bind(millis(next_at))).await?;

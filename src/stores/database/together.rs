@@ -23,7 +23,7 @@ use super::{Database, fault};
 use crate::stores::error::StoreError;
 
 /// Most in one transaction.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 /// After a batch, so many times what it took; not after one of a single work, or a full one. There are some fifteen desks: so
 /// together they keep about two connections busy, and the busier the database is, the larger are the batches.
 const REST: u32 = 7;

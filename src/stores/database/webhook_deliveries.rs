@@ -230,7 +230,7 @@ pub async fn attempts(database: &Database, id: Uuid) -> Result<Vec<Attempt>, Sto
 /// For one attempt: until then nobody else takes it. `None` if somebody has.
 pub async fn take(database: &Database, delivery: Delivery, until: EventTime) -> Result<Option<Delivery>, StoreError> {
     let update = sqlx::query(
-        "UPDATE webhook_deliveries SET next_at = $3, attempts = attempts + 1 WHERE id = $1 AND attempts = $2 AND state = 'waiting'",
+        "UPDATE webhook_deliveries SET next_at = $3, attempts = attempts + 1 WHERE id = $1 AND attempts = $2 AND state NOT IN ('delivered', 'failed')",
     )
     .bind(text(delivery.id))
     .bind(i64::from(delivery.attempts))
@@ -254,7 +254,7 @@ pub async fn record(
     let outcome = attempt.status.map_or_else(|| attempt.error.clone(), |status| format!("answered {status}"));
     let update = sqlx::query(
         "UPDATE webhook_deliveries SET state = $3, next_at = $4, last_outcome = $5, delivered_at = COALESCE($6, delivered_at) \
-         WHERE id = $1 AND attempts = $2 AND state = 'waiting'",
+         WHERE id = $1 AND attempts = $2 AND state NOT IN ('delivered', 'failed')",
     )
     .bind(text(delivery.id))
     .bind(i64::from(delivery.attempts))

@@ -104,11 +104,12 @@ impl Work for Receive {
     async fn alone(self, database: &Database) -> Result<Received, StoreError> {
         let mut write = database.begin().await?;
         write.is_step(Step::WebhookStored);
-        if remember(&mut write, (&self.provider, &self.id), self.now).await? == Received::Already {
-            return Ok(Received::Already);
-        }
+        // The order first, as everywhere: who has it may write what belongs to it.
         if let Some((reference, payment)) = self.captured {
             orders::captured(&mut write, reference, payment, self.now).await?;
+        }
+        if remember(&mut write, (&self.provider, &self.id), self.now).await? == Received::Already {
+            return Ok(Received::Already);
         }
         outbox::push(&mut write, &self.routing_key, &self.body, self.now).await?;
         write.commit().await?;

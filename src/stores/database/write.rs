@@ -55,6 +55,11 @@ impl Write {
         Ok(write)
     }
 
+    /// Whether no other that writes can be open.
+    pub(super) fn is_alone(&self) -> bool {
+        self.database.backend == Backend::Sqlite
+    }
+
     pub(super) fn is_step(&mut self, step: Step) {
         self.step = Some(step);
     }

@@ -30,6 +30,7 @@ use onsale::{
         provider::SessionRequest,
     },
 };
+use rand::seq::SliceRandom as _;
 use uuid::Uuid;
 
 use super::{
@@ -42,7 +43,7 @@ use super::{
 use crate::harness::new_event;
 
 /// More than fit into one statement, fewer than into one transaction.
-const MANY: u128 = 40;
+const MANY: u128 = 80;
 
 /// An order with an open payment of the same number.
 async fn checked_out(database: &Database, event: EventId, n: u128, lines: &[Line]) -> OrderRef {
@@ -205,6 +206,55 @@ async fn a_batch_without_anything_unusual_settles_all_of_it() {
 }
 
 #[tokio::test]
+async fn facts_money_and_tickets_of_the_same_orders_come_at_the_same_time() {
+    for home in Home::all().await {
+        let (database, event) = (home.open().await, new_event());
+        for n in 0..MANY {
+            checked_out(&database, event, n, &two()).await;
+        }
+        let life = |n: u128| {
+            let kinds = [FactKind::Created, FactKind::Extended, FactKind::Confirmed { payment: payment_id(n) }];
+            kinds.into_iter().zip(1..).map(move |(kind, number)| (event, fact(reference(event, n), number, kind)))
+        };
+        let mut facts: Vec<_> = (0..MANY).flat_map(life).collect();
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            facts.shuffle(&mut rand::rng());
+            told.extend(facts.chunks(70).map(<[_]>::to_vec));
+        }
+        let told = told.into_iter().map(|facts| {
+            let database = &database;
+            async move { orders::apply_facts(database, &facts).await }
+        });
+        let paid = (0..MANY).chain(0..MANY).map(|n| {
+            let (database, told) = (&database, Some((reference(event, n), payment_id(n))));
+            async move {
+                let id = format!("evt_{n}");
+                webhooks::receive(database, ("sandbox", &id), ("order.payment-success", "{}"), told, at(40)).await
+            }
+        });
+        let settled =
+            (0..MANY).map(|n| {
+                let (database, order) = (&database, reference(event, n));
+                async move {
+                    orders::settle(database, order, payment_id(n), &two(), &new_tickets(order, &two()), at(50)).await
+                }
+            });
+        let (told, paid, settled) = tokio::join!(join_all(told), join_all(paid), join_all(settled));
+        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        assert_eq!(paid.iter().filter(|one| matches!(one, Ok(Received::Now))).count(), MANY as usize, "{paid:?}");
+        assert_eq!(paid.iter().filter(|one| matches!(one, Ok(Received::Already))).count(), MANY as usize, "{paid:?}");
+        assert!(settled.iter().all(|one| matches!(one, Ok(Settled::Now))), "{settled:?}");
+        for n in 0..MANY {
+            let order = orders::by_reference(&database, reference(event, n)).await.expect("read").expect("there");
+            assert_eq!((order.state, order.known.fact_number), (OrderState::Ticketed, 3), "order {n}");
+        }
+        assert_eq!(tickets::count_live(&database, event).await.expect("count"), 2 * MANY as u64);
+        is_sound(&database, event).await;
+    }
+}
+
+#[tokio::test]
 async fn of_many_keys_each_is_begun_by_one() {
     for home in Home::all().await {
         let database = home.open().await;
@@ -317,7 +367,7 @@ async fn the_sandbox_serves_many_fans_at_once() {
                 sandbox::decide(database, &format!("s{n}"), decision, at(5)).await
             }
         };
-        let outcomes = join_all((0..MANY).map(decide).chain([decide(3), decide(77)])).await;
+        let outcomes = join_all((0..MANY).map(decide).chain([decide(3), decide(MANY)])).await;
         let (each, others) = outcomes.split_at(MANY as usize);
         for (n, outcome) in each.iter().enumerate() {
             match n {

@@ -23,9 +23,7 @@ use crate::{
     },
 };
 
-/// How often a row is read again because somebody wrote in between.
-const ROUNDS: usize = 16;
-/// How often a batch is tried again because the database gave way to another.
+/// How often a batch is tried again because another was in between.
 const ATTEMPTS: usize = 5;
 
 /// Any number of times, in any order. Makes the row if it is not there; a voided order's tickets become void with it, and
@@ -46,42 +44,39 @@ pub async fn apply_facts(database: &Database, facts: &[(EventId, OrderFact)]) ->
 
 async fn apply(database: &Database, by_order: BTreeMap<OrderRef, Vec<&OrderFact>>) -> Result<(), StoreError> {
     let by_order: Vec<_> = by_order.into_iter().collect();
-    let mut attempt = 1;
-    loop {
+    let mut last = fault::contended();
+    for _ in 0..ATTEMPTS {
         match apply_once(database, &by_order).await {
-            Err(error) if attempt < ATTEMPTS && fault::is_collision(&error) => attempt += 1,
-            outcome => return outcome,
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if fault::is_collision(&error) => last = error,
+            Err(error) => return Err(error),
         }
     }
+    Err(last)
 }
 
-/// First what is new, then what is not, each by reference: so two batches never wait for each other.
-async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<(), StoreError> {
-    // An order that is just created is hardly ever there: adding it tells.
-    let is_created =
-        |facts: &[&OrderFact]| facts.iter().any(|fact| matches!(fact.what, FactKind::Created | FactKind::Offered));
-    let old = by_order.iter().filter(|(_, facts)| !is_created(facts));
-    let references: Vec<_> = old.map(|(reference, _)| *reference).collect();
+/// `false`: somebody was faster with an order that was not there, and nothing was done.
+///
+/// All rows are taken first, then what is not there is added, each by reference: so two batches never wait for each other.
+async fn apply_once(database: &Database, by_order: &[(OrderRef, Vec<&OrderFact>)]) -> Result<bool, StoreError> {
+    let references: Vec<_> = by_order.iter().map(|(reference, _)| *reference).collect();
     let mut write = database.begin().await?;
     write.is_step(Step::FactsTakenIn);
-    let mut stored = table::select(&mut write, &references).await?;
+    let mut stored = table::take(&mut write, &references).await?;
     let is_new = |(reference, _): &&(OrderRef, Vec<&OrderFact>)| !stored.contains_key(reference);
     let new: Vec<_> =
         by_order.iter().filter(is_new).filter_map(|(reference, facts)| first(*reference, facts)).collect();
     if !table::insert(&mut write, &new).await? {
-        // Somebody was faster with some of them.
-        let references: Vec<_> = new.iter().map(|order| order.reference).collect();
-        stored.extend(table::select(&mut write, &references).await?);
+        return Ok(false);
     }
-    for (reference, facts) in by_order {
-        if let Some(order) = stored.remove(reference) {
-            teach(&mut write, order, facts).await?;
-        }
-    }
+    let known = by_order.iter().filter_map(|(reference, facts)| Some((stored.remove(reference)?, facts)));
+    teach(&mut write, known).await?;
     void_tickets(&mut write, by_order).await?;
     let latest = by_order.iter().flat_map(|(_, facts)| facts).map(|fact| fact.at).max();
     announce(&mut write, by_order, latest.unwrap_or_default()).await?;
-    write.commit().await
+    write.commit().await?;
+    Ok(true)
 }
 
 /// Whom something was offered is told, once.
@@ -94,27 +89,30 @@ async fn announce(write: &mut Write, rows: &[(OrderRef, Vec<&OrderFact>)], now: 
     messages::write(write, &offers.collect::<Vec<_>>(), now).await
 }
 
-/// Writes what the order learns from the facts; reads it again if somebody was in between.
-async fn teach(write: &mut Write, mut order: Order, facts: &[&OrderFact]) -> Result<(), StoreError> {
-    for _ in 0..ROUNDS {
+/// Writes what orders whose rows are taken learn from the facts.
+async fn teach<'a>(
+    write: &mut Write,
+    known: impl Iterator<Item = (Order, &'a Vec<&'a OrderFact>)>,
+) -> Result<(), StoreError> {
+    let (mut changed, mut ended) = (Vec::new(), Vec::new());
+    for (order, facts) in known {
         let learned = learn(order.clone(), facts);
         if learned == order {
-            return Ok(());
+            continue;
         }
-        if table::update(write, &learned).await? {
-            let is_ended = learned.state == OrderState::Cancelled && order.state != OrderState::Cancelled;
-            if is_ended && learned.known.checkout_open {
-                outstanding::close_now(write, learned.reference, learned.updated_at).await?;
-            }
-            return Ok(());
+        let is_ended = learned.state == OrderState::Cancelled && order.state != OrderState::Cancelled;
+        if is_ended && learned.known.checkout_open {
+            ended.push((learned.reference, learned.updated_at));
         }
-        let reference = order.reference;
-        let Some(now) = table::select(write, &[reference]).await?.remove(&reference) else {
-            return Err(StoreError::Corrupt(format!("order {reference} has gone")));
-        };
-        order = now;
+        changed.push(learned);
     }
-    Err(fault::contended())
+    if !table::update_many(write, &mut changed).await? {
+        return Err(StoreError::Corrupt("orders changed while their rows were taken".into()));
+    }
+    for (reference, at) in ended {
+        outstanding::close_now(write, reference, at).await?;
+    }
+    Ok(())
 }
 
 /// The row that the facts make when there is none.

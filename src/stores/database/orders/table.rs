@@ -1,8 +1,7 @@
 //! Rows of orders: reading, adding and writing many in one statement, each over the revision that was read.
 //!
-//! Several are updated in one statement where nobody else changes the same ones at the same time, as a rule: it may take rows in an
-//! order of its own, and of two batches that wait for each other the database makes one give way. Order facts, which come to all
-//! consumers at once, are written one by one.
+//! One statement that updates several may take their rows in an order of its own, and of two such that wait for each other the
+//! database makes one give way. So where others change the same ones at the same time, the rows are [taken](take) first.
 
 use std::collections::HashMap;
 
@@ -29,17 +28,23 @@ static INSERT: Many = Many::new(|| {
     )
 });
 static UPDATE: Many = Many::new(|| {
-    Texts::rows(
+    Texts::updates(
         "UPDATE orders SET state = v.column3, known = v.column4, lines = v.column5, quantity = v.column6, \
          total_minor = v.column7, event_version = v.column8, expires_at = v.column9, created_at = v.column10, \
-         updated_at = v.column11, once_minor = v.column12, revision = orders.revision + 1 FROM (VALUES ",
+         updated_at = v.column11, once_minor = v.column12, revision = orders.revision + 1",
         12,
-        ") AS v WHERE orders.reference = v.column1 AND orders.revision = v.column2",
+        "orders.reference",
+        " AND orders.revision = v.column2",
     )
 });
 
-fn select_some(references: &[OrderRef]) -> Query {
-    SELECT.bound(references, |query, reference| query.bind(reference.to_string()))
+static TAKE: Many = Many::new(|| {
+    let before = ["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat();
+    Texts::list(&before, " ORDER BY reference FOR UPDATE")
+});
+
+fn some(texts: &'static Many, references: &[OrderRef]) -> Query {
+    texts.bound(references, |query, reference| query.bind(reference.to_string()))
 }
 
 fn by_reference(rows: &[Row]) -> impl Iterator<Item = Result<(OrderRef, Order), StoreError>> {
@@ -48,9 +53,26 @@ fn by_reference(rows: &[Row]) -> impl Iterator<Item = Result<(OrderRef, Order), 
 
 /// Those that are there.
 pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
+    selected(write, &SELECT, references).await
+}
+
+/// Those that are there, which nobody else changes until the transaction ends. By reference, and before anything else: of two that
+/// take some of the same, one waits.
+pub(super) async fn take(write: &mut Write, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
+    let texts = if write.is_alone() { &SELECT } else { &TAKE };
+    let mut ascending = references.to_vec();
+    ascending.sort_unstable();
+    selected(write, texts, &ascending).await
+}
+
+async fn selected(
+    write: &mut Write,
+    texts: &'static Many,
+    references: &[OrderRef],
+) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = write.fetch_all(select_some(references)).await?;
+        let rows = write.fetch_all(some(texts, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }
@@ -62,7 +84,7 @@ pub(super) async fn select(write: &mut Write, references: &[OrderRef]) -> Result
 pub(super) async fn read(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = database.fetch_all(select_some(references)).await?;
+        let rows = database.fetch_all(some(&SELECT, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }

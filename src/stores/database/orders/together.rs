@@ -79,7 +79,7 @@ impl Work for Opening {
         let references: Vec<OrderRef> = all.iter().map(|one| one.reference).collect();
         let mut write = database.begin().await?;
         write.is_step(Step::CheckedOut);
-        let mut orders = table::select(&mut write, &references).await?;
+        let mut orders = table::take(&mut write, &references).await?;
         let (mut opened, mut answers, mut done) = (Vec::new(), Vec::new(), Vec::new());
         for one in all {
             // Taken out: a second request for one order is not plain.

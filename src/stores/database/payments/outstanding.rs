@@ -67,8 +67,9 @@ static BEGIN: Many = Many::new(|| {
          created_at, updated_at, request, look_at) SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, \
          'open', v.column7, v.column8, v.column8, v.column9, v.column10 FROM (VALUES ",
         10,
-        ") AS v WHERE NOT EXISTS (SELECT 1 FROM payments WHERE order_reference = v.column2 AND state = 'captured') \
-         ON CONFLICT DO NOTHING",
+        // As in `Texts::updates`.
+        ") AS v WHERE NOT EXISTS (SELECT 1 FROM payments WHERE order_reference BETWEEN v.column2 AND v.column2 \
+         AND state = 'captured') ON CONFLICT DO NOTHING",
     )
 });
 static OPEN_OF: Many = Many::new(|| {
@@ -146,8 +147,8 @@ pub(in crate::stores::database) struct Answered {
 }
 
 static ANSWERED: Many = Many::new(|| {
-    let before = "UPDATE payments SET provider_session = v.column2, url = v.column3 FROM (VALUES ";
-    Texts::rows(before, 3, ") AS v WHERE payments.id = v.column1 AND payments.url = ''")
+    let before = "UPDATE payments SET provider_session = v.column2, url = v.column3";
+    Texts::updates(before, 3, "payments.id", " AND payments.url = ''")
 });
 
 impl Work for Answered {

@@ -98,13 +98,8 @@ pub(in crate::stores::database) struct Decide {
 }
 
 static DECIDE: Many = Many::new(|| {
-    let before =
-        "UPDATE sandbox_sessions SET state = v.column2, card = v.column3, updated_at = v.column4 FROM (VALUES ";
-    Texts::rows(
-        before,
-        4,
-        ") AS v WHERE sandbox_sessions.id = v.column1 AND sandbox_sessions.state = 'open' RETURNING id",
-    )
+    let before = "UPDATE sandbox_sessions SET state = v.column2, card = v.column3, updated_at = v.column4";
+    Texts::updates(before, 4, "sandbox_sessions.id", " AND sandbox_sessions.state = 'open' RETURNING id")
 });
 static SAY: Many = Many::new(|| {
     let before = "INSERT INTO sandbox_webhooks (id, body, attempts, next_at) VALUES ";
@@ -156,9 +151,8 @@ pub(in crate::stores::database) struct Deliver {
 }
 
 static DELIVERED: Many = Many::new(|| {
-    let before =
-        "UPDATE sandbox_webhooks SET delivered_at = v.column2, attempts = sandbox_webhooks.attempts + 1 FROM (VALUES ";
-    Texts::rows(before, 2, ") AS v WHERE sandbox_webhooks.id = v.column1 AND sandbox_webhooks.delivered_at IS NULL")
+    let before = "UPDATE sandbox_webhooks SET delivered_at = v.column2, attempts = sandbox_webhooks.attempts + 1";
+    Texts::updates(before, 2, "sandbox_webhooks.id", " AND COALESCE(sandbox_webhooks.delivered_at, 0) = 0")
 });
 
 impl Work for Deliver {

@@ -45,7 +45,7 @@ pub(in crate::stores::database) struct Captured {
 impl Unpaid {
     pub async fn read(write: &mut Write, told: &[(OrderRef, PaymentId)]) -> Result<Self, StoreError> {
         let (references, ids): (Vec<_>, Vec<_>) = told.iter().copied().unzip();
-        let orders = table::select(write, &references).await?;
+        let orders = table::take(write, &references).await?;
         Ok(Self { orders, payments: payments::read_many(write, &ids).await? })
     }
 
@@ -111,7 +111,7 @@ impl Work for Settle {
         let ids: Vec<_> = all.iter().map(|one| one.payment).collect();
         let mut write = database.begin().await?;
         write.is_step(Step::Settled);
-        let mut orders = table::select(&mut write, &references).await?;
+        let mut orders = table::take(&mut write, &references).await?;
         let payments = payments::read_many(&mut write, &ids).await?;
         let mut done = Vec::with_capacity(all.len());
         let mut plain = Vec::with_capacity(all.len());
