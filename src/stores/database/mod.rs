@@ -6,8 +6,8 @@
 //!
 //! The one text works under these rules: times are BIGINT milliseconds, ids and JSON are TEXT, no BOOLEAN, `$1` for
 //! parameters, sums are cast, rows are guarded by conditions and by the number of rows affected, and locked only where many
-//! change the same. What finds a row by its key does not repeat the condition of a partial index (`delivered_at IS NULL`):
-//! PostgreSQL, which has seen that index empty at rest, would read all of it in a sale.
+//! change the same. In a table that grows in a sale, what finds a row by its key does not repeat the condition of a partial
+//! index (`delivered_at IS NULL`): PostgreSQL, which has seen that index empty at rest, may read all of it instead.
 
 mod connect;
 mod fault;

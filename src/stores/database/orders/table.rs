@@ -18,7 +18,8 @@ use crate::{
     },
 };
 
-static SELECT: Many = Many::new(|| Texts::list(&["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat(), ""));
+static SELECT: Many = Many::new(|| selecting(""));
+static TAKE: Many = Many::new(|| selecting(" ORDER BY reference FOR UPDATE"));
 static INSERT: Many = Many::new(|| {
     Texts::rows(
         "INSERT INTO orders (reference, revision, event_id, fan_id, currency, state, known, lines, quantity, total_minor, \
@@ -38,12 +39,11 @@ static UPDATE: Many = Many::new(|| {
     )
 });
 
-static TAKE: Many = Many::new(|| {
-    let before = ["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat();
-    Texts::list(&before, " ORDER BY reference FOR UPDATE")
-});
+fn selecting(after: &str) -> Texts {
+    Texts::list(&["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat(), after)
+}
 
-fn some(texts: &'static Many, references: &[OrderRef]) -> Query {
+fn bound(texts: &'static Many, references: &[OrderRef]) -> Query {
     texts.bound(references, |query, reference| query.bind(reference.to_string()))
 }
 
@@ -72,7 +72,7 @@ async fn selected(
 ) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = write.fetch_all(some(texts, references)).await?;
+        let rows = write.fetch_all(bound(texts, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }
@@ -84,7 +84,7 @@ async fn selected(
 pub(super) async fn read(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = database.fetch_all(some(&SELECT, references)).await?;
+        let rows = database.fetch_all(bound(&SELECT, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }
