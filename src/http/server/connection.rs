@@ -6,9 +6,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, Sleep, interval, sleep},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -36,15 +36,36 @@ const IDLE_TURNS: u32 = 3;
 /// and then what is still being sent is cut off.
 const STUCK_TURNS: u32 = 12;
 
+/// What still comes of a body that was answered already is read for so long, and so many bytes of it.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
 /// A client's connection, plain or TLS. Keeps its place under the cap for as long as anybody holds it: also as a socket.
 pub struct Connection {
     stream: Stream,
+    /// Closed while its client still sends, it is read on: otherwise what was answered last may be lost with the rest.
+    lingers: Arc<AtomicBool>,
+    linger: Option<Linger>,
     _place: Place,
+}
+
+struct Linger {
+    until: Pin<Box<Sleep>>,
+    bytes: usize,
 }
 
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
 }
 
 /// Counts the connection as open.
@@ -70,9 +91,10 @@ impl Drop for Place {
 impl Connection {
     /// Shakes hands if there is TLS; `None` if that fails or takes too long.
     pub async fn open(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, within: Duration) -> Option<Self> {
-        let Some(tls) = tls else { return Some(Self { stream: Stream::Plain(stream), _place: place }) };
+        let on = |stream| Self { stream, lingers: Arc::default(), linger: None, _place: place };
+        let Some(tls) = tls else { return Some(on(Stream::Plain(stream))) };
         match tokio::time::timeout(within, tls.accept(stream)).await {
-            Ok(Ok(stream)) => Some(Self { stream: Stream::Tls(Box::new(stream)), _place: place }),
+            Ok(Ok(stream)) => Some(on(Stream::Tls(Box::new(stream)))),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no TLS handshake");
                 None
@@ -86,6 +108,23 @@ impl Connection {
         let permit = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.expect("open");
         let place = Place::new(permit, "test");
         Self::open(stream, place, tls, Duration::from_secs(10)).await.expect("a handshake")
+    }
+
+    /// Until nothing more comes, or there was enough of it.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let begin = || Linger { until: Box::pin(sleep(LINGER)), bytes: LINGER_BYTES };
+        let Linger { until, bytes } = self.linger.get_or_insert_with(begin);
+        let mut unheeded = [0; 16 * 1024];
+        while *bytes > 0 && until.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut unheeded);
+            let read = ready!(self.stream.poll_read(context, &mut buffer));
+            let count = buffer.filled().len();
+            if read.is_err() || count == 0 {
+                break;
+            }
+            *bytes = bytes.saturating_sub(count);
+        }
+        Poll::Ready(())
     }
 
     /// As many of `bytes` as go without waiting, and whether all that was written before them is sent. The one who flushes
@@ -112,10 +151,7 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        self.get_mut().stream.poll_read(context, buffer)
     }
 }
 
@@ -135,10 +171,17 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(match &mut this.stream {
+                Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+                Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            })?;
         }
+        if this.lingers.load(Ordering::Relaxed) {
+            ready!(this.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -185,14 +228,14 @@ impl Serving {
     pub async fn run(self, connection: Connection, peer: SocketAddr) {
         let activity = Arc::new(Activity::default());
         let service = service_fn({
-            let (activity, router) = (activity.clone(), self.router);
+            let (activity, lingers, router) = (activity.clone(), connection.lingers.clone(), self.router);
             move |mut request: Request<Incoming>| {
                 activity.begun.fetch_add(1, Ordering::Relaxed);
                 activity.under_way.fetch_add(1, Ordering::Relaxed);
                 request.extensions_mut().insert(Peer(peer));
                 let (request, rest) = unread::watch(request);
                 let answer = router.clone().call(request);
-                let activity = activity.clone();
+                let (activity, lingers) = (activity.clone(), lingers.clone());
                 async move {
                     let under_way = UnderWay(activity);
                     answer.await.map(|mut answer| {
@@ -200,7 +243,7 @@ impl Serving {
                             // It is in one answer only.
                             let _ = lasting.0.set(under_way);
                         }
-                        rest.tell(answer)
+                        rest.tell(answer, &lingers)
                     })
                 }
             }

@@ -1,7 +1,7 @@
 //! Requests that are answered before their body was read to its end.
 //!
 //! hyper then closes the connection without saying so, and a client that keeps connections may send its next request into it
-//! and lose it. So the answer says that the connection is closed.
+//! and lose it. So the answer says that the connection is closed, and the connection is read on until the client has heard it.
 
 use std::{
     pin::Pin,
@@ -38,9 +38,10 @@ pub fn watch(request: Request<Incoming>) -> (Request<Body>, Rest) {
 }
 
 impl Rest {
-    pub fn tell(&self, mut answer: Response<Body>) -> Response<Body> {
+    pub fn tell(&self, mut answer: Response<Body>, lingers: &AtomicBool) -> Response<Body> {
         if self.0.as_ref().is_some_and(|was_read| !was_read.load(Ordering::Relaxed)) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            lingers.store(true, Ordering::Relaxed);
         }
         answer
     }

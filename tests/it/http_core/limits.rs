@@ -139,6 +139,23 @@ async fn s_24_a_large_body_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn s_24_whoever_goes_on_sending_a_large_body_is_told_that_it_is_refused() {
+    let served = Served::start(config()).await;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 10485760\r\n\r\n";
+    let mut stream = TcpStream::connect(served.authority()).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // It is answered by now, and nobody looks.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let part = vec![b' '; 1024 * 1024];
+    for _ in 0..10 {
+        stream.write_all(&part).await.expect("is not cut off");
+    }
+    let answer = until_closed(&mut stream, Duration::from_secs(10)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
 async fn s_24_logins_are_counted_by_address_and_the_answer_says_so() {
     let served = Served::start(Config { login_per_minute: 3, ..strict() }).await;
     for left in ["2", "1", "0"] {

@@ -78,12 +78,7 @@ async fn a_body_that_is_no_json_or_too_large_or_of_another_kind_is_refused() {
         let request = scene.shop.served.client.post(&url).bearer_auth(&scene.fan.access);
         let request = request.header("idempotency-key", scene.shop.key()).header("onsale-admission", &scene.admission);
         let request = request.header("content-type", kind).body(body);
-        // A server that has answered and closed may cut the rest of a large body off.
-        let Ok(answer) = request.send().await else {
-            assert_eq!(expected.0, 413);
-            continue;
-        };
-        let (status, code) = Answer::of(answer).await.problem();
+        let (status, code) = Answer::of(request.send().await.expect("an answer")).await.problem();
         assert_eq!((status, code.as_str()), expected);
     }
     assert_eq!(scene.counts().await, before);
