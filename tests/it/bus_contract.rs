@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use onsale::stores::{
     error::StoreError,
-    order_bus::{Message, OrderBus, Topic, embedded::EmbeddedBus},
+    order_bus::{Delivery, Message, OrderBus, Topic, embedded::EmbeddedBus},
 };
 
 use crate::{
@@ -143,6 +144,41 @@ async fn what_was_not_acknowledged_comes_again_with_a_higher_attempt() {
         }
         drop(deliveries);
         depth_becomes(&bus, 0).await;
+        home.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_together_is_gone_and_what_is_held_beside_it_comes_again() {
+    for home in Home::all() {
+        let bus = home.open().await;
+        bus.publish(Topic::Orders, &messages(0..12)).await.expect("publish");
+        let mut deliveries = bus.consume(Topic::Orders, 12).await.expect("consume");
+        let mut all = Vec::new();
+        while all.len() < 12 {
+            all.push(next(&mut deliveries).await);
+        }
+        // A run of them, and then every other one.
+        let is_done = |delivery: &Delivery| number(delivery) < 4 || number(delivery).is_multiple_of(2);
+        let (done, held): (Vec<_>, Vec<_>) = all.into_iter().partition(is_done);
+        for acknowledged in join_all(done.into_iter().map(|delivery| delivery.settle.ack())).await {
+            acknowledged.expect("ack");
+        }
+        drop(held);
+        let mut again = BTreeSet::new();
+        while again.len() < 4 {
+            let delivery = next(&mut deliveries).await;
+            assert_eq!(delivery.attempt, 2);
+            again.insert(number(&delivery));
+            delivery.settle.ack().await.expect("ack");
+        }
+        assert_eq!(again, BTreeSet::from([5, 7, 9, 11]));
+        drop(deliveries);
+        depth_becomes(&bus, 0).await;
+        let mut deliveries = bus.consume(Topic::Orders, 12).await.expect("consume");
+        bus.publish(Topic::Orders, &messages(12..13)).await.expect("publish");
+        assert_eq!(number(&next(&mut deliveries).await), 12, "nothing else is left");
+        drop(deliveries);
         home.remove().await;
     }
 }

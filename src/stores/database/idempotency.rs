@@ -65,7 +65,7 @@ impl Work for Begin {
         by_key.sort_by(|a, b| a.key.cmp(&b.key));
         let (mut write, mut new) = (database.begin().await?, HashSet::new());
         for some in by_key.chunks(ROWS) {
-            let insert = INSERT.bound(some, |query, Self { key, body, now }| {
+            let insert = INSERT.bound(write.backend(), some, |query, Self { key, body, now }| {
                 query.bind(key.clone()).bind(body.clone()).bind(millis(*now))
             });
             for row in write.fetch_all(insert).await? {
@@ -135,7 +135,7 @@ static FINISH: Many = Many::new(|| {
 pub(super) async fn finish_many(write: &mut Write, answers: &[(&str, u16, String)]) -> Result<bool, StoreError> {
     let mut finished = 0;
     for some in answers.chunks(ROWS) {
-        let update = FINISH.bound(some, |query, (key, status, response)| {
+        let update = FINISH.bound(write.backend(), some, |query, (key, status, response)| {
             query.bind((*key).to_owned()).bind(i64::from(*status)).bind(response.clone())
         });
         finished += write.execute(update).await?;

@@ -65,7 +65,7 @@ pub(super) async fn book_many(write: &mut Write, booked: &[Booked]) -> Result<()
     let moved: Vec<&Booked> = booked.iter().filter(|booked| booked.amount.minor != 0).collect();
     let mut added = 0;
     for some in moved.chunks(ROWS) {
-        added += write.execute(INSERT.bound(some, |query, booked| bind(query, booked))).await?;
+        added += write.execute(INSERT.bound(write.backend(), some, |query, booked| bind(query, booked))).await?;
     }
     match added == moved.len() as u64 {
         true => Ok(()),

@@ -163,7 +163,7 @@ pub(super) async fn enqueue_messages(
 
 async fn insert(write: &mut Write, kind: Kind, mails: &[(String, FanId, EventTime)]) -> Result<(), StoreError> {
     for some in mails.chunks(ROWS) {
-        let insert = INSERT.bound(some, |query, (about, account, now)| {
+        let insert = INSERT.bound(write.backend(), some, |query, (about, account, now)| {
             query
                 .bind(Uuid::now_v7().simple().to_string())
                 .bind(kind.as_str())

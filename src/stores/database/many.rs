@@ -2,10 +2,12 @@
 //!
 //! Its text has room for one row, or for a few, up to [`ROWS`]. Places left over repeat the last row, which must change nothing: an
 //! insert of it conflicts with itself, an update finds it once. So few texts are prepared, and all are constant.
+//!
+//! PostgreSQL has its places numbered. SQLite takes numbers for names, of which each is looked for among all: there they have none.
 
 use std::{iter, sync::LazyLock};
 
-use super::Query;
+use super::{Backend, Query};
 
 /// Most rows in one statement.
 pub(super) const ROWS: usize = 64;
@@ -13,12 +15,15 @@ const ROOM: [usize; 6] = [1, 4, 8, 16, 32, ROWS];
 
 pub(super) type Many = LazyLock<Texts>;
 
-pub(super) struct Texts([String; ROOM.len()]);
+pub(super) struct Texts {
+    numbered: [String; ROOM.len()],
+    plain: [String; ROOM.len()],
+}
 
 impl Texts {
     /// `before ($1, $2), ($3, $4) after` for rows of two columns.
     pub fn rows(before: &str, columns: usize, after: &str) -> Self {
-        Self(ROOM.map(|rows| [before, &places(rows, columns), after].concat()))
+        Self::of(|rows, place| [before, &places(rows, columns, place), after].concat())
     }
 
     /// `before FROM (VALUES ($1, $2), ($3, $4)) AS v WHERE key is v.column1 after`: of each row, what its key finds.
@@ -32,21 +37,33 @@ impl Texts {
 
     /// `before ($1, $2, $3) after`: a list.
     pub fn list(before: &str, after: &str) -> Self {
-        Self(ROOM.map(|rows| [before, &places(1, rows), after].concat()))
+        Self::of(|rows, place| [before, &places(1, rows, place), after].concat())
+    }
+
+    fn of(text: impl Fn(usize, Place) -> String) -> Self {
+        let texts = |place: Place| ROOM.map(|rows| text(rows, place));
+        Self { numbered: texts(|number| format!("${number}")), plain: texts(|_| "?".to_owned()) }
     }
 
     /// With these rows, 1 to [`ROWS`] of them.
-    pub fn bound<'a, T>(&'static self, rows: &'a [T], bind: impl Fn(Query, &'a T) -> Query) -> Query {
-        let mut rooms = self.0.iter().zip(ROOM);
+    pub fn bound<'a, T>(&'static self, on: Backend, rows: &'a [T], bind: impl Fn(Query, &'a T) -> Query) -> Query {
+        let texts = match on {
+            Backend::Postgres => &self.numbered,
+            Backend::Sqlite => &self.plain,
+        };
+        let mut rooms = texts.iter().zip(ROOM);
         let (text, room) = rooms.find(|(_, room)| rows.len() <= *room).expect("nobody binds more than ROWS");
         filled(rows, room).fold(sqlx::query(text.as_str()), bind)
     }
 }
 
+/// A place, by its number.
+type Place = fn(usize) -> String;
+
 /// `($1, $2), ($3, $4)` for two rows of two columns.
-fn places(rows: usize, columns: usize) -> String {
+fn places(rows: usize, columns: usize, place: Place) -> String {
     let row = |row: usize| {
-        let names = (1..=columns).map(|column| format!("${}", row * columns + column));
+        let names = (1..=columns).map(|column| place(row * columns + column));
         format!("({})", names.collect::<Vec<_>>().join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
@@ -63,7 +80,9 @@ mod tests {
 
     #[test]
     fn places_are_numbered_through() {
-        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
+        let texts = Texts::rows("VALUES ", 2, "");
+        assert_eq!([&texts.numbered[0], &texts.plain[0]], ["VALUES ($1, $2)", "VALUES (?, ?)"]);
+        assert!(texts.numbered[1].starts_with("VALUES ($1, $2), ($3, $4), "), "{}", texts.numbered[1]);
     }
 
     #[test]

@@ -76,7 +76,9 @@ pub async fn write(write: &mut Write, messages: &[New], now: EventTime) -> Resul
     let accounts: Vec<FanId> = messages.iter().map(|one| one.account).collect::<BTreeSet<_>>().into_iter().collect();
     let mut wanted: HashMap<(FanId, Kind), Wanted> = HashMap::new();
     for some in accounts.chunks(ROWS) {
-        let rows = write.fetch_all(SETTINGS.bound(some, |query, account| query.bind(account.to_string()))).await?;
+        let rows = write
+            .fetch_all(SETTINGS.bound(write.backend(), some, |query, account| query.bind(account.to_string())))
+            .await?;
         for row in rows {
             wanted.insert((row.parsed("account_id")?, row.named("kind")?), wanted_of(&row)?);
         }
@@ -94,7 +96,7 @@ pub async fn write(write: &mut Write, messages: &[New], now: EventTime) -> Resul
         .map(|(one, (mail, in_app))| (Uuid::now_v7(), one, mail, in_app))
         .collect();
     for some in rows.chunks(ROWS) {
-        let insert = INSERT.bound(some, |query, (id, one, _, in_app)| {
+        let insert = INSERT.bound(write.backend(), some, |query, (id, one, _, in_app)| {
             query
                 .bind(text(*id))
                 .bind(one.account.to_string())
@@ -112,7 +114,7 @@ pub async fn write(write: &mut Write, messages: &[New], now: EventTime) -> Resul
         }
         // Of one that was there before the mail is there, too.
         let mut mails = Vec::with_capacity(mailed.len());
-        for row in write.fetch_all(WRITTEN.bound(&mailed, |query, id| query.bind(text(*id)))).await? {
+        for row in write.fetch_all(WRITTEN.bound(write.backend(), &mailed, |query, id| query.bind(text(*id)))).await? {
             mails.push((row.parsed("id")?, row.parsed("account_id")?, now));
         }
         mails::enqueue_messages(write, &mails).await?;

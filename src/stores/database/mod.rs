@@ -142,6 +142,10 @@ impl Database {
         Write::begin(Arc::clone(&self.inner)).await
     }
 
+    fn backend(&self) -> Backend {
+        self.inner.backend
+    }
+
     /// An I/O error in a commit left it open what is on the disk: nothing more is written; the process must end and recover.
     pub fn is_poisoned(&self) -> bool {
         self.inner.poisoned.is_cancelled()

@@ -118,7 +118,7 @@ static FANS: Many = Many::new(|| Texts::list("SELECT reference, fan_id FROM orde
 pub async fn fans(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, FanId>, StoreError> {
     let mut fans = HashMap::with_capacity(references.len());
     for some in references.chunks(ROWS) {
-        let select = FANS.bound(some, |query, reference| query.bind(reference.to_string()));
+        let select = FANS.bound(database.backend(), some, |query, reference| query.bind(reference.to_string()));
         for row in database.fetch_all(select).await? {
             fans.insert(row.parsed("reference")?, row.parsed("fan_id")?);
         }

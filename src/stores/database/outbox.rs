@@ -46,7 +46,7 @@ static INSERT: Many = Many::new(|| {
 pub(super) async fn push_many(write: &mut Write, messages: &[(&str, &str, EventTime)]) -> Result<(), StoreError> {
     let messages: Vec<_> = messages.iter().map(|message| (Uuid::now_v7(), message)).collect();
     for some in messages.chunks(ROWS) {
-        let insert = INSERT.bound(some, |query, (id, (routing_key, body, now))| {
+        let insert = INSERT.bound(write.backend(), some, |query, (id, (routing_key, body, now))| {
             query.bind(id.to_string()).bind((*routing_key).to_owned()).bind((*body).to_owned()).bind(millis(*now))
         });
         write.execute(insert).await?;
@@ -84,7 +84,7 @@ pub async fn mark_sent(database: &Database, ids: &[Uuid], now: EventTime) -> Res
     let mut write = database.begin().await?;
     write.is_step(Step::MarkedSent);
     for some in ids.chunks(ROWS) {
-        let update = MARK_SENT.bound(some, |query, id| query.bind(id.to_string()).bind(millis(now)));
+        let update = MARK_SENT.bound(write.backend(), some, |query, id| query.bind(id.to_string()).bind(millis(now)));
         write.execute(update).await?;
     }
     write.commit().await
@@ -114,7 +114,7 @@ impl Work for Done {
         let mut write = database.begin().await?;
         write.is_step(Step::OutboxDone);
         for some in all.chunks(ROWS) {
-            write.execute(DELETE.bound(some, |query, Self(id)| query.bind(id.to_string()))).await?;
+            write.execute(DELETE.bound(write.backend(), some, |query, Self(id)| query.bind(id.to_string()))).await?;
         }
         write.commit().await?;
         Ok(all.iter().map(|_| Some(())).collect())

@@ -145,8 +145,9 @@ impl Work for BySession {
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Option<Payment>>>, StoreError> {
         let mut found = HashMap::new();
         for some in all.chunks(ROWS) {
-            let select = BY_SESSION
-                .bound(some, |query, Self { provider, session }| query.bind(provider.clone()).bind(session.clone()));
+            let select = BY_SESSION.bound(database.backend(), some, |query, Self { provider, session }| {
+                query.bind(provider.clone()).bind(session.clone())
+            });
             for row in database.fetch_all(select).await? {
                 let payment = of_row(&row)?;
                 found.insert((payment.provider.clone(), payment.provider_session.clone()), payment);
@@ -197,7 +198,7 @@ static CAPTURE: Many = Many::new(|| {
 pub(super) async fn read_many(write: &mut Write, ids: &[PaymentId]) -> Result<HashMap<PaymentId, Payment>, StoreError> {
     let mut payments = HashMap::with_capacity(ids.len());
     for some in ids.chunks(ROWS) {
-        for row in write.fetch_all(SELECT.bound(some, |query, id| query.bind(id.to_string()))).await? {
+        for row in write.fetch_all(SELECT.bound(write.backend(), some, |query, id| query.bind(id.to_string()))).await? {
             let payment = of_row(&row)?;
             payments.insert(payment.id, payment);
         }
@@ -209,7 +210,8 @@ pub(super) async fn read_many(write: &mut Write, ids: &[PaymentId]) -> Result<Ha
 pub(super) async fn capture_many(write: &mut Write, captured: &[(PaymentId, EventTime)]) -> Result<bool, StoreError> {
     let mut changed = 0;
     for some in captured.chunks(ROWS) {
-        let update = CAPTURE.bound(some, |query, (id, at)| query.bind(id.to_string()).bind(millis(*at)));
+        let update =
+            CAPTURE.bound(write.backend(), some, |query, (id, at)| query.bind(id.to_string()).bind(millis(*at)));
         changed += write.execute(update).await?;
     }
     Ok(changed == captured.len() as u64)

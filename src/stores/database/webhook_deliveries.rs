@@ -108,7 +108,10 @@ pub async fn note(database: &Database, news: &[News], now: EventTime) -> Result<
     let events: Vec<EventId> = news.iter().map(|one| one.event).collect::<BTreeSet<_>>().into_iter().collect();
     let mut listening: HashMap<EventId, Vec<(Uuid, String)>> = HashMap::new();
     for some in events.chunks(ROWS) {
-        for row in database.fetch_all(LISTENING.bound(some, |query, event| query.bind(event.to_string()))).await? {
+        for row in database
+            .fetch_all(LISTENING.bound(database.backend(), some, |query, event| query.bind(event.to_string())))
+            .await?
+        {
             let endpoint = (row.parsed("endpoint_id")?, row.string("topics")?);
             listening.entry(row.parsed("event_id")?).or_default().push(endpoint);
         }
@@ -125,7 +128,7 @@ pub async fn note(database: &Database, news: &[News], now: EventTime) -> Result<
     let mut write = database.begin().await?;
     write.is_step(Step::HookNoted);
     for some in noted.chunks(ROWS) {
-        let insert = INSERT.bound(some, |query, (id, endpoint, one)| {
+        let insert = INSERT.bound(write.backend(), some, |query, (id, endpoint, one)| {
             let to = (one.topic, one.message_id.as_str(), one.body.as_str());
             bind(query, *id, *endpoint, to, now, now + TRIED_FOR)
         });
@@ -138,8 +141,9 @@ pub async fn note(database: &Database, news: &[News], now: EventTime) -> Result<
 pub async fn ping(write: &mut Write, endpoint: Uuid, body: &str, now: EventTime) -> Result<Uuid, StoreError> {
     let (id, message) = (Uuid::now_v7(), text(Uuid::now_v7()));
     let rows = [(id, message)];
-    let insert = INSERT
-        .bound(&rows, |query, (id, message)| bind(query, *id, endpoint, ("ping", message.as_str(), body), now, now));
+    let insert = INSERT.bound(write.backend(), &rows, |query, (id, message)| {
+        bind(query, *id, endpoint, ("ping", message.as_str(), body), now, now)
+    });
     write.execute(insert).await?;
     Ok(id)
 }

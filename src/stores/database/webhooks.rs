@@ -127,8 +127,9 @@ impl Receive {
 async fn remember_many(write: &mut Write, messages: &[&Receive]) -> Result<HashSet<(String, String)>, StoreError> {
     let mut new = HashSet::new();
     for some in messages.chunks(ROWS) {
-        let insert = INSERT
-            .bound(some, |query, one| query.bind(one.provider.clone()).bind(one.id.clone()).bind(millis(one.now)));
+        let insert = INSERT.bound(write.backend(), some, |query, one| {
+            query.bind(one.provider.clone()).bind(one.id.clone()).bind(millis(one.now))
+        });
         for row in write.fetch_all(insert).await? {
             new.insert((row.string("provider")?, row.string("id")?));
         }

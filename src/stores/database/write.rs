@@ -55,6 +55,10 @@ impl Write {
         Ok(write)
     }
 
+    pub(super) fn backend(&self) -> Backend {
+        self.database.backend
+    }
+
     /// Whether no other that writes can be open.
     pub(super) fn is_alone(&self) -> bool {
         self.database.backend == Backend::Sqlite

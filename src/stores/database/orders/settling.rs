@@ -192,7 +192,7 @@ fn booked(paid: &Payment, entry: Entry, at: EventTime) -> Booked {
 }
 
 async fn insert_ticket(write: &mut Write, order: &Order, ticket: &Ticket) -> Result<(), StoreError> {
-    let insert = TICKETS.bound(&[(order.fan, ticket)], bind_ticket);
+    let insert = TICKETS.bound(write.backend(), &[(order.fan, ticket)], bind_ticket);
     match (write.execute(insert).await, &ticket.seat) {
         (Err(StoreError::Conflict(_)), Some(seat)) => {
             let event = order.reference.event;

@@ -10,7 +10,7 @@ use crate::{
     domain::id::OrderRef,
     stores::{
         database::{
-            Database, Query, Write,
+            Backend, Database, Query, Write,
             many::{Many, ROWS, Texts},
             row::{Row, json, millis},
         },
@@ -43,8 +43,8 @@ fn selecting(after: &str) -> Texts {
     Texts::list(&["SELECT ", COLUMNS, " FROM orders WHERE reference IN "].concat(), after)
 }
 
-fn bound(texts: &'static Many, references: &[OrderRef]) -> Query {
-    texts.bound(references, |query, reference| query.bind(reference.to_string()))
+fn bound(on: Backend, texts: &'static Many, references: &[OrderRef]) -> Query {
+    texts.bound(on, references, |query, reference| query.bind(reference.to_string()))
 }
 
 fn by_reference(rows: &[Row]) -> impl Iterator<Item = Result<(OrderRef, Order), StoreError>> {
@@ -72,7 +72,7 @@ async fn selected(
 ) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = write.fetch_all(bound(texts, references)).await?;
+        let rows = write.fetch_all(bound(write.backend(), texts, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }
@@ -84,7 +84,7 @@ async fn selected(
 pub(super) async fn read(database: &Database, references: &[OrderRef]) -> Result<HashMap<OrderRef, Order>, StoreError> {
     let mut orders = HashMap::with_capacity(references.len());
     for references in references.chunks(ROWS) {
-        let rows = database.fetch_all(bound(&SELECT, references)).await?;
+        let rows = database.fetch_all(bound(database.backend(), &SELECT, references)).await?;
         for order in by_reference(&rows) {
             orders.extend([order?]);
         }
@@ -96,7 +96,7 @@ pub(super) async fn read(database: &Database, references: &[OrderRef]) -> Result
 pub(super) async fn insert(write: &mut Write, orders: &[Order]) -> Result<bool, StoreError> {
     let mut added = 0;
     for orders in orders.chunks(ROWS) {
-        let insert = INSERT.bound(orders, |query, order| {
+        let insert = INSERT.bound(write.backend(), orders, |query, order| {
             let lasting = query
                 .bind(order.reference.to_string())
                 .bind(revision(order))
@@ -115,7 +115,7 @@ pub(super) async fn update_many(write: &mut Write, orders: &mut [Order]) -> Resu
     orders.sort_by_key(|order| order.reference);
     let mut updated = 0;
     for orders in orders.chunks(ROWS) {
-        let update = UPDATE.bound(orders, |query, order| {
+        let update = UPDATE.bound(write.backend(), orders, |query, order| {
             bind_changing(query.bind(order.reference.to_string()).bind(revision(order)), order)
         });
         updated += write.execute(update).await?;

@@ -86,7 +86,7 @@ impl Work for Begin {
         let (mut write, mut open) = (database.begin().await?, HashMap::new());
         write.is_step(Step::PaymentOpened);
         for some in by_order.chunks(ROWS) {
-            let insert = BEGIN.bound(some, |query, Self { payment, request, look_at }| {
+            let insert = BEGIN.bound(write.backend(), some, |query, Self { payment, request, look_at }| {
                 query
                     .bind(payment.id.to_string())
                     .bind(payment.reference.to_string())
@@ -100,7 +100,8 @@ impl Work for Begin {
                     .bind(millis(*look_at))
             });
             write.execute(insert).await?;
-            let select = OPEN_OF.bound(some, |query, one| query.bind(one.payment.reference.to_string()));
+            let select =
+                OPEN_OF.bound(write.backend(), some, |query, one| query.bind(one.payment.reference.to_string()));
             for row in write.fetch_all(select).await? {
                 let outstanding = of_outstanding(&row)?;
                 open.insert(outstanding.payment.reference, outstanding);
@@ -160,7 +161,7 @@ impl Work for Answered {
         by_id.sort_by_key(|one| one.id);
         let mut write = database.begin().await?;
         for some in by_id.chunks(ROWS) {
-            let update = ANSWERED.bound(some, |query, Self { id, opened }| {
+            let update = ANSWERED.bound(write.backend(), some, |query, Self { id, opened }| {
                 query.bind(id.to_string()).bind(opened.session.clone()).bind(opened.url.clone())
             });
             write.execute(update).await?;

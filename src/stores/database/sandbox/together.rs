@@ -35,7 +35,7 @@ impl Work for Create {
         by_id.sort_by(|a, b| a.0.id.cmp(&b.0.id));
         let mut write = database.begin().await?;
         for some in by_id.chunks(ROWS) {
-            let insert = CREATE.bound(some, |query, Self(session)| {
+            let insert = CREATE.bound(write.backend(), some, |query, Self(session)| {
                 query
                     .bind(session.id.clone())
                     .bind(session.reference.to_string())
@@ -73,7 +73,10 @@ impl Work for ById {
     async fn together(database: &Database, all: &[Self]) -> Result<Vec<Option<Option<Session>>>, StoreError> {
         let mut found = HashMap::new();
         for some in all.chunks(ROWS) {
-            for row in database.fetch_all(SELECT.bound(some, |query, Self(id)| query.bind(id.clone()))).await? {
+            for row in database
+                .fetch_all(SELECT.bound(database.backend(), some, |query, Self(id)| query.bind(id.clone())))
+                .await?
+            {
                 let session = of_row(&row)?;
                 found.insert(session.id.clone(), session);
             }
@@ -83,7 +86,7 @@ impl Work for ById {
 
     async fn alone(self, database: &Database) -> Result<Option<Session>, StoreError> {
         let only = [self];
-        let select = SELECT.bound(&only, |query, Self(id)| query.bind(id.clone()));
+        let select = SELECT.bound(database.backend(), &only, |query, Self(id)| query.bind(id.clone()));
         database.fetch_optional(select).await?.map(|row| of_row(&row)).transpose()
     }
 }
@@ -119,7 +122,7 @@ impl Work for Decide {
         let mut write = database.begin().await?;
         write.is_step(Step::Captured);
         for some in by_id.chunks(ROWS) {
-            let update = DECIDE.bound(some, |query, one| {
+            let update = DECIDE.bound(write.backend(), some, |query, one| {
                 query.bind(one.id.clone()).bind(one.to.as_str()).bind(one.card.as_str()).bind(millis(one.now))
             });
             for row in write.fetch_all(update).await? {
@@ -129,7 +132,7 @@ impl Work for Decide {
         let says = firsts().filter(|one| moved.contains(&one.id)).flat_map(|one| &one.says);
         let says: Vec<_> = says.map(|said| (Uuid::now_v7().to_string(), said)).collect();
         for some in says.chunks(ROWS) {
-            let insert = SAY.bound(some, |query, (id, Said { body, at })| {
+            let insert = SAY.bound(write.backend(), some, |query, (id, Said { body, at })| {
                 query.bind(id.clone()).bind(body.clone()).bind(0_i64).bind(millis(*at))
             });
             write.execute(insert).await?;
@@ -162,7 +165,8 @@ impl Work for Deliver {
         let mut write = database.begin().await?;
         write.is_step(Step::WebhookDelivered);
         for some in all.chunks(ROWS) {
-            let update = DELIVERED.bound(some, |query, one| query.bind(one.id.clone()).bind(millis(one.now)));
+            let update =
+                DELIVERED.bound(write.backend(), some, |query, one| query.bind(one.id.clone()).bind(millis(one.now)));
             write.execute(update).await?;
         }
         write.commit().await?;

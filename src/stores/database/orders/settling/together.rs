@@ -158,7 +158,7 @@ async fn write_plain(write: &mut Write, plain: &[(&Settle, Order, &Payment)]) ->
         plain.iter().flat_map(|(one, order, _)| one.tickets.iter().map(|ticket| (order.fan, ticket))).collect();
     let mut added = 0;
     for some in tickets.chunks(ROWS) {
-        added += write.execute(TICKETS.bound(some, bind_ticket)).await?;
+        added += write.execute(TICKETS.bound(write.backend(), some, bind_ticket)).await?;
     }
     if added != tickets.len() as u64 {
         return Ok(false);
