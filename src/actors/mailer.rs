@@ -13,7 +13,10 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    domain::time::{EventTime, Millis},
+    domain::{
+        retry::{Outcome, Retries, Verdict},
+        time::{EventTime, Millis},
+    },
     stores::{
         crash_point::{self, Step},
         database::{
@@ -40,7 +43,7 @@ struct Sender {
     post: Arc<dyn Post>,
     sale: Sale,
     workers: usize,
-    first_pause: Millis,
+    retries: Retries,
 }
 
 /// Takes mails that are due, and sends them.
@@ -51,8 +54,8 @@ pub fn start(
     post: Arc<dyn Post>,
     config: &Config,
 ) -> Worker {
-    let first_pause = Millis::seconds(config.retry_after);
-    let sender = Sender { database, letters, post, sale: directory.sale(), workers: config.workers, first_pause };
+    let retries = Retries { first: Millis::seconds(config.retry_after), longest: LONGEST_PAUSE };
+    let sender = Sender { database, letters, post, sale: directory.sale(), workers: config.workers, retries };
     let sender = Arc::new(sender);
     Worker::start("the mailer", move |stop| Arc::clone(&sender).run(stop))
 }
@@ -127,29 +130,15 @@ impl Sender {
     }
 
     fn judge(&self, mail: &Mail, outcome: &Result<Accepted, PostError>, now: EventTime) -> (State, EventTime) {
-        match outcome {
-            Ok(_) => (State::Sent, now),
-            Err(PostError::Never(_)) => (State::Failed, now),
-            Err(PostError::Later(_)) => {
-                let next = now + pause(self.first_pause, mail.attempts);
-                if next > mail.give_up_at { (State::Failed, now) } else { (State::Waiting, next) }
-            }
+        let outcome = match outcome {
+            Ok(_) => Outcome::Accepted,
+            Err(PostError::Later(_)) => Outcome::Failed,
+            Err(PostError::Never(_)) => Outcome::Refused,
+        };
+        match self.retries.judge(outcome, mail.attempts, mail.give_up_at, now) {
+            Verdict::Done => (State::Sent, now),
+            Verdict::Again(next) => (State::Waiting, next),
+            Verdict::GivenUp => (State::Failed, now),
         }
-    }
-}
-
-/// After so many attempts.
-fn pause(first: Millis, attempts: u32) -> Millis {
-    first.doubled(attempts.saturating_sub(1), LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_pause_is_twice_as_long_up_to_the_longest() {
-        let pauses = [1, 2, 3, 5, 6, 7, 1_000].map(|attempts| pause(Millis::seconds(30), attempts).0 / 1_000);
-        assert_eq!(pauses, [30, 60, 120, 480, 900, 900, 900]);
     }
 }

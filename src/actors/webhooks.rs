@@ -21,7 +21,10 @@ use uuid::Uuid;
 
 use super::{backoff::Backoff, clock::wall, measures, worker::Worker};
 use crate::{
-    domain::time::{EventTime, Millis},
+    domain::{
+        retry::{Outcome, Retries, Verdict},
+        time::{EventTime, Millis},
+    },
     stores::{
         crash_point::{self, Step},
         database::{
@@ -59,14 +62,14 @@ struct Sender {
     keys: Arc<KeyRing>,
     workers: usize,
     each: usize,
-    first_pause: Millis,
+    retries: Retries,
 }
 
 /// Takes deliveries that are due, and calls their endpoints.
 pub fn start(database: Database, egress: Arc<Egress>, keys: Arc<KeyRing>, config: &Config) -> Worker {
-    let first_pause = Millis::seconds(config.retry_after);
+    let retries = Retries { first: Millis::seconds(config.retry_after), longest: LONGEST_PAUSE };
     let (workers, each) = (config.workers, config.workers_per_endpoint);
-    let sender = Arc::new(Sender { database, egress, keys, workers, each, first_pause });
+    let sender = Arc::new(Sender { database, egress, keys, workers, each, retries });
     Worker::start("the sender of webhooks", move |stop| Arc::clone(&sender).run(stop))
 }
 
@@ -203,12 +206,11 @@ impl Sender {
     }
 
     fn judge(&self, delivery: &Delivery, status: Option<u16>, now: EventTime) -> (State, EventTime) {
-        match status {
-            Some(200..=299) => (State::Delivered, now),
-            _ => {
-                let next = now + pause(self.first_pause, delivery.attempts);
-                if next > delivery.give_up_at { (State::Failed, now) } else { (State::Waiting, next) }
-            }
+        let outcome = if matches!(status, Some(200..=299)) { Outcome::Accepted } else { Outcome::Failed };
+        match self.retries.judge(outcome, delivery.attempts, delivery.give_up_at, now) {
+            Verdict::Done => (State::Delivered, now),
+            Verdict::Again(next) => (State::Waiting, next),
+            Verdict::GivenUp => (State::Failed, now),
         }
     }
 
@@ -228,20 +230,4 @@ impl Sender {
 
 fn body(delivery: &Delivery) -> Bytes {
     Bytes::copy_from_slice(delivery.body.as_bytes())
-}
-
-/// After so many attempts.
-fn pause(first: Millis, attempts: u32) -> Millis {
-    first.doubled(attempts.saturating_sub(1), LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_pause_is_twice_as_long_up_to_four_hours() {
-        let pauses = [1, 2, 3, 11, 12, 1_000].map(|attempts| pause(Millis::seconds(10), attempts).0 / 1_000);
-        assert_eq!(pauses, [10, 20, 40, 10_240, 14_400, 14_400]);
-    }
 }

@@ -22,6 +22,7 @@ pub mod order;
 pub mod price;
 pub mod queue;
 pub mod refund;
+pub mod retry;
 pub mod rotation;
 pub mod stock;
 pub mod ticket;

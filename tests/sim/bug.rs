@@ -99,10 +99,14 @@ pub enum Bug {
     CountCardOnceTicketed,
     /// A ticket that somebody has taken is taken once more.
     TakeReturnTwice,
+    /// A mail that was taken is not looked at again,
+    ForgetTakenMail,
+    /// or counts as sent before it is.
+    RecordMailBeforeSending,
 }
 
 impl Bug {
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::SkipEpochCompare,
         Self::AnswerBeforeCommit,
         Self::ResendOtherBytes,
@@ -150,5 +154,7 @@ impl Bug {
         Self::LeaveBothSeats,
         Self::CountCardOnceTicketed,
         Self::TakeReturnTwice,
+        Self::ForgetTakenMail,
+        Self::RecordMailBeforeSending,
     ];
 }

@@ -1,5 +1,5 @@
 //! What an event can have beside what all have here, each with odds of its own: codes, stock that comes in parts, tickets that
-//! move, cards that buy so much and no more.
+//! move, cards that buy so much and no more, a mail server that fails.
 
 use onsale::domain::{
     inventory::configuration::{Configuration, Release},
@@ -29,6 +29,8 @@ pub struct Extras {
     pub cards: u64,
     /// Holders give tickets back to who waits.
     pub returns: bool,
+    /// The mail server takes nothing so often, in percent, while there are faults.
+    pub post_fails: u64,
 }
 
 impl Extras {
@@ -57,6 +59,7 @@ impl Extras {
             per_card: rng.percent(40).then(|| rng.between(1, 5) as u16),
             cards: rng.between(1, 4),
             returns: swarm.list.is_some() && rng.percent(60),
+            post_fails: rng.pick(&[0, 10, 40]),
         }
     }
 

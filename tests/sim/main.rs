@@ -25,7 +25,7 @@ const SEEDS: u64 = 2_000;
 const SEEDS_PER_BUG: u64 = 300;
 
 /// What has to be met somewhere in the ordinary run, or it proves little.
-const SITUATIONS: [&str; 72] = [
+const SITUATIONS: [&str; 74] = [
     "a late payment takes other seats",
     "a hold is kept for its payment",
     "classes wait together, and one of them is called",
@@ -98,6 +98,8 @@ const SITUATIONS: [&str; 72] = [
     "a card has bought as many as it may",
     "a ticket is given back for who waits",
     "a ticket that was to be given back is kept after all",
+    "a mail is tried again",
+    "a mail has no tickets to bring any more",
 ];
 
 fn number_from(name: &str) -> Option<u64> {

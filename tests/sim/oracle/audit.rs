@@ -19,7 +19,7 @@ use onsale::{
 };
 
 use crate::{
-    stores::database::PaymentState,
+    stores::database::{MailState, PaymentState},
     world::{Event, World},
 };
 
@@ -32,6 +32,7 @@ impl World {
         let busy: Vec<_> = self.fans.iter().filter(|fan| !fan.is_done()).map(|fan| fan.describe()).collect();
         let held = self.model.orders.values().filter(|order| order.state == HoldState::Held).count();
         let unpaid = self.provider.sessions.values().filter(|one| one.captured_minor == 0).count();
+        let mails = self.database.mails.values().filter(|row| row.state == MailState::Waiting).count();
         let mut left = Vec::new();
         for (what, count) in [
             ("fans", busy.len()),
@@ -40,6 +41,7 @@ impl World {
             ("webhooks", self.provider.webhooks.len()),
             ("rows in the outbox", self.database.outbox.len()),
             ("open orders", self.open_orders()),
+            ("mails", mails),
             ("facts", (self.model.facts - self.journal.published.min(self.model.facts)) as usize),
         ] {
             if count > 0 {
@@ -73,6 +75,7 @@ impl World {
         self.audit_recovery(&mut wrong);
         self.audit_codes(&mut wrong);
         self.audit_claims(&mut wrong);
+        self.audit_mails(&mut wrong);
         self.require(wrong.is_empty(), || wrong.join("\n"));
     }
 

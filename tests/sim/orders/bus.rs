@@ -23,6 +23,7 @@ impl World {
         self.later(400, Event::Relay);
         self.refunds_due();
         self.moves_due();
+        self.mails_due();
         if self.now < self.broker.down_until {
             return;
         }

@@ -3,6 +3,7 @@
 mod bus;
 mod cards;
 mod checkout;
+mod mailing;
 mod moving;
 mod refund;
 mod returning;

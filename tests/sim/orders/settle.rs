@@ -132,6 +132,7 @@ impl World {
         let twice = self.bug == Some(Bug::ConsumerWithoutDeduplication);
         let first = if twice { 1 + self.database.live_tickets(order) as u32 } else { 1 };
         self.database.issue_tickets(order, &lines, first);
+        self.enqueue_mail(order);
         self.check_one_ticket_a_seat();
         let refunds = self.database.refunds.iter().any(|row| row.order == order && row.payment == payment);
         if !refunds && self.script.is_none() && self.rng.percent(5) {

@@ -12,15 +12,17 @@ use crate::{
 const MOST_TIMES: u32 = 6;
 
 /// Bugs of the saga. Each must be found by some cell of such a walk.
-const BUGS: [(Bug, Walk); 10] = [
+const BUGS: [(Bug, Walk); 12] = [
     (Bug::AcknowledgeBeforeCommit, Walk::InTime),
     (Bug::AnswerWebhookBeforeCommit, Walk::InTime),
     (Bug::ConfirmUnderAnotherPayment, Walk::InTime),
     (Bug::ConsumerWithoutDeduplication, Walk::InTime),
     (Bug::CountCardOnceTicketed, Walk::Limited),
+    (Bug::ForgetTakenMail, Walk::InTime),
     (Bug::FreeTheSeatTaken, Walk::Moved),
     (Bug::LeaveBothSeats, Walk::Moved),
     (Bug::MarkPublishedBeforeConfirm, Walk::InTime),
+    (Bug::RecordMailBeforeSending, Walk::InTime),
     (Bug::RefundUnderNewKey, Walk::LateStockGone),
     (Bug::TakeReturnTwice, Walk::Returned),
 ];

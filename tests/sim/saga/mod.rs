@@ -17,7 +17,7 @@ pub use self::{
 };
 use crate::world::World;
 
-/// Whatever makes something durable, or tells somebody of it, on the way from a hold to tickets or to the money back.
+/// Whatever makes something durable, or tells somebody of it, on the way from a hold to tickets in the mail or to the money back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Segments of the journal: the hold, its end unpaid, its longer life while its payment is under way; the decision about a
@@ -62,6 +62,10 @@ pub enum Step {
     ReturnBegun,
     OutboxDone,
     PaymentAcknowledged,
+    /// The tickets' mail: one sender has it, it goes out, and what became of it is known.
+    MailTaken,
+    MailSent,
+    MailRecorded,
     /// By an organizer.
     RefundBegun,
     RefundAsked,
@@ -129,7 +133,7 @@ impl Harm {
 }
 
 impl Step {
-    const ALL: [(Self, &'static str, Kind); 46] = [
+    const ALL: [(Self, &'static str, Kind); 49] = [
         (Self::Held, "hold committed", Kind::Append),
         (Self::FactsPublished, "facts published", Kind::Message),
         (Self::CursorMoved, "published cursor moved", Kind::Call),
@@ -157,6 +161,9 @@ impl Step {
         (Self::ReturnBegun, "settled by a refund", Kind::Transaction),
         (Self::OutboxDone, "outbox done", Kind::Transaction),
         (Self::PaymentAcknowledged, "payment acknowledged", Kind::Acknowledgement),
+        (Self::MailTaken, "mail taken", Kind::Transaction),
+        (Self::MailSent, "mail sent", Kind::Call),
+        (Self::MailRecorded, "mail recorded", Kind::Transaction),
         (Self::Ended, "end of hold committed", Kind::Append),
         (Self::MoveBegun, "move to a seat begun", Kind::Transaction),
         (Self::SeatAsked, "second seat asked for", Kind::Call),

@@ -10,6 +10,7 @@ use onsale::domain::{
     money::{Currency, Money},
     order::Known,
     refund::GivenBack,
+    time::EventTime,
 };
 
 #[derive(Debug, Clone)]
@@ -85,6 +86,29 @@ pub enum ReturnState {
     Void,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailState {
+    Waiting,
+    Sent,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct MailRow {
+    pub state: MailState,
+    pub attempts: u32,
+    /// Not before; while somebody is at it, when another may.
+    pub next_at: EventTime,
+    pub give_up_at: EventTime,
+}
+
+impl MailRow {
+    /// Whether it waits still, and nobody has taken it since.
+    pub fn waits_after(&self, attempts: u32) -> bool {
+        self.state == MailState::Waiting && self.attempts == attempts
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
     pub order: OrderId,
@@ -112,6 +136,7 @@ pub struct Database {
     /// By order and number within it.
     pub moves: BTreeMap<(OrderId, u32), SeatMove>,
     pub returns: BTreeMap<(OrderId, u32), ReturnState>,
+    pub mails: BTreeMap<OrderId, MailRow>,
     /// What each payment takes of its card's limit.
     pub claims: BTreeMap<PaymentId, Claim>,
     /// Webhooks seen.
@@ -134,6 +159,10 @@ impl Database {
 
     pub fn live_tickets(&self, order: OrderId) -> usize {
         self.live(order).count()
+    }
+
+    pub fn has_had_tickets(&self, order: OrderId) -> bool {
+        self.tickets.range((order, 0)..=(order, u32::MAX)).next().is_some()
     }
 
     /// Positions of the tickets that are good.

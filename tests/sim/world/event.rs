@@ -144,6 +144,8 @@ pub enum Event {
         captured: bool,
     },
     Act(Act),
+    /// One arrives.
+    Mail(OrderId),
     /// The node dies.
     Crash,
     Webhook(u64),

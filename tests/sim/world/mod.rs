@@ -14,7 +14,11 @@ pub use self::{
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale::domain::{id::FanId, inventory::entry::Segment, queue::Place};
+use onsale::domain::{
+    id::{FanId, OrderId},
+    inventory::entry::Segment,
+    queue::Place,
+};
 
 use crate::{
     bug::Bug,
@@ -35,8 +39,9 @@ pub const WALL_BASE: u64 = 1_700_000_000_000;
 pub const LEASE_MS: u64 = 5_000;
 /// and its owner is unsure of it a second earlier.
 pub const SURE_MS: u64 = 4_000;
-/// Sets their dice apart.
+/// Set their dice apart.
 const EXTRAS: u64 = 0x6578_7472_6173;
+const MAILS: u64 = 0x006D_6169_6C73;
 /// A run has some thousand events.
 const MAX_EVENTS: u64 = 200_000;
 /// Everything must be settled so long after the faults have stopped.
@@ -78,6 +83,9 @@ pub struct World {
     pub fans: Vec<Fan>,
     pub attempts: Vec<Attempt>,
     pub settling: BTreeMap<u64, Settling>,
+    /// Orders whose mail has arrived.
+    pub mailbox: BTreeSet<OrderId>,
+    pub dice_of_mails: Rng,
     pub calls: crate::oracle::shares::Calls,
     pub told: BTreeMap<Place, crate::oracle::line::Told>,
     pub given: BTreeMap<Place, FanId>,
@@ -104,7 +112,8 @@ impl World {
         let mut rng = Rng::new(seed);
         let swarm = Swarm { list: List::of(&mut Rng::new(!seed)), ..Swarm::of(&mut rng) };
         let extras = Extras::of(&mut Rng::new(seed ^ EXTRAS), &swarm);
-        Self::of(rng, (swarm, extras), None, bug, print)
+        let world = Self::of(rng, (swarm, extras), None, bug, print);
+        Self { dice_of_mails: Rng::new(seed ^ MAILS), ..world }
     }
 
     pub fn scripted(script: Script, bug: Option<Bug>, print: bool) -> Self {
@@ -142,6 +151,8 @@ impl World {
             fans,
             attempts: Vec::new(),
             settling: BTreeMap::new(),
+            mailbox: BTreeSet::new(),
+            dice_of_mails: Rng::new(MAILS),
             calls: crate::oracle::shares::Calls::default(),
             told: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -262,6 +273,7 @@ impl World {
             Event::GiveBack { payment, key, amount_minor } => self.provider.refund(payment, key, amount_minor),
             Event::Look(view) => self.look(*view),
             Event::Act(act) => self.act(act),
+            Event::Mail(order) => self.mail_arrives(order),
             Event::Crash => self.crash(),
             Event::Webhook(id) => self.webhook(id),
             Event::Relay => self.relay(),
