@@ -76,7 +76,7 @@ pub async fn run(
         report.oversold += oversold;
         report.acknowledged += tally.ok;
     }
-    Ok(tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)))
+    Ok(Row { processors: outcome.processors, ..tally.row(mode, callers, Duration::from_secs_f64(outcome.seconds)) })
 }
 
 /// Waits until the orders side has caught up, so that it takes no part in the next measurement. Gives how many messages it was

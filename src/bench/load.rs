@@ -5,6 +5,7 @@
 
 use std::{
     io::{BufWriter, Write},
+    os::unix::process::parent_id,
     path::PathBuf,
     process::Stdio,
     sync::Arc,
@@ -18,7 +19,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::report::Tally;
+use super::{
+    processors::{Share, Used},
+    report::Tally,
+};
 use crate::{cli::child::itself, failure::Failure};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -93,6 +97,8 @@ pub struct Outcome {
     pub times: Vec<(u64, u64)>,
     /// The first refusal seen, for people.
     pub first_refusal: Option<String>,
+    /// Whose their time was meanwhile; empty where nobody looked.
+    pub processors: Vec<Share>,
 }
 
 impl Outcome {
@@ -106,7 +112,8 @@ impl Outcome {
 
     pub fn of(tally: &Tally, took: Duration, first_refusal: Option<String>) -> Self {
         let times = tally.times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
-        Self { ok: tally.ok, refused: tally.refused, seconds: took.as_secs_f64(), times, first_refusal }
+        let (ok, refused, seconds) = (tally.ok, tally.refused, took.as_secs_f64());
+        Self { ok, refused, seconds, times, first_refusal, processors: Vec::new() }
     }
 }
 
@@ -134,6 +141,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             expect: options.expect.clone(),
         });
     }
+    let used = || Used::now([(parent_id(), "node"), (std::process::id(), "generator")]);
+    let before = used()?;
     let started = Instant::now();
     let end = started + Duration::from_secs_f64(options.seconds);
     let mut tasks = tokio::task::JoinSet::new();
@@ -146,7 +155,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         all.add(&tally);
         first_refusal = first_refusal.or(refusal);
     }
-    let outcome = Outcome::of(&all, started.elapsed(), first_refusal);
+    let mut outcome = Outcome::of(&all, started.elapsed(), first_refusal);
+    outcome.processors = used()?.shares_since(&before);
     println!("{}", serde_json::to_string(&outcome).expect("plain fields"));
     Ok(())
 }

@@ -8,6 +8,7 @@ mod load;
 mod members;
 mod memory;
 mod orders;
+mod processors;
 mod queue;
 mod recovery;
 mod report;

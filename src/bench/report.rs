@@ -5,7 +5,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::Mode;
+use super::{
+    Mode,
+    processors::{self, Share},
+};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -15,6 +18,9 @@ pub struct Row {
     pub refused_per_s: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// Where the load comes from a process of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<Share>,
 }
 
 /// One caller's, or all callers', counts and times.
@@ -55,8 +61,18 @@ impl Tally {
             refused_per_s: per_second(self.refused),
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
+            processors: Vec::new(),
         }
     }
+}
+
+fn name(mode: Mode) -> String {
+    format!("{mode:?}").to_lowercase()
+}
+
+fn middle(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -79,11 +95,12 @@ impl Report {
         keys.dedup();
         let row = |(callers, mode): (usize, Mode)| {
             let rows: Vec<&Row> = self.rows.iter().filter(|row| (row.callers, row.mode) == (callers, mode)).collect();
-            let median = |figure: fn(&Row) -> f64| {
-                let mut figures: Vec<f64> = rows.iter().map(|row| figure(row)).collect();
-                figures.sort_by(f64::total_cmp);
-                figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+            let median = |figure: fn(&Row) -> f64| middle(rows.iter().map(|row| figure(row)).collect());
+            let share = |of: &String| {
+                let same = rows.iter().flat_map(|row| &row.processors).filter(|share| share.of == *of);
+                Share { of: of.clone(), percent: middle(same.map(|share| share.percent).collect()) }
             };
+            let named = rows.first().map_or(&[][..], |row| &row.processors);
             Row {
                 mode,
                 callers,
@@ -91,6 +108,7 @@ impl Report {
                 refused_per_s: median(|row| row.refused_per_s),
                 p50_ms: median(|row| row.p50_ms),
                 p99_ms: median(|row| row.p99_ms),
+                processors: named.iter().map(|first| share(&first.of)).collect(),
             }
         };
         keys.into_iter().map(row).collect()
@@ -114,11 +132,15 @@ impl Report {
             let ratio = cas
                 .filter(|cas| cas.ok_per_s > 0.0)
                 .map_or(String::new(), |cas| format!("{:.0}", row.ok_per_s / cas.ok_per_s));
-            let mode = format!("{:?}", row.mode).to_lowercase();
+            let mode = name(row.mode);
             println!(
                 "{:>8}  {mode:<8}{:>12.0}{:>14.0}{:>10.2}{:>10.2}{ratio:>14}",
                 row.callers, row.ok_per_s, row.refused_per_s, row.p50_ms, row.p99_ms
             );
+        }
+        for row in rows.iter().filter(|row| !row.processors.is_empty()) {
+            let (mode, shares) = (name(row.mode), processors::line(&row.processors));
+            println!("processors, {mode} with {} callers: {shares}", row.callers);
         }
         println!("stored {}, acknowledged {}, oversold {}", self.stored, self.acknowledged, self.oversold);
     }

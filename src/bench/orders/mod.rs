@@ -2,7 +2,6 @@
 //! too little.
 
 mod buyers;
-mod processors;
 mod report;
 
 use std::{
@@ -15,12 +14,12 @@ use tokio::time::sleep;
 pub use self::buyers::{Options as BuyersOptions, run as buyers};
 use self::{
     buyers::Buyers,
-    processors::Used,
     report::{Report, bottleneck},
 };
 use super::{
     Common,
     load::{self, Fan},
+    processors::Used,
     report::Tally,
     stage::{self, Lagging, PER_FAN, Stage},
 };
@@ -180,7 +179,7 @@ async fn watch(buyers: &mut Buyers, orders: u64, database: &Database, event: Eve
                 at: Instant::now(),
                 tickets,
                 counts: Counts::now(),
-                used: Used::now(std::process::id(), process)?,
+                used: Used::now([(std::process::id(), "node"), (process, "buyers")])?,
             };
             match first.take() {
                 None => first = Some(look),

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Way, processors::Share};
+use super::Way;
+use crate::bench::processors::{self, Share};
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -43,7 +44,7 @@ const BUSY_PERCENT: f64 = 15.0;
 /// Named by what there is nothing left of.
 pub fn bottleneck(shares: &[Share]) -> String {
     let percent = |of: &str| shares.iter().find(|share| share.of == of).map_or(0.0, |share| share.percent);
-    let most = shares.iter().filter(|share| !matches!(share.of, "others" | "idle" | "stolen")).take(2);
+    let most = shares.iter().filter(|share| !matches!(&*share.of, "others" | "idle" | "stolen")).take(2);
     let most: Vec<_> = most.map(|share| format!("{} {:.0} %", share.of, share.percent)).collect();
     let idle = percent("idle");
     let what = if idle < BUSY_PERCENT { "processor time" } else { "waiting, not processor time" };
@@ -66,8 +67,7 @@ impl Report {
         );
         let stages: Vec<_> = self.stages.iter().map(|stage| format!("{} {:.0}", stage.name, stage.per_s)).collect();
         println!("per second: {}", stages.join(", "));
-        let shares: Vec<_> = self.processors.iter().map(|s| format!("{} {:.0} %", s.of, s.percent)).collect();
-        println!("processors: {}", shares.join(", "));
+        println!("processors: {}", processors::line(&self.processors));
         println!("bottleneck: {}", self.bottleneck);
         println!(
             "paid {}, refused {}, tickets {}, order facts behind at the end {}; {}",
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_busy_machine_is_short_of_processors_and_an_idle_one_waits() {
         let shares = |idle| {
-            let share = |of, percent| Share { of, percent };
+            let share = |of: &str, percent| Share { of: of.into(), percent };
             [share("postgres", 40.0), share("node", 30.0), share("etcd", 1.0), share("idle", idle)]
         };
         assert!(

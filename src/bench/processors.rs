@@ -1,10 +1,11 @@
-//! Whose the processors' time was: of the node, the buyers and each server, as the kernel counts it.
+//! Whose the processors' time was: of the node, whoever asks it, and each server, as the kernel counts it.
 
 use std::{collections::HashMap, fs, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{bench::memory, failure::Failure};
+use super::memory;
+use crate::failure::Failure;
 
 /// Servers are found by the name of their program, all of the machine's: run nothing else beside.
 const SERVERS: [(&str, &str); 4] =
@@ -25,15 +26,16 @@ struct Machine {
 }
 
 /// Per cent of all processors together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    pub of: &'static str,
+    pub of: String,
     pub percent: f64,
 }
 
 impl Used {
-    pub fn now(node: u32, buyers: u32) -> Result<Self, Failure> {
-        let mut processes = HashMap::from([(node, ("node", Duration::ZERO)), (buyers, ("buyers", Duration::ZERO))]);
+    /// By our own processes, so named, and the servers.
+    pub fn now(ours: [(u32, &'static str); 2]) -> Result<Self, Failure> {
+        let mut processes = HashMap::from(ours.map(|(process, name)| (process, (name, Duration::ZERO))));
         for entry in fs::read_dir("/proc")? {
             let Ok(process) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
             // It may end meanwhile.
@@ -61,13 +63,19 @@ impl Used {
         let stolen = self.machine.stolen - before.machine.stolen;
         let others = all - idle - stolen - by_name.values().sum::<f64>();
         let mut shares: Vec<Share> =
-            by_name.into_iter().map(|(of, seconds)| Share { of, percent: percent(seconds) }).collect();
+            by_name.into_iter().map(|(of, seconds)| Share { of: of.into(), percent: percent(seconds) }).collect();
         shares.sort_by(|a, b| b.percent.total_cmp(&a.percent));
         for (of, seconds) in [("others", others), ("idle", idle), ("stolen", stolen)] {
-            shares.push(Share { of, percent: percent(seconds).max(0.0) });
+            shares.push(Share { of: of.into(), percent: percent(seconds).max(0.0) });
         }
         shares
     }
+}
+
+/// For people.
+pub fn line(shares: &[Share]) -> String {
+    let shares: Vec<_> = shares.iter().map(|share| format!("{} {:.0} %", share.of, share.percent)).collect();
+    shares.join(", ")
 }
 
 impl Machine {
@@ -97,7 +105,7 @@ mod tests {
         let before = used(&[(1, "node", 10), (2, "postgres", 5)], 100.0, 50.0);
         let after = used(&[(1, "node", 18), (2, "postgres", 6), (3, "postgres", 3)], 120.0, 54.0);
         let shares = after.shares_since(&before);
-        let shares: Vec<_> = shares.iter().map(|share| (share.of, share.percent.round() as u32)).collect();
+        let shares: Vec<_> = shares.iter().map(|share| (share.of.as_str(), share.percent.round() as u32)).collect();
         assert_eq!(shares, [("node", 40), ("postgres", 20), ("others", 20), ("idle", 20), ("stolen", 0)]);
     }
 }
