@@ -34,7 +34,7 @@ pub struct LocalDirectory {
     deadline: Duration,
     halt: Halt,
     sale: Sale,
-    _more_time: AbortOnDropHandle<()>,
+    more_time: AbortOnDropHandle<()>,
 }
 
 /// An event that runs here, as of now.
@@ -100,7 +100,7 @@ impl LocalDirectory {
         let sale = on.sale.clone();
         let (root, _) = Actor::spawn(None, Events, (on, Arc::clone(&slots), alone)).await?;
         let more_time = tokio::spawn(more_time::follow(stores.database.clone()));
-        Ok(Arc::new(Self { slots, root, deadline, halt, sale, _more_time: AbortOnDropHandle::new(more_time) }))
+        Ok(Arc::new(Self { slots, root, deadline, halt, sale, more_time: AbortOnDropHandle::new(more_time) }))
     }
 
     async fn find(&self, event: EventId, mut take: bool) -> Result<EventHandles, DirectoryError> {
@@ -175,6 +175,8 @@ impl LocalDirectory {
         }
         // It has children only if the time was short; they end with it.
         self.root.stop(None);
+        // The database is closed next.
+        self.more_time.abort();
     }
 
     /// Kills one actor of a running event, as a crash would: for drills and tests. Says whether it was there.
