@@ -60,6 +60,14 @@ pub struct RefundKey {
     pub round: u32,
 }
 
+impl RefundKey {
+    /// Whether a refund that is asked for under this key changes by what was said under `said`. That an earlier round failed is no
+    /// news once it was asked for anew; that money has moved always is.
+    pub fn heeds(self, said: Self, to: RefundState) -> bool {
+        self == said || (self.id == said.id && to == RefundState::Done)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the key of a refund")]
 pub struct NotARefundKey;
@@ -212,6 +220,16 @@ mod tests {
         assert_eq!(key.to_string().parse(), Ok(key));
         for wrong in ["", ".", "7.2", "00000000000000000000000000000007", "00000000000000000000000000000007.02"] {
             assert_eq!(wrong.parse::<RefundKey>(), Err(NotARefundKey), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn of_an_earlier_round_only_that_money_has_moved_is_heard() {
+        let key = |id, round| RefundKey { id: RefundId::from_u128(id), round };
+        for to in RefundState::ALL {
+            assert!(key(7, 1).heeds(key(7, 1), to), "{to:?}");
+            assert_eq!(key(7, 1).heeds(key(7, 0), to), to == RefundState::Done, "{to:?}");
+            assert!(!key(7, 1).heeds(key(8, 1), to), "{to:?}");
         }
     }
 

@@ -118,11 +118,9 @@ async fn refund_said(app: &App, message: &Message, payment: Payment, to: RefundS
     }
     let mut write = app.database.begin().await?;
     let received = webhooks::remember(&mut write, (sandbox::NAME, &message.id), now()).await?;
-    // That an earlier attempt failed is no news once it was asked for anew.
-    let is_news = received == Received::Now && (to == RefundState::Done || key == refund.key());
-    if is_news {
+    if received == Received::Now {
         let failure = message.failure.as_deref().unwrap_or_default();
-        orders::advance_refund(&mut write, refund.id, to, failure, now()).await?;
+        orders::advance_refund(&mut write, key, to, failure, now()).await?;
     }
     write.commit().await?;
     tracing::info!(id = message.id, refund = %refund.id, ?to, ?received, "refund message");

@@ -32,13 +32,10 @@ use crate::{
         id::{OrderRef, RefundId, TicketId},
         refund::{RefundReason, RefundState},
     },
-    stores::{
-        database::{
-            audit::{self, Act},
-            orders::{self, NotRefunded, Wanted},
-            refunds,
-        },
-        error::StoreError,
+    stores::database::{
+        audit::{self, Act},
+        orders::{self, NotRefunded, Wanted},
+        refunds,
     },
 };
 
@@ -217,11 +214,10 @@ pub async fn retry(
     let role = acting.as_one_of(&[Role::Operator])?;
     acting.with_password()?;
     Wrong::reason(&body.reason)?;
+    let refund = refunds::by_id(&app.database, id).await?.ok_or(Code::NotFound)?;
     let mut write = app.database.begin().await?;
-    let begun = match orders::advance_refund(&mut write, id, RefundState::Begun, "", now()).await {
-        Err(StoreError::Conflict(_)) => return Err(Code::NotFound.into()),
-        other => other?.ok_or(Code::RefundState)?,
-    };
+    let begun = orders::advance_refund(&mut write, refund.key(), RefundState::Begun, "", now()).await?;
+    let begun = begun.ok_or(Code::RefundState)?;
     audit::append(&mut write, &acting.act(role, "refund.retry", id, &body.reason)).await?;
     write.commit().await?;
     Ok(Json(begun.into()))

@@ -58,9 +58,7 @@ async fn round(on: &Foundation, directory: &Weak<dyn Directory>) -> Result<bool,
 
 async fn step(on: &Foundation, directory: &Weak<dyn Directory>, refund: &Refund) -> Result<(), StoreError> {
     let database = &on.database;
-    if !refunds::take_up(database, refund, wall(), LEASE).await? {
-        return Ok(());
-    }
+    let Some(taken) = refunds::take_up(database, refund, wall(), LEASE).await? else { return Ok(()) };
     // Neither waits for the other: an event that cannot be reached must not keep a fan's money.
     let (money, stock) = tokio::join!(give_back(on, refund), restock(on, directory, refund));
     let left = match (money, stock) {
@@ -71,7 +69,7 @@ async fn step(on: &Foundation, directory: &Weak<dyn Directory>, refund: &Refund)
     if !left.is_empty() {
         tracing::warn!(refund = %refund.id, reference = %refund.reference, attempts = refund.attempts, why = left, "a refund waits");
     }
-    refunds::put_off(database, refund.id, &left, rest(wall(), refund.attempts)).await
+    refunds::put_off(database, &taken, &left, rest(wall(), refund.attempts)).await
 }
 
 fn rest(now: EventTime, attempts: u32) -> EventTime {
@@ -113,8 +111,8 @@ async fn give_back(on: &Foundation, refund: &Refund) -> Result<bool, NotYet> {
 
 async fn advance(on: &Foundation, refund: &Refund, to: RefundState, failure: &str) -> Result<(), StoreError> {
     let mut write = on.database.begin().await?;
-    if advance_refund(&mut write, refund.id, to, failure, wall()).await?.is_none() {
-        // Its message was faster.
+    if advance_refund(&mut write, refund.key(), to, failure, wall()).await?.is_none() {
+        // Its message was faster, and maybe whoever had it asked anew, too.
         return Ok(());
     }
     write.commit().await?;

@@ -203,21 +203,28 @@ pub async fn due(database: &Database, now: EventTime, limit: u32) -> Result<Vec<
     database.fetch_all(select.bind(millis(now)).bind(i64::from(limit))).await?.iter().map(of_row).collect()
 }
 
-/// Takes the next step of a due refund for this worker alone, until `lease` has passed; `false` if another was faster.
-pub async fn take_up(database: &Database, refund: &Refund, now: EventTime, lease: Millis) -> Result<bool, StoreError> {
+/// Takes the next step of a due refund for this worker alone, until `lease` has passed; `None` if another was faster.
+pub async fn take_up(
+    database: &Database,
+    refund: &Refund,
+    now: EventTime,
+    lease: Millis,
+) -> Result<Option<Refund>, StoreError> {
     let mut write = database.begin().await?;
     let update = sqlx::query("UPDATE refunds SET next_at = $3, attempts = attempts + 1 WHERE id = $1 AND next_at = $2");
-    let update = update.bind(refund.id.to_string()).bind(millis(refund.next_at)).bind(millis(now + lease));
+    let next_at = now + lease;
+    let update = update.bind(refund.id.to_string()).bind(millis(refund.next_at)).bind(millis(next_at));
     let taken = write.execute(update).await? == 1;
     write.commit().await?;
-    Ok(taken)
+    Ok(taken.then(|| Refund { next_at, attempts: refund.attempts + 1, ..refund.clone() }))
 }
 
-/// Nothing was done, or not everything: from then on it is due again.
-pub async fn put_off(database: &Database, id: RefundId, failure: &str, next_at: EventTime) -> Result<(), StoreError> {
+/// Nothing was done, or not everything: from then on it is due again, unless it was made due while this worker had it.
+pub async fn put_off(database: &Database, taken: &Refund, failure: &str, next_at: EventTime) -> Result<(), StoreError> {
     let mut write = database.begin().await?;
-    let update = sqlx::query("UPDATE refunds SET next_at = $2, failure = $3 WHERE id = $1");
-    write.execute(update.bind(id.to_string()).bind(millis(next_at)).bind(failure.to_owned())).await?;
+    let update = sqlx::query("UPDATE refunds SET next_at = $3, failure = $4 WHERE id = $1 AND next_at = $2");
+    let update = update.bind(taken.id.to_string()).bind(millis(taken.next_at)).bind(millis(next_at));
+    write.execute(update.bind(failure.to_owned())).await?;
     write.commit().await
 }
 
@@ -263,18 +270,19 @@ pub(super) async fn set_state(
     now: EventTime,
 ) -> Result<(), StoreError> {
     let update = sqlx::query(
-        "UPDATE refunds SET state = $3, failure = $4, round = $5, next_at = $6, updated_at = $7 WHERE id = $1 AND state = $2",
+        "UPDATE refunds SET state = $3, failure = $4, round = $5, next_at = COALESCE($6, next_at), updated_at = $7 \
+         WHERE id = $1 AND state = $2",
     );
     // Asked anew: under a new key, for the old one has its answer, and at once.
     let is_anew = to == RefundState::Begun;
-    let (round, next_at) = if is_anew { (refund.round + 1, now) } else { (refund.round, refund.next_at) };
+    let (round, next_at) = if is_anew { (refund.round + 1, Some(millis(now))) } else { (refund.round, None) };
     let update = update
         .bind(refund.id.to_string())
         .bind(refund.state.as_str())
         .bind(to.as_str())
         .bind(failure.to_owned())
         .bind(i64::from(round))
-        .bind(millis(next_at))
+        .bind(next_at)
         .bind(millis(now));
     match write.execute(update).await? {
         0 => Err(fault::contended()),

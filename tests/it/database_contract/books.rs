@@ -2,7 +2,7 @@
 
 use onsale::{
     domain::{
-        id::{OrderRef, RefundId, TicketId},
+        id::{OrderRef, TicketId},
         inventory::{
             fact::FactKind,
             request::{ConfirmRefusal, Line},
@@ -10,7 +10,7 @@ use onsale::{
         ledger::Account,
         order::OrderState,
         price::{Breakdown, Parts},
-        refund::{RefundReason, RefundState},
+        refund::{RefundKey, RefundReason, RefundState},
         time::{EventTime, Millis},
     },
     stores::{
@@ -77,9 +77,9 @@ async fn refund(
     Ok(refund)
 }
 
-async fn advance(database: &Database, id: RefundId, to: RefundState) -> Option<Refund> {
+async fn advance(database: &Database, key: RefundKey, to: RefundState) -> Option<Refund> {
     let mut write = database.begin().await.expect("begin");
-    let refund = orders::advance_refund(&mut write, id, to, "why", at(70)).await.expect("advance");
+    let refund = orders::advance_refund(&mut write, key, to, "why", at(70)).await.expect("advance");
     write.commit().await.expect("commit");
     refund
 }
@@ -220,20 +220,25 @@ async fn a_refund_that_failed_is_asked_anew_under_another_key() {
         let order = reference(new_event(), 1);
         sold(&database, order, 1, &two()).await;
         let begun = refund(&database, order, None).await.expect("asked").expect("may");
-        for (to, expected) in [
-            (RefundState::Begun, None),
-            (RefundState::Asked, Some(0)),
-            (RefundState::Asked, None),
-            (RefundState::Failed, Some(0)),
-            (RefundState::Asked, None),
-            (RefundState::Begun, Some(1)),
-            (RefundState::Done, Some(1)),
-            (RefundState::Failed, None),
-            (RefundState::Begun, None),
-            (RefundState::Done, None),
+        for (round, to, expected) in [
+            (0, RefundState::Begun, None),
+            (0, RefundState::Asked, Some(0)),
+            (0, RefundState::Asked, None),
+            (0, RefundState::Failed, Some(0)),
+            (0, RefundState::Asked, None),
+            (0, RefundState::Begun, Some(1)),
+            // Whoever had asked under the first key was slow to note the answer.
+            (0, RefundState::Failed, None),
+            (0, RefundState::Asked, None),
+            (1, RefundState::Asked, Some(1)),
+            (0, RefundState::Failed, None),
+            (1, RefundState::Done, Some(1)),
+            (1, RefundState::Failed, None),
+            (1, RefundState::Begun, None),
+            (1, RefundState::Done, None),
         ] {
-            let moved = advance(&database, begun.id, to).await;
-            assert_eq!(moved.as_ref().map(|refund| refund.key().round), expected, "{to:?}");
+            let moved = advance(&database, RefundKey { id: begun.id, round }, to).await;
+            assert_eq!(moved.as_ref().map(|refund| refund.key().round), expected, "{round} {to:?}");
             assert!(moved.is_none_or(|refund| refund.state == to));
         }
         assert_eq!(books(&database, order).await, [5_000, 0, 0, 0, 5_000]);
@@ -259,20 +264,36 @@ async fn a_step_is_one_workers_until_its_lease_is_over() {
         let due = refunds::due(&database, at(60), 10).await.expect("due");
         assert_eq!(due, [begun]);
         let lease = Millis(1_000);
-        assert!(refunds::take_up(&database, &due[0], at(60), lease).await.expect("taken"));
-        assert!(!refunds::take_up(&database, &due[0], at(60), lease).await.expect("asked"), "another was faster");
+        let first = refunds::take_up(&database, &due[0], at(60), lease).await.expect("taken").expect("the first");
+        assert_eq!((first.next_at, first.attempts), (at(1_060), 1));
+        assert_eq!(
+            refunds::take_up(&database, &due[0], at(60), lease).await.expect("asked"),
+            None,
+            "another was faster"
+        );
         assert_eq!(refunds::due(&database, at(1_059), 10).await.expect("due"), []);
         // Its worker has died.
         let again = refunds::due(&database, at(1_060), 10).await.expect("due");
         assert_eq!((again.len(), again[0].attempts), (1, 1));
-        refunds::put_off(&database, again[0].id, "the event is away", at(5_000)).await.expect("put off");
+        assert_eq!(again, [first]);
+        let second =
+            refunds::take_up(&database, &again[0], at(1_060), lease).await.expect("taken").expect("free again");
+        // While one has it, there is news: it is due now, however long that one wants to wait.
+        refunds::ask_now(&database, second.payment, at(1_070)).await.expect("made due");
+        refunds::put_off(&database, &second, "nothing yet", at(9_000)).await.expect("too late");
+        let due = refunds::due(&database, at(1_070), 10).await.expect("due");
+        assert_eq!((due.len(), due[0].failure.as_str()), (1, ""));
+        let third = refunds::take_up(&database, &due[0], at(1_070), lease).await.expect("taken").expect("due");
+        // A change of its state alone makes nothing due.
+        advance(&database, third.key(), RefundState::Asked).await.expect("asked");
+        refunds::put_off(&database, &third, "the event is away", at(5_000)).await.expect("put off");
         assert_eq!(refunds::due(&database, at(4_999), 10).await.expect("due"), []);
 
         // The money is back, the places are not yet.
-        advance(&database, again[0].id, RefundState::Done).await.expect("done");
+        advance(&database, third.key(), RefundState::Done).await.expect("done");
         assert_eq!(refunds::due(&database, at(5_000), 10).await.expect("due").len(), 1);
         assert_eq!(given_back(&database, order).await, 2);
-        refunds::stock_is_back(&database, again[0].id, at(5_001)).await.expect("back");
+        refunds::stock_is_back(&database, third.id, at(5_001)).await.expect("back");
         assert_eq!(refunds::due(&database, EventTime(u64::MAX / 4), 10).await.expect("due"), []);
         assert_eq!(given_back(&database, order).await, 2, "for a repeat");
     }
@@ -468,7 +489,7 @@ async fn happen(database: &Database, order: OrderRef, tickets: &[Ticket], what: 
         Happens::Said(index, to) => {
             let refunds = refunds::of_order(database, order).await.expect("read");
             if let Some(refund) = refunds.get(index) {
-                advance(database, refund.id, to).await;
+                advance(database, refund.key(), to).await;
             }
         }
     }

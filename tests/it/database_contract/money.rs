@@ -59,7 +59,7 @@ async fn refuse(database: &Database, reference: OrderRef, n: u128, why: ConfirmR
 pub async fn give_back_all(database: &Database, reference: OrderRef, now: EventTime) {
     for refund in refunds::of_order(database, reference).await.expect("read") {
         let mut write = database.begin().await.expect("begin");
-        orders::advance_refund(&mut write, refund.id, RefundState::Done, "", now).await.expect("done");
+        orders::advance_refund(&mut write, refund.key(), RefundState::Done, "", now).await.expect("done");
         write.commit().await.expect("commit");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         ledger::Entry,
         money::{Currency, Money},
         order::OrderState,
-        refund::{RefundReason, RefundState},
+        refund::{RefundKey, RefundReason, RefundState},
         time::EventTime,
     },
     stores::{
@@ -221,19 +221,20 @@ impl Begin<'_> {
     }
 }
 
-/// What the provider has said of a refund, or that it is to be asked anew. Counts when the transaction does; `None` if the table
-/// of states has no such way: a repeat, or a word that comes too late. [`StoreError::Conflict`] if there is no such refund.
+/// What the provider has said of a refund under this key, or that it is to be asked anew. Counts when the transaction does; `None`
+/// if that changes nothing: a repeat, or a word that comes too late. [`StoreError::Conflict`] if there is no such refund.
 pub async fn advance_refund(
     write: &mut Write,
-    id: RefundId,
+    key: RefundKey,
     to: RefundState,
     failure: &str,
     now: EventTime,
 ) -> Result<Option<Refund>, StoreError> {
+    let id = key.id;
     let reference = read(write, id).await?.reference;
     let order = take(write, reference).await?;
     let mut refund = read(write, id).await?;
-    if !refund.state.may_become(to) {
+    if !refund.state.may_become(to) || !refund.key().heeds(key, to) {
         return Ok(None);
     }
     refunds::set_state(write, &refund, to, failure, now).await?;
