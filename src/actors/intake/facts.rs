@@ -31,16 +31,16 @@ pub(super) async fn run(on: Foundation) {
         }
         backoff.wait().await;
     };
-    while let Some(batch) = next_batch(&mut deliveries).await {
+    while let Some(batch) = next_batch(&mut deliveries, on.sale.at_once(BATCH)).await {
         let breather = on.sale.breather();
         take_in(&on.database, batch).await;
         breather.rest().await;
     }
 }
 
-async fn next_batch(deliveries: &mut mpsc::Receiver<Delivery>) -> Option<Vec<Delivery>> {
-    let mut batch = Vec::with_capacity(BATCH);
-    (deliveries.recv_many(&mut batch, BATCH).await > 0).then_some(batch)
+async fn next_batch(deliveries: &mut mpsc::Receiver<Delivery>, most: usize) -> Option<Vec<Delivery>> {
+    let mut batch = Vec::with_capacity(most);
+    (deliveries.recv_many(&mut batch, most).await > 0).then_some(batch)
 }
 
 /// Answers every delivery of the batch.

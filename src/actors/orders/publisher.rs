@@ -65,13 +65,13 @@ impl Publisher {
             let Some(facts) = self.facts.recv().await else { return Round::Finished };
             self.arrived(facts);
         }
-        let facts = self.next_batch();
+        let facts = self.next_batch(if self.is_in_a_hurry() { BATCH } else { self.sale.at_once(BATCH) });
         let up_to = facts.last().map_or(0, |fact| fact.number);
         let messages: Vec<Message> =
             facts.into_iter().map(|fact| Envelope::new(self.event, fact).to_message()).collect();
         let breather = self.sale.breather();
         self.publish(&messages).await;
-        if self.behind <= self.hurry_above {
+        if !self.is_in_a_hurry() {
             // Cancelled or not, the next round goes on.
             let _ = self.hurry.run_until_cancelled(breather.rest()).await;
         }
@@ -79,15 +79,19 @@ impl Publisher {
     }
 
     fn arrived(&mut self, facts: Vec<OrderFact>) {
-        self.sale.goes_on();
+        self.sale.goes_on(facts.len());
         self.behind += facts.len();
         self.backlog.push_back(facts.into_iter());
     }
 
-    fn next_batch(&mut self) -> Vec<OrderFact> {
-        let mut batch = Vec::with_capacity(self.behind.min(BATCH));
+    fn is_in_a_hurry(&self) -> bool {
+        self.behind > self.hurry_above || self.hurry.is_cancelled()
+    }
+
+    fn next_batch(&mut self, most: usize) -> Vec<OrderFact> {
+        let mut batch = Vec::with_capacity(self.behind.min(most));
         while let Some(facts) = self.backlog.front_mut() {
-            batch.extend(facts.take(BATCH - batch.len()));
+            batch.extend(facts.take(most - batch.len()));
             if facts.len() > 0 {
                 break;
             }
