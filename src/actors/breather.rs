@@ -13,11 +13,11 @@ const REST: u32 = 31;
 const LONGEST: Duration = Duration::from_millis(250);
 /// So long after the last news a sale still goes on: longer than a batch and its rest, in which nobody looks for news.
 const LULL: Duration = Duration::from_millis(500);
-/// Facts a second that make a rush: with the rests between them, whole batches would not keep up with more either.
-const RUSH: u128 = 2_000;
+/// Facts a second that make a rush: whole batches, with the rests between them, keep up with about 3,000.
+const RUSH: u128 = 4_000;
 /// For so long they are counted at least.
 const COUNTED: Duration = Duration::from_millis(250);
-/// So many at once in a rush: for as long as a batch takes the machine is not the sale's, and what is asked for meanwhile takes longest.
+/// So many at once in a rush: while a batch is worked off the machine is not the sale's, and what is asked for then takes longest.
 const SHORT: usize = 32;
 
 /// Whether a sale goes on, of any event that runs here, and whether it is a rush.
@@ -113,12 +113,12 @@ mod tests {
         let sale = Sale::new();
         let at = |times: u32| sale.lock().counted_since + COUNTED * times;
         let (second, third, much_later) = (at(1), at(2), at(1_000));
-        sale.lock().come(400, second);
-        assert_eq!(sale.at_once(512), 512, "1,600 a second");
-        sale.lock().come(600, second + COUNTED / 2);
+        sale.lock().come(1_000, second);
+        assert_eq!(sale.at_once(512), 512, "4,000 a second");
+        sale.lock().come(1_000, second + COUNTED / 2);
         assert_eq!(sale.at_once(512), 512, "not yet counted");
         sale.lock().come(1, third);
-        assert_eq!((sale.at_once(512), sale.at_once(10)), (SHORT, 10), "2,404 a second");
+        assert_eq!((sale.at_once(512), sale.at_once(10)), (SHORT, 10), "4,004 a second");
         sale.lock().come(5_000, much_later);
         assert_eq!(sale.at_once(512), 512, "in four minutes");
         sale.lock().come(5_000, much_later + COUNTED);
