@@ -145,3 +145,28 @@ impl Report {
         println!("stored {}, acknowledged {}, oversold {}", self.stored, self.acknowledged, self.oversold);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_runs_each_figure_and_share_is_the_middle_one_of_its_own_mode() {
+        let run = |mode, ok_per_s, node: f64| {
+            let share = |of: &str, percent| Share { of: of.into(), percent };
+            let processors = vec![share("node", node), share("idle", 100.0 - node)];
+            Row { mode, callers: 256, ok_per_s, refused_per_s: 0.0, p50_ms: 1.0, p99_ms: 2.0, processors }
+        };
+        let http = [(300.0, 50.0), (100.0, 70.0), (200.0, 60.0)].map(|(ok, node)| run(Mode::Http, ok, node));
+        let rows = http.into_iter().chain([run(Mode::Noop, 900.0, 90.0)]).collect();
+        let medians = Report { rows, ..Report::default() }.medians();
+        let told = |row: &Row| (row.mode, row.ok_per_s, processors::line(&row.processors));
+        assert_eq!(
+            medians.iter().map(told).collect::<Vec<_>>(),
+            [
+                (Mode::Http, 200.0, "node 60 %, idle 40 %".to_owned()),
+                (Mode::Noop, 900.0, "node 90 %, idle 10 %".to_owned())
+            ]
+        );
+    }
+}

@@ -274,7 +274,6 @@ async fn a_step_is_one_workers_until_its_lease_is_over() {
         assert_eq!(refunds::due(&database, at(1_059), 10).await.expect("due"), []);
         // Its worker has died.
         let again = refunds::due(&database, at(1_060), 10).await.expect("due");
-        assert_eq!((again.len(), again[0].attempts), (1, 1));
         assert_eq!(again, [first]);
         let second =
             refunds::take_up(&database, &again[0], at(1_060), lease).await.expect("taken").expect("free again");
