@@ -129,7 +129,7 @@ impl<Kind> FromStr for Id<Kind> {
 impl<Kind> Serialize for Id<Kind> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            serializer.serialize_str(self.uuid.simple().encode_lower(&mut Uuid::encode_buffer()))
         } else {
             self.as_bytes().serialize(serializer)
         }

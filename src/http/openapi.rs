@@ -49,8 +49,8 @@ impl Modify for Bearer {
 /// Both listeners' paths in one document.
 pub fn document() -> Document {
     let mut document = OpenApiRouter::<Arc<App>>::with_openapi(About::openapi())
-        .nest(routes::API, routes::public())
-        .nest(routes::ADMIN, routes::admin())
+        .merge(routes::public())
+        .merge(routes::admin())
         .merge(routes::well_known())
         .merge(routes::first_public())
         .merge(routes::first_admin())

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
 use super::{
     accounts, admin_cluster, admin_codes, admin_providers, admin_queue, admin_stock, admin_tickets, admin_waitlist,
@@ -17,9 +20,28 @@ use super::{
 pub const API: &str = "/api/v1";
 pub const ADMIN: &str = "/api/v1/admin";
 
+/// Routes whose paths begin alike. Axum's `nest` would cut the beginning off the path of each request, behind two layers more.
+struct Under {
+    prefix: &'static str,
+    routes: OpenApiRouter<Arc<App>>,
+}
+
+impl Under {
+    fn new(prefix: &'static str) -> Self {
+        Self { prefix, routes: OpenApiRouter::new() }
+    }
+
+    fn routes(mut self, (schemas, mut paths, methods): UtoipaMethodRouter<Arc<App>>) -> Self {
+        let below = paths.paths.into_iter();
+        paths.paths = below.map(|(path, item)| (format!("{}{path}", self.prefix), item)).collect();
+        self.routes = self.routes.routes((schemas, paths, methods));
+        self
+    }
+}
+
 /// Public listener, under [`API`].
 pub fn public() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+    Under::new(API)
         // accounts
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
@@ -116,11 +138,12 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         // health
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes
 }
 
 /// Admin listener, under [`ADMIN`].
 pub fn admin() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+    Under::new(ADMIN)
         .routes(routes!(admin_queue::read))
         .routes(routes!(admin_queue::live::watch))
         .routes(routes!(admin_queue::admit))
@@ -179,6 +202,7 @@ pub fn admin() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(dead_letters::drop))
         .routes(routes!(keys::read))
         .routes(routes!(keys::rotate))
+        .routes
 }
 
 /// Public listener, where RFC 8615 has it looked for.
@@ -202,8 +226,7 @@ pub fn first_admin() -> OpenApiRouter<Arc<App>> {
 
 /// What the public listener serves, and its paths as the router names them.
 pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<String>) {
-    let (api, described) =
-        OpenApiRouter::new().nest(API, public()).merge(well_known()).merge(first_public()).split_for_parts();
+    let (api, described) = public().merge(well_known()).merge(first_public()).split_for_parts();
     let router = api.merge(more).merge(health_at_the_root()).merge(sandbox::pages());
     let router = router.merge(payments::toss::pages()).merge(auth::verify::pages()).merge(openapi::pages());
     (finish(router, app), described.paths.paths.into_keys().collect())
@@ -211,7 +234,7 @@ pub fn public_service(app: &Arc<App>, more: Router<Arc<App>>) -> (Router, Vec<St
 
 /// What the admin listener serves, and its paths.
 pub fn admin_service(app: &Arc<App>) -> (Router, Vec<String>) {
-    let (api, described) = OpenApiRouter::new().nest(ADMIN, admin()).merge(first_admin()).split_for_parts();
+    let (api, described) = admin().merge(first_admin()).split_for_parts();
     let router = api.merge(health_at_the_root()).route("/metrics", get(metrics::render));
     (finish(router, app), described.paths.paths.into_keys().collect())
 }

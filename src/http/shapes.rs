@@ -129,12 +129,12 @@ impl Wrong {
 
     pub fn number<N: PartialOrd + fmt::Display>(
         &mut self,
-        field: impl Into<String>,
+        field: impl fmt::Display,
         value: N,
         range: RangeInclusive<N>,
     ) {
         if !range.contains(&value) {
-            self.add(field, format!("must be between {} and {}", range.start(), range.end()));
+            self.add(field.to_string(), format!("must be between {} and {}", range.start(), range.end()));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Talking to etcd: one pinned client per endpoint, short deadlines, and our own move to the next endpoint.
 //!
 //! The client library would balance over all endpoints, and keep choosing one that hangs. Here a killed or hung member
-//! costs one deadline. Owns no key's meaning; the names of all keys are in [`keys`].
+//! costs one deadline. Connections are served by a thread of their own ([`thread`]). Owns no key's meaning; the names of all keys
+//! are in [`keys`].
 
 pub mod keys;
 pub mod lease;
+mod thread;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -17,6 +19,7 @@ use etcd_client::{
 };
 use tokio::time::{sleep, timeout};
 
+use self::thread::Thread;
 use super::error::{Source, StoreError};
 
 /// For one attempt at one endpoint; grows when all endpoints have failed twice, so that a slow disk is not asked for
@@ -45,6 +48,7 @@ pub struct Server {
 pub struct Etcd {
     servers: Vec<Server>,
     current: AtomicUsize,
+    _thread: Thread,
 }
 
 /// Why an attempt gave no answer.
@@ -61,23 +65,13 @@ pub enum Failure {
 impl Etcd {
     /// Connects when first used.
     pub async fn new(endpoints: &[String]) -> Result<Self, StoreError> {
-        let mut servers = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            let options = ConnectOptions::new()
-                .with_connect_timeout(ATTEMPT)
-                // Not more often: servers hang up on clients that ping within 5 s.
-                .with_keep_alive(Duration::from_secs(6), Duration::from_secs(2))
-                // A member without a leader says so at once.
-                .with_require_leader(true);
-            // Nobody is asked yet: what fails here is the address.
-            let client = Client::connect([endpoint], Some(options)).await;
-            let client = client.map_err(|error| StoreError::Invalid(error.into()))?;
-            servers.push(Server { kv: client.kv_client(), lease: client.lease_client(), watch: client.watch_client() });
-        }
-        if servers.is_empty() {
+        if endpoints.is_empty() {
             return Err(StoreError::Invalid("no etcd endpoint is configured".into()));
         }
-        Ok(Self { servers, current: AtomicUsize::new(0) })
+        let connecting = servers(endpoints.to_vec());
+        let started = Thread::start("etcd", connecting).await;
+        let (thread, servers) = started.map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(Self { servers: servers?, current: AtomicUsize::new(0), _thread: thread })
     }
 
     /// Asks one endpoint, once. If it does not answer, the next call goes to the next one.
@@ -183,6 +177,23 @@ impl Etcd {
             }
         }
     }
+}
+
+async fn servers(endpoints: Vec<String>) -> Result<Vec<Server>, StoreError> {
+    let mut servers = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        let options = ConnectOptions::new()
+            .with_connect_timeout(ATTEMPT)
+            // Not more often: servers hang up on clients that ping within 5 s.
+            .with_keep_alive(Duration::from_secs(6), Duration::from_secs(2))
+            // A member without a leader says so at once.
+            .with_require_leader(true);
+        // Nobody is asked yet: what fails here is the address.
+        let client = Client::connect([endpoint], Some(options)).await;
+        let client = client.map_err(|error| StoreError::Invalid(error.into()))?;
+        servers.push(Server { kv: client.kv_client(), lease: client.lease_client(), watch: client.watch_client() });
+    }
+    Ok(servers)
 }
 
 /// A key was to be put under a lease that is gone.

@@ -110,7 +110,7 @@ impl HoldBody {
                     if items.iter().take(i).any(same) {
                         wrong.add(format!("items[{i}].ticket_type"), format!("{} is named twice", item.ticket_type));
                     }
-                    wrong.number(format!("items[{i}].quantity"), item.quantity, 1..=MOST as u32);
+                    wrong.number(format_args!("items[{i}].quantity"), item.quantity, 1..=MOST as u32);
                 }
                 let rates = items.iter().filter_map(Item::at_rate).collect();
                 let quantities = items.into_iter().map(|item| (item.ticket_type, item.quantity)).collect();
