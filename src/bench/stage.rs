@@ -28,7 +28,7 @@ use crate::{
             Inventory,
             configuration::{Configuration, Limits, Mode, OrphanRule, QueueSettings, Stock, TicketType},
             entry::{Entry, Segment},
-            fact::OrderFact,
+            fact::Facts,
             request::{Admittee, Answer, Command, Hold, Identity, Request, Want},
         },
         money::Currency,
@@ -171,7 +171,7 @@ impl Stage {
         let stores = self.node.stores();
         let ownership = self.ownership().await?;
         let epoch = ownership.claim(event).await?;
-        let (facts, mut published) = mpsc::unbounded_channel::<Vec<OrderFact>>();
+        let (facts, mut published) = mpsc::unbounded_channel::<Facts>();
         let (admissions, _) = mpsc::unbounded_channel();
         let arguments = inventory::Arguments {
             event,
@@ -192,7 +192,7 @@ impl Stage {
         tokio::spawn(async move {
             let mut marked = 0;
             while let Some(facts) = published.recv().await {
-                let number = facts.last().map_or(0, |last| last.number.saturating_sub(unpublished));
+                let number = facts.newest().map_or(0, |newest| newest.saturating_sub(unpublished));
                 told.published(number);
                 if number >= marked + MARK_EVERY {
                     marked = number;

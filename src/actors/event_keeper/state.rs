@@ -25,7 +25,7 @@ use crate::{
         measures::{self, Share},
         orders, stock, waiting_room,
     },
-    domain::{draw::Digest, id::EventId, inventory::fact::OrderFact},
+    domain::{draw::Digest, id::EventId, inventory::fact::Facts},
     stores::journal::Epoch,
 };
 
@@ -75,7 +75,7 @@ struct Opening {
     inventory: inventory::Handle,
     epoch: Epoch,
     clock: Clock,
-    facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    facts: mpsc::UnboundedReceiver<Facts>,
     admissions: mpsc::UnboundedReceiver<AdmissionChange>,
     _work: AbortOnDropHandle<()>,
 }
@@ -315,7 +315,7 @@ impl State {
             epoch,
             clock,
             inventory: inventory.clone(),
-            begun,
+            term: begun.term,
             store: Arc::clone(&self.on.queue),
             ownership: Arc::clone(&self.on.ownership),
             database: self.on.database.clone(),
@@ -331,7 +331,7 @@ impl State {
                 .map(|key| Digest(**key))
                 .collect(),
         };
-        let waiting_room = waiting_room::start(arguments, me.get_cell()).await?;
+        let waiting_room = waiting_room::start(arguments, begun, me.get_cell()).await?;
         let stock = stock::Handle::here(inventory.clone(), epoch);
         let handles = EventHandles { inventory, waiting_room, orders, stock, epoch };
         Ok(Running { handles, _counted: Share::of_events_running() })

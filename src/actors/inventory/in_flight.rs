@@ -7,11 +7,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::message::AdmissionChange;
 use crate::{
     domain::{
+        id::FanId,
         inventory::{
             Inventory, View,
             configuration::Configuration,
             entry::{Entry, Segment},
-            request::Admission,
         },
         queue::Place,
     },
@@ -31,34 +31,33 @@ pub(super) struct InFlight {
     pub _work: AbortOnDropHandle<()>,
 }
 
-/// The live admissions: the journal's later entries name the place only.
+/// Who has a live admission: an entry that ends one names the place only, and by then the state has forgotten it.
 pub(super) struct Admitted {
-    by_place: HashMap<Place, Admission>,
+    fans: HashMap<Place, FanId>,
 }
 
 impl Admitted {
     pub fn new(recovered: &Inventory) -> Self {
-        let admissions = recovered.admissions().into_iter();
-        Self { by_place: admissions.map(|admission| (admission.place, admission)).collect() }
+        Self { fans: recovered.admitted_fans().collect() }
     }
 
-    /// What the waiting room has to hear of.
-    pub fn changes(&mut self, segment: &Segment) -> Vec<AdmissionChange> {
+    /// What the waiting room has to hear of. `after` is the state with the segment in it.
+    pub fn changes(&mut self, segment: &Segment, after: &Inventory) -> Vec<AdmissionChange> {
         let mut changes = Vec::new();
         for entry in &segment.entries {
             match *entry {
-                Entry::Admitted { place, fan, claim_by, until } => {
-                    self.by_place.insert(place, Admission { place, fan, claim_by, until, extended: false });
+                Entry::Admitted { place, fan, .. } => {
+                    self.fans.insert(place, fan);
                 }
-                Entry::Claimed { place, until } => changes.extend(self.changed(place, |admission| {
-                    (admission.claim_by, admission.until) = (None, until);
-                })),
-                Entry::AdmissionExtended { place, until } => changes.extend(self.changed(place, |admission| {
-                    (admission.extended, admission.until) = (true, until);
-                })),
+                // One that has ended since is told of as ended.
+                Entry::Claimed { place, .. } | Entry::AdmissionExtended { place, .. } => {
+                    let admission = self.fans.get(&place).and_then(|fan| after.admission_of(*fan));
+                    let changed = admission.filter(|admission| admission.place == place);
+                    changes.extend(changed.map(AdmissionChange::Changed));
+                }
                 Entry::AdmissionEnded { place, .. } => {
-                    let ended = self.by_place.remove(&place);
-                    changes.extend(ended.map(|Admission { fan, .. }| AdmissionChange::Ended { fan, place }));
+                    let fan = self.fans.remove(&place);
+                    changes.extend(fan.map(|fan| AdmissionChange::Ended { fan, place }));
                 }
                 Entry::Offered { order, fan, expires_at, .. } => {
                     changes.push(AdmissionChange::Offered { fan, order, until: expires_at });
@@ -67,12 +66,6 @@ impl Admitted {
             }
         }
         changes
-    }
-
-    fn changed(&mut self, place: Place, how: impl FnOnce(&mut Admission)) -> Option<AdmissionChange> {
-        let admission = self.by_place.get_mut(&place)?;
-        how(admission);
-        Some(AdmissionChange::Changed(*admission))
     }
 }
 

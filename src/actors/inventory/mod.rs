@@ -46,7 +46,7 @@ use super::{clock::Clock, config::Config, halt::Halt};
 use crate::{
     domain::{
         id::EventId,
-        inventory::{View, fact::OrderFact, request::Refusal},
+        inventory::{View, fact::Facts, request::Refusal},
         time::Millis,
     },
     stores::{
@@ -88,7 +88,7 @@ pub struct Arguments {
     /// Without one nobody can halt it but the event's own configuration.
     pub halt: Option<Halt>,
     /// Committed facts in journal order. Not bounded here: new holds are refused beyond `outbox_limit`.
-    pub facts: mpsc::UnboundedSender<Vec<OrderFact>>,
+    pub facts: mpsc::UnboundedSender<Facts>,
     /// Committed changes of admissions, and offers, in journal order; there are no more of them than slots and tickets.
     pub admissions: mpsc::UnboundedSender<AdmissionChange>,
 }

@@ -22,7 +22,7 @@ use crate::{
         inventory::{
             View,
             batch::{Batcher, Effect, Input, Outcome},
-            fact::OrderFact,
+            fact::Facts,
         },
         queue::Place,
         time::Millis,
@@ -42,7 +42,7 @@ pub(super) struct State {
     halt: Option<Halt>,
     journal: Arc<dyn InventoryJournal>,
     ownership: Arc<dyn Ownership>,
-    facts: mpsc::UnboundedSender<Vec<OrderFact>>,
+    facts: mpsc::UnboundedSender<Facts>,
     admissions: mpsc::UnboundedSender<AdmissionChange>,
     outlet: Outlet,
     batcher: Batcher<Slot>,
@@ -282,7 +282,7 @@ impl State {
                     }
                 }
                 Effect::Committed { facts } => {
-                    if !facts.is_empty() {
+                    if facts.len() > 0 {
                         let _ = self.facts.send(facts);
                     }
                 }
@@ -358,7 +358,7 @@ impl State {
             size_bytes,
             entries: segment.map_or(0, |segment| segment.entries.len()),
             holds: segment.map_or(0, in_flight::holds),
-            admissions: segment.map(|segment| self.admitted.changes(segment)).unwrap_or_default(),
+            admissions: segment.map(|segment| self.admitted.changes(segment, inventory)).unwrap_or_default(),
             view,
             configuration,
             active,

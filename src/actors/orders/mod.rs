@@ -31,7 +31,7 @@ use super::{breather::Sale, inventory};
 use crate::{
     domain::{
         id::{EventId, OrderRef, PaymentId},
-        inventory::fact::OrderFact,
+        inventory::fact::Facts,
         money::Currency,
     },
     stores::{
@@ -77,7 +77,7 @@ pub(super) struct Arguments {
     pub sale: Sale,
     pub outbox_limit: u64,
     /// The inventory begins with those that it recovered unpublished.
-    pub facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    pub facts: mpsc::UnboundedReceiver<Facts>,
 }
 
 const PULSE: Duration = Duration::from_millis(500);

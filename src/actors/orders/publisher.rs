@@ -3,7 +3,7 @@
 //! One round at a time is under way beside the actor: it waits for facts, publishes some, and comes back. What fails is
 //! published again for ever; the bus may then have some of it twice, which its readers bear.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration, vec};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::envelope::Envelope;
 use crate::{
     actors::{backoff::Backoff, breather::Sale},
-    domain::{id::EventId, inventory::fact::OrderFact},
+    domain::{
+        id::EventId,
+        inventory::fact::{Facts, OrderFact},
+    },
     stores::{
         crash_point::{self, Step},
         order_bus::{Message, OrderBus, Topic},
@@ -31,10 +34,10 @@ pub(super) struct Publisher {
     /// Nor does it once this is cancelled: somebody waits for the last fact to be published.
     hurry: CancellationToken,
     /// Taken from the channel, not yet published; as they came, for there can be very many.
-    backlog: VecDeque<vec::IntoIter<OrderFact>>,
+    backlog: VecDeque<Facts>,
     /// How many facts that is.
     behind: usize,
-    facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+    facts: mpsc::UnboundedReceiver<Facts>,
 }
 
 /// What one round has done.
@@ -52,7 +55,7 @@ impl Publisher {
         sale: Sale,
         hurry_above: usize,
         hurry: CancellationToken,
-        facts: mpsc::UnboundedReceiver<Vec<OrderFact>>,
+        facts: mpsc::UnboundedReceiver<Facts>,
     ) -> Self {
         Self { event, bus, sale, hurry_above, hurry, backlog: VecDeque::new(), behind: 0, facts }
     }
@@ -78,10 +81,10 @@ impl Publisher {
         Round::Published { up_to, publisher: self }
     }
 
-    fn arrived(&mut self, facts: Vec<OrderFact>) {
+    fn arrived(&mut self, facts: Facts) {
         self.sale.goes_on(facts.len());
         self.behind += facts.len();
-        self.backlog.push_back(facts.into_iter());
+        self.backlog.push_back(facts);
     }
 
     fn is_in_a_hurry(&self) -> bool {

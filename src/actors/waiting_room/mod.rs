@@ -67,7 +67,7 @@ pub(super) struct Arguments {
     pub epoch: Epoch,
     pub clock: Clock,
     pub inventory: inventory::Handle,
-    pub begun: Begun,
+    pub term: u32,
     pub store: Arc<dyn QueueStore>,
     pub ownership: Arc<dyn Ownership>,
     pub database: Database,
@@ -81,15 +81,16 @@ pub(super) struct Arguments {
 /// How often the machine looks at the clock, the slots and the stock.
 const PULSE: Duration = Duration::from_millis(200);
 
-pub(super) async fn start(arguments: Arguments, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
+/// Begins the term that `begun` is of.
+pub(super) async fn start(arguments: Arguments, begun: Begun, supervisor: ActorCell) -> Result<Handle, SpawnErr> {
     let config = arguments.config.clone();
     let configuration = arguments.inventory.configuration();
     let room = look(&arguments.inventory, &arguments.halt);
-    let Begun { term, places, admissions, loss, .. } = &arguments.begun;
+    let Begun { places, admissions, loss, .. } = begun;
     let now = arguments.clock.now();
-    let mut room = queue::WaitingRoom::new(now, *term, places.clone(), admissions.clone(), room);
+    let mut room = queue::WaitingRoom::new(now, arguments.term, places, admissions, room);
     if let Some(loss) = loss {
-        room = room.with_loss(now, loss.clone());
+        room = room.with_loss(now, loss);
     }
     let queue = room.publish(now).with_notice(configuration.notice.clone());
     let queue = queue.with_classes(&configuration.classes, arguments.inventory.view().manual_moves);

@@ -102,7 +102,7 @@ impl State {
             epoch,
             clock,
             inventory,
-            begun,
+            term,
             store,
             ownership,
             database,
@@ -122,7 +122,7 @@ impl State {
         Self {
             event,
             epoch,
-            term: begun.term,
+            term,
             clock,
             inventory,
             halt,

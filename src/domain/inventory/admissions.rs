@@ -67,6 +67,11 @@ impl Admissions {
         live
     }
 
+    /// Of live ones, in no order.
+    pub fn fans(&self) -> impl Iterator<Item = (Place, FanId)> {
+        self.records.iter().filter(|(_, record)| !record.ended).map(|(_, record)| (record.place, record.fan))
+    }
+
     pub fn any_live(&self) -> bool {
         !self.deadlines.is_empty()
     }

@@ -48,7 +48,7 @@ use self::{
     configuration::{Configuration, Release, Seat},
     draw::{Draw, Entrants},
     entry::Entry,
-    fact::OrderFact,
+    fact::{Facts, OrderFact},
     fans::Fans,
     invites::Invites,
     orders::Orders,
@@ -232,6 +232,11 @@ impl Inventory {
         self.outbox.after(after, limit)
     }
 
+    /// All of them after `number`.
+    pub fn outbox_after(&self, number: u64) -> Facts {
+        self.outbox.rest(number)
+    }
+
     /// How many facts are not yet marked as published.
     pub fn unpublished(&self) -> u64 {
         self.outbox.len() as u64
@@ -273,6 +278,11 @@ impl Inventory {
 
     pub fn admissions(&self) -> Vec<Admission> {
         self.admissions.all_live()
+    }
+
+    /// Who has a live admission, and by which place, in no order.
+    pub fn admitted_fans(&self) -> impl Iterator<Item = (Place, FanId)> {
+        self.admissions.fans()
     }
 
     /// Whether the place was ever admitted: a queue that came back from an older copy drops such places.

@@ -18,7 +18,7 @@ use self::{
 use super::{
     Corrupt, Inventory,
     entry::{Entry, Segment},
-    fact::OrderFact,
+    fact::Facts,
     request::{Answer, Command, Refusal, Request},
 };
 use crate::domain::time::EventTime;
@@ -63,7 +63,7 @@ pub enum Effect<Reply> {
         covered: bool,
     },
     /// The committed state may be read and shown; these facts may be published.
-    Committed { facts: Vec<OrderFact> },
+    Committed { facts: Facts },
     /// State is of no more use: drop it, take a new epoch, recover.
     StepDown,
 }
@@ -165,8 +165,8 @@ impl<Reply> Batcher<Reply> {
 
     fn committed(&mut self, effects: &mut Vec<Effect<Reply>>) -> Result<(), Corrupt> {
         let flight = self.flight.take().ok_or_else(|| Corrupt("committed with nothing in flight".into()))?;
-        let facts = self.inventory.outbox(self.handed_out, usize::MAX);
-        self.handed_out = facts.last().map_or(self.handed_out, |fact| fact.number);
+        let facts = self.inventory.outbox_after(self.handed_out);
+        self.handed_out = facts.newest().unwrap_or(self.handed_out);
         effects.push(Effect::Committed { facts });
         let told = flight.replies.into_iter();
         effects.extend(told.map(|(reply, outcome)| Effect::Reply { reply, outcome, covered: true }));

@@ -73,7 +73,7 @@ impl Shell {
                     self.active.push(active);
                 }
                 Effect::Reply { reply, outcome, covered } => self.told.push((reply, outcome, covered)),
-                Effect::Committed { facts } => self.facts.extend(facts.iter().map(|fact| fact.number)),
+                Effect::Committed { facts } => self.facts.extend(facts.map(|fact| fact.number)),
                 Effect::StepDown => self.stepped_down = true,
             }
         }
@@ -373,7 +373,7 @@ fn what_was_recovered_unpublished_is_handed_out_with_the_first_commit() {
     for effect in effects {
         match effect {
             Effect::Commit { seq, bytes, .. } => committed = Some((seq, bytes)),
-            Effect::Committed { facts } => handed_out.extend(facts.iter().map(|fact| fact.number)),
+            Effect::Committed { facts } => handed_out.extend(facts.map(|fact| fact.number)),
             _ => {}
         }
     }
