@@ -39,6 +39,7 @@ pub async fn run(stage: &Stage, callers: usize, duration: Duration, report: &mut
     report.stored += stored;
     report.oversold += oversold;
     report.acknowledged += all.ok;
+    stage.settle(event).await?;
     Ok(row)
 }
 

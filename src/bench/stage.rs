@@ -56,6 +56,10 @@ const ADMIT_AT_ONCE: usize = 500;
 /// For another node to run an event.
 const BEGIN: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(20);
+/// For an event that is left behind to be at rest,
+const SETTLING: Duration = Duration::from_secs(60);
+/// and between two looks at it: each reads its journal.
+const LONG_LOOK: Duration = Duration::from_millis(500);
 /// Order messages between two marks of how far they are published.
 const MARK_EVERY: u64 = 10_000;
 
@@ -316,6 +320,25 @@ impl Stage {
             }
         }
         Ok((holds, held(&inventory).saturating_sub(u64::from(STOCK))))
+    }
+
+    /// Waits until this stage's node runs an event that is left behind, and has made the snapshot that is due: it would do so
+    /// amid the next measurement.
+    pub async fn settle(&self, event: EventId) -> Result<(), Failure> {
+        let journal: Arc<dyn InventoryJournal> = stores::open_journal(&self.config.stores).await?;
+        let began = Instant::now();
+        while began.elapsed() < SETTLING {
+            sleep(LONG_LOOK).await;
+            // Whoever had it may not have let go of it yet.
+            if self.node.directory().activate(event).await.is_err() {
+                continue;
+            }
+            let tail: u64 = journal.recover(event).await?.segments.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            if tail <= self.config.actors.snapshot_tail_bytes {
+                return Ok(());
+            }
+        }
+        Err(format!("event {event} is not at rest after {SETTLING:?}").into())
     }
 
     /// The event as its journal has it.
