@@ -109,3 +109,51 @@ impl Counters {
         changed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        inventory::request::{Admission, AdmissionEnd},
+        time::EventTime,
+    };
+
+    const AT: EventTime = EventTime(10);
+    const CLAIMED_UNTIL: EventTime = EventTime(300);
+    const EXTENDED_UNTIL: EventTime = EventTime(500);
+
+    fn called(place: Place, fan: FanId) -> Entry {
+        Entry::Admitted { place, fan, claim_by: Some(EventTime(100)), until: EventTime(100) }
+    }
+
+    #[test]
+    fn the_waiting_room_hears_of_each_admission_as_it_is_after_the_batch() {
+        let (ann, ben, cem) = (FanId::from_u128(1), FanId::from_u128(2), FanId::from_u128(3));
+        let mut state = Inventory::default();
+        state.apply(AT, &called(Place(1), ann)).expect("applies");
+        let mut admitted = Admitted::new(&state);
+        let mut told = |entries: Vec<Entry>| {
+            for entry in &entries {
+                state.apply(AT, entry).expect("applies");
+            }
+            admitted.changes(&Segment { seq: 1, epoch: 1, at: AT, tag: 0, entries }, &state)
+        };
+        let claimed = |place| Entry::Claimed { place, until: CLAIMED_UNTIL };
+        let ended = |place| Entry::AdmissionEnded { place, why: AdmissionEnd::Finished };
+        let changed = |place, fan, until, extended| {
+            AdmissionChange::Changed(Admission { place, fan, claim_by: None, until, extended })
+        };
+
+        // Recovered, and called in the same batch.
+        let first = told(vec![called(Place(2), ben), claimed(Place(1)), claimed(Place(2))]);
+        let expected = [(Place(1), ann), (Place(2), ben)];
+        assert_eq!(first, expected.map(|(place, fan)| changed(place, fan, CLAIMED_UNTIL, false)));
+        let extended = told(vec![Entry::AdmissionExtended { place: Place(1), until: EXTENDED_UNTIL }]);
+        assert_eq!(extended, [changed(Place(1), ann, EXTENDED_UNTIL, true)]);
+
+        // Claimed, ended, and called again by another place: the first place's end is all there is to hear.
+        let again = told(vec![called(Place(3), cem), claimed(Place(3)), ended(Place(3)), called(Place(4), cem)]);
+        assert_eq!(again, [AdmissionChange::Ended { fan: cem, place: Place(3) }]);
+        assert_eq!(told(vec![ended(Place(1))]), [AdmissionChange::Ended { fan: ann, place: Place(1) }]);
+    }
+}
